@@ -1,0 +1,3 @@
+//! Wanwatch.
+
+fn main() {}
