@@ -1,1 +1,3 @@
-//! Wanwatch.
+//! Wanwatch collector.
+
+pub mod ledger;
