@@ -1,0 +1,132 @@
+//! A small HTTP/1.1 client on blocking sockets: exact control over the bytes, for hostile input, durability and load.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+
+/// The headers of a remote write 1.0 request.
+pub const REMOTE_WRITE_V1: &[(&str, &str)] = &[
+    ("Content-Type", "application/x-protobuf"),
+    ("Content-Encoding", "snappy"),
+    ("X-Prometheus-Remote-Write-Version", "0.1.0"),
+];
+
+/// One answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The header lines as they came.
+    pub head: String,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+/// One keep-alive connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects; every later read and write is bounded by `limit`.
+    pub fn open(server: SocketAddr, limit: Duration) -> Result<Self> {
+        let stream =
+            TcpStream::connect_timeout(&server, limit).with_context(|| format!("connect to {server}"))?;
+        stream.set_nodelay(true).context("set TCP_NODELAY")?;
+        stream.set_read_timeout(Some(limit)).context("set the read limit")?;
+        stream.set_write_timeout(Some(limit)).context("set the write limit")?;
+        Ok(Self { stream, buffer: Vec::with_capacity(4096) })
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes).context("send")
+    }
+
+    /// Reads one answer; its body is as long as Content-Length says.
+    pub fn receive(&mut self) -> Result<Answer> {
+        let end = loop {
+            if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
+                break at + 4;
+            }
+            self.fill()?;
+        };
+        let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
+        let status = head
+            .split_whitespace()
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .ok_or_else(|| anyhow!("not an HTTP answer: {head:?}"))?;
+        let answer = Answer { status, head, body: String::new() };
+        let length = answer.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
+        while self.buffer.len() < end + length {
+            self.fill()?;
+        }
+        let body = String::from_utf8_lossy(&self.buffer[end..end + length]).into_owned();
+        self.buffer.drain(..end + length);
+        Ok(Answer { body, ..answer })
+    }
+
+    /// POSTs `body` and reads the answer.
+    pub fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
+        self.send(&request("POST", path, headers, body))?;
+        self.receive()
+    }
+
+    /// Whether the peer has closed: a read that ends, or fails with a reset. A read that times out means it has not.
+    pub fn closed_by_peer(&mut self) -> bool {
+        let mut scratch = [0; 1024];
+        loop {
+            match self.stream.read(&mut scratch) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            }
+        }
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        let mut chunk = [0; 4096];
+        let read = self.stream.read(&mut chunk).context("read the answer")?;
+        ensure!(read > 0, "the server closed the connection before it answered");
+        self.buffer.extend_from_slice(&chunk[..read]);
+        Ok(())
+    }
+}
+
+/// The bytes of one request with `Content-Length`.
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{method} {path} HTTP/1.1\r\nHost: collector\r\n");
+    for (name, value) in headers {
+        bytes.push_str(&format!("{name}: {value}\r\n"));
+    }
+    bytes.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    let mut bytes = bytes.into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// The headers of a remote write 1.0 push with a site's secret.
+pub fn push_headers(bearer: &str) -> Vec<(&str, &str)> {
+    let mut headers = REMOTE_WRITE_V1.to_vec();
+    headers.push(("Authorization", bearer));
+    headers
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
