@@ -1,0 +1,604 @@
+//! The zero-copy walk of a remote write request, 1.0 and 2.0.
+//!
+//! [`Decoder`] lends one [`Series`] after the other from a decompressed message. It is lazy: what is behind a mistake has
+//! not been looked at, and what was before it has been lent already. A receiver therefore holds back what it made of the
+//! series until [`Decoder::next_series`] says that there are no more, and forgets it on an error.
+//!
+//! # What it costs
+//!
+//! The message is walked once (2.0: a second time over the outermost fields, to find the symbols wherever they stand).
+//! In 1.0, labels that stand together in canonical form (see [`labels`](crate::labels)) are not copied: the key is a
+//! slice of the message. Other orders and forms are legal protobuf and are copied into canonical form; so the key is the
+//! same either way. In 2.0 the symbols of each series are copied into one key buffer.
+//!
+//! # What it can allocate, whatever the bytes
+//!
+//! Nothing but the three buffers of [`Scratch`], which live on from request to request:
+//!
+//! | buffer | bytes an entry | from at least so many bytes of message | at most |
+//! | --- | --- | --- | --- |
+//! | samples of the series at hand | 16 | 2 (tag, length 0) | [`Limits::samples`] entries, and 8 times the message |
+//! | symbols, as ranges of the message (2.0) | 8 | 2 (tag, length 0) | [`Limits::symbols`] entries, and 4 times the message |
+//! | key of the series at hand | 1 | 1.0: 1/3 (an empty label of 2 bytes has 6 in canonical form) | [`Limits::label_bytes`] |
+//!
+//! An entry is counted against its limit before it is pushed. Samples and symbols come from disjoint bytes, so these two
+//! never hold more than **8 times the message**; the key is bounded by its limit alone, since a 2.0 label of 2 bytes can
+//! stand for symbols of any length. A vector that grows doubles, so its capacity is below twice what it held at most:
+//! **16 times the message plus twice `label_bytes`, and never more than [`Limits::scratch_bytes`]** (24 MB by default).
+//! The integration test `allocation` counts it with the allocator itself.
+//!
+//! Time is bounded likewise: every loop takes at least a byte of the message per turn, but for copying symbols into
+//! keys, and the bytes so copied are counted against [`Limits::decompressed`] over the whole request (413 past it). Thus
+//! a 2.0 request never says more than a 1.0 request of the greatest size could.
+
+use crate::labels::{canonical_len, next_pair, put_pair};
+use crate::limits::Limits;
+use crate::protobuf::{Malformed, Wire, delimited, fixed64, skip, tag, varint};
+use crate::protocol::{Answer, Protocol};
+use crate::time::UnixMillis;
+
+/// One value at one time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// When it held. Any `i64` can come.
+    pub time: UnixMillis,
+    /// What was measured. NaN, infinities and stale markers can come; see [`is_stale_marker`].
+    pub value: f64,
+}
+
+/// Whether a value is the marker that says "this series ends here": one NaN by its bits, unlike all other NaNs.
+#[must_use]
+pub fn is_stale_marker(value: f64) -> bool {
+    /// Fixed by both specifications.
+    const STALE: u64 = 0x7ff0_0000_0000_0002;
+    value.to_bits() == STALE
+}
+
+/// One series of a request, lent until the next is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Series<'s> {
+    /// The labels in canonical form, not yet validated ([`LabelPairs::parse`](crate::LabelPairs::parse) does): equal
+    /// labels have equal bytes. Or why they cannot be had: this series is then refused, the request goes on.
+    pub key: Result<&'s [u8], SeriesError>,
+    /// The samples in the order sent, which may be any order, with times that may repeat.
+    pub samples: &'s [Sample],
+    /// How many native histogram samples came with it. They are counted, not opened.
+    pub histograms: u32,
+    /// How many exemplars came with it. They are counted, not opened.
+    pub exemplars: u32,
+}
+
+/// Why one series is refused while the rest of its request is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SeriesError {
+    /// More labels than [`Limits::labels_per_series`].
+    #[error("found more than {limit} labels in one series")]
+    TooManyLabels {
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// More bytes of labels than [`Limits::label_bytes`].
+    #[error("found more than {limit} bytes of labels in one series")]
+    LabelsTooLong {
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// 2.0: a reference to a symbol that is not in the table.
+    #[error("found a reference to symbol {reference}, but the request has {symbols}")]
+    NoSuchSymbol {
+        /// The reference.
+        reference: u64,
+        /// The length of the table.
+        symbols: usize,
+    },
+    /// 2.0: a name without a value at the end of the references.
+    #[error("found an odd number of label references, expected pairs of name and value")]
+    OddReferences,
+}
+
+/// Why a request is refused as a whole. The text is the answer's body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The body is longer than [`Limits::compressed`].
+    #[error("the body has {found} bytes, at most {limit} are accepted; send smaller batches")]
+    CompressedTooLarge {
+        /// Its length in bytes.
+        found: usize,
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// The message is longer than [`Limits::decompressed`].
+    #[error("the body unpacks to {found} bytes, at most {limit} are accepted; send smaller batches")]
+    DecompressedTooLarge {
+        /// Its length in bytes.
+        found: usize,
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// 2.0: the labels of all series, written out, are longer than [`Limits::decompressed`].
+    #[error("the series' labels, written out, have more than {limit} bytes; send smaller batches")]
+    LabelsTooLarge {
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// More series than [`Limits::series`].
+    #[error("the request has more than {limit} series; send smaller batches")]
+    TooManySeries {
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// More samples than [`Limits::samples`].
+    #[error("the request has more than {limit} samples; send smaller batches")]
+    TooManySamples {
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// 2.0: more symbols than [`Limits::symbols`].
+    #[error("the request has more than {limit} symbols; send smaller batches")]
+    TooManySymbols {
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// The body is not a snappy block.
+    #[error("the body is not a snappy block: {reason}")]
+    NotSnappy {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The message is not protobuf, or a known field has a wrong wire type.
+    #[error("the message is not valid protobuf: {what}, in the field at byte {offset}")]
+    Malformed {
+        /// Where the outermost field begins that has the mistake, in the decompressed message.
+        offset: usize,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// 2.0: the message has no symbol table.
+    #[error(
+        "the message has no symbols, expected a table that begins with an empty one; is it a 1.0 message?"
+    )]
+    NoSymbols,
+    /// 2.0: the first symbol is not empty.
+    #[error("the first symbol is not empty, expected an empty one")]
+    FirstSymbolNotEmpty,
+    /// 1.0: the message has nothing that 1.0 knows, and what 2.0 knows.
+    #[error("the message is of remote write 2.0; name it in the content type: {}", Protocol::V2.content_type())]
+    WrongMessage,
+}
+
+impl DecodeError {
+    /// How the collector answers.
+    #[must_use]
+    pub const fn answer(&self) -> Answer {
+        match self {
+            DecodeError::CompressedTooLarge { .. }
+            | DecodeError::DecompressedTooLarge { .. }
+            | DecodeError::LabelsTooLarge { .. }
+            | DecodeError::TooManySeries { .. }
+            | DecodeError::TooManySamples { .. }
+            | DecodeError::TooManySymbols { .. } => Answer::TooLarge,
+            DecodeError::NotSnappy { .. }
+            | DecodeError::Malformed { .. }
+            | DecodeError::NoSymbols
+            | DecodeError::FirstSymbolNotEmpty
+            | DecodeError::WrongMessage => Answer::Malformed,
+        }
+    }
+
+    /// The HTTP status: 400 or 413.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.answer().status()
+    }
+}
+
+/// The decoder's buffers, to be used again for the next request. See the [module](self) for how big they can get.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    key: Vec<u8>,
+    samples: Vec<Sample>,
+    /// Start and length of each symbol in the message. A message is at most `u32::MAX` long.
+    symbols: Vec<(u32, u32)>,
+}
+
+impl Scratch {
+    /// Empty buffers.
+    #[must_use]
+    pub fn new() -> Scratch {
+        Scratch::default()
+    }
+
+    /// The bytes that the buffers take, used or not.
+    #[must_use]
+    pub fn capacity_bytes(&self) -> usize {
+        self.key.capacity()
+            + self.samples.capacity() * size_of::<Sample>()
+            + self.symbols.capacity() * size_of::<(u32, u32)>()
+    }
+}
+
+/// A walk over the series of one decompressed message.
+#[derive(Debug)]
+pub struct Decoder<'a> {
+    protocol: Protocol,
+    message: &'a [u8],
+    rest: &'a [u8],
+    scratch: &'a mut Scratch,
+    limits: &'a Limits,
+    series: usize,
+    samples_left: usize,
+    label_bytes_left: usize,
+    saw_v2_field: bool,
+}
+
+impl<'a> Decoder<'a> {
+    /// Begins a walk over `message`, as [`decompress`](crate::decompress) unpacked it.
+    ///
+    /// # Errors
+    /// When the message is too long; in 2.0 also when its outermost fields are malformed or its symbol table is too long,
+    /// missing, or does not begin with an empty symbol.
+    pub fn new(
+        protocol: Protocol,
+        message: &'a [u8],
+        scratch: &'a mut Scratch,
+        limits: &'a Limits,
+    ) -> Result<Decoder<'a>, DecodeError> {
+        if message.len() > limits.decompressed || u32::try_from(message.len()).is_err() {
+            return Err(DecodeError::DecompressedTooLarge {
+                found: message.len(),
+                limit: limits.decompressed,
+            });
+        }
+        match protocol {
+            Protocol::V1 => {}
+            Protocol::V2 => find_symbols(message, &mut scratch.symbols, limits)?,
+        }
+        Ok(Decoder {
+            protocol,
+            message,
+            rest: message,
+            scratch,
+            limits,
+            series: 0,
+            samples_left: limits.samples,
+            label_bytes_left: limits.decompressed,
+            saw_v2_field: false,
+        })
+    }
+
+    /// The next series, or `None` when all have been lent.
+    ///
+    /// # Errors
+    /// When the message is malformed or goes past a limit. The walk is then over: every later call gives `None`.
+    pub fn next_series(&mut self) -> Result<Option<Series<'_>>, DecodeError> {
+        let found = match self.find_series() {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                self.rest = &[];
+                self.saw_v2_field = false;
+                return Err(error);
+            }
+        };
+        let key = found.key.map(|key| key.unwrap_or(&self.scratch.key));
+        let (histograms, exemplars) = (found.histograms, found.exemplars);
+        Ok(Some(Series { key, samples: &self.scratch.samples, histograms, exemplars }))
+    }
+
+    fn find_series(&mut self) -> Result<Option<Found<'a>>, DecodeError> {
+        let series_field = match self.protocol {
+            Protocol::V1 => 1,
+            Protocol::V2 => 5,
+        };
+        while !self.rest.is_empty() {
+            let offset = self.message.len() - self.rest.len();
+            let at = |Malformed(what)| DecodeError::Malformed { offset, what };
+            let (field, wire) = tag(&mut self.rest).map_err(at)?;
+            if field != series_field {
+                self.saw_v2_field |= (field, wire) == (5, Wire::Delimited);
+                skip(&mut self.rest, wire).map_err(at)?;
+                continue;
+            }
+            if wire != Wire::Delimited {
+                return Err(at(WRONG_TYPE));
+            }
+            let series = delimited(&mut self.rest).map_err(at)?;
+            if self.series == self.limits.series {
+                return Err(DecodeError::TooManySeries { limit: self.limits.series });
+            }
+            self.series += 1;
+            return self.open_series(series, offset).map(Some);
+        }
+        if self.protocol == Protocol::V1 && self.series == 0 && self.saw_v2_field {
+            return Err(DecodeError::WrongMessage);
+        }
+        Ok(None)
+    }
+
+    fn open_series(&mut self, series: &'a [u8], offset: usize) -> Result<Found<'a>, DecodeError> {
+        let Scratch { key, samples, symbols } = &mut *self.scratch;
+        samples.clear();
+        let mut samples = Samples { samples, left: self.samples_left };
+        let found = match self.protocol {
+            Protocol::V1 => series_v1(series, key, &mut samples, self.limits),
+            Protocol::V2 => {
+                let labels = Labels { key, limits: self.limits, count: 0, fault: None };
+                let symbols = Symbols { message: self.message, symbols, pending: None };
+                series_v2(series, labels, symbols, &mut samples)
+            }
+        };
+        let found = found.map_err(|fault| match fault {
+            Fault::Malformed(Malformed(what)) => DecodeError::Malformed { offset, what },
+            Fault::TooManySamples => DecodeError::TooManySamples { limit: self.limits.samples },
+        })?;
+        self.samples_left = samples.left;
+        if self.protocol == Protocol::V2 {
+            let left = self.label_bytes_left.checked_sub(self.scratch.key.len());
+            self.label_bytes_left =
+                left.ok_or(DecodeError::LabelsTooLarge { limit: self.limits.decompressed })?;
+        }
+        Ok(found)
+    }
+}
+
+/// A series as found in its message; `key` is `None` when it stands in the scratch buffer.
+struct Found<'a> {
+    key: Result<Option<&'a [u8]>, SeriesError>,
+    histograms: u32,
+    exemplars: u32,
+}
+
+/// Why the walk of a series cannot go on.
+enum Fault {
+    Malformed(Malformed),
+    TooManySamples,
+}
+
+impl From<Malformed> for Fault {
+    fn from(malformed: Malformed) -> Fault {
+        Fault::Malformed(malformed)
+    }
+}
+
+const WRONG_TYPE: Malformed = Malformed("a known field has a wrong wire type");
+
+/// `prometheus.TimeSeries`: labels 1, samples 2; and as Prometheus has it beyond the specification: exemplars 3,
+/// histograms 4.
+fn series_v1<'a>(
+    series: &'a [u8],
+    key: &mut Vec<u8>,
+    samples: &mut Samples<'_>,
+    limits: &Limits,
+) -> Result<Found<'a>, Fault> {
+    let (mut rest, mut labels) = (series, 0_usize);
+    while next_pair(&mut rest).is_some() {
+        labels += 1;
+    }
+    let borrowed = series.get(..series.len() - rest.len()).unwrap_or_default();
+    let (mut is_canonical, mut histograms, mut exemplars) = (true, 0_u32, 0_u32);
+    while !rest.is_empty() {
+        match tag(&mut rest)? {
+            (2, Wire::Delimited) => samples.push(sample(delimited(&mut rest)?)?)?,
+            (1, Wire::Delimited) => {
+                delimited(&mut rest)?;
+                is_canonical = false;
+            }
+            (3, Wire::Delimited) => {
+                delimited(&mut rest)?;
+                exemplars = exemplars.saturating_add(1);
+            }
+            (4, Wire::Delimited) => {
+                delimited(&mut rest)?;
+                histograms = histograms.saturating_add(1);
+            }
+            (1..=4, _) => return Err(WRONG_TYPE.into()),
+            (_, wire) => skip(&mut rest, wire)?,
+        }
+    }
+    let key = if !is_canonical {
+        collect_labels(series, Labels { key, limits, count: 0, fault: None })?.map(|()| None)
+    } else if labels > limits.labels_per_series {
+        Err(SeriesError::TooManyLabels { limit: limits.labels_per_series })
+    } else if borrowed.len() > limits.label_bytes {
+        Err(SeriesError::LabelsTooLong { limit: limits.label_bytes })
+    } else {
+        Ok(Some(borrowed))
+    };
+    Ok(Found { key, histograms, exemplars })
+}
+
+/// The labels of a 1.0 series that stand apart or in another form than the canonical one.
+#[cold]
+fn collect_labels(series: &[u8], mut labels: Labels<'_>) -> Result<Result<(), SeriesError>, Malformed> {
+    labels.key.clear();
+    let mut rest = series;
+    while !rest.is_empty() {
+        match tag(&mut rest)? {
+            (1, Wire::Delimited) => {
+                let (name, value) = label(delimited(&mut rest)?)?;
+                labels.push(name, value);
+            }
+            (_, wire) => skip(&mut rest, wire)?,
+        }
+    }
+    Ok(labels.fault.map_or(Ok(()), Err))
+}
+
+/// `io.prometheus.write.v2.TimeSeries`: label references 1 (packed, or one by one), samples 2, histograms 3, exemplars
+/// 4. Metadata (5) and the created timestamp of older drafts (6) are passed over.
+fn series_v2<'a>(
+    series: &'a [u8],
+    mut labels: Labels<'_>,
+    mut symbols: Symbols<'_>,
+    samples: &mut Samples<'_>,
+) -> Result<Found<'a>, Fault> {
+    labels.key.clear();
+    let (mut rest, mut histograms, mut exemplars) = (series, 0_u32, 0_u32);
+    while !rest.is_empty() {
+        match tag(&mut rest)? {
+            (1, Wire::Delimited) => {
+                let mut references = delimited(&mut rest)?;
+                while !references.is_empty() {
+                    symbols.refer(varint(&mut references)?, &mut labels);
+                }
+            }
+            (1, Wire::Varint) => symbols.refer(varint(&mut rest)?, &mut labels),
+            (2, Wire::Delimited) => samples.push(sample(delimited(&mut rest)?)?)?,
+            (3, Wire::Delimited) => {
+                delimited(&mut rest)?;
+                histograms = histograms.saturating_add(1);
+            }
+            (4, Wire::Delimited) => {
+                delimited(&mut rest)?;
+                exemplars = exemplars.saturating_add(1);
+            }
+            (1..=4, _) => return Err(WRONG_TYPE.into()),
+            (_, wire) => skip(&mut rest, wire)?,
+        }
+    }
+    if symbols.pending.is_some() {
+        labels.fault.get_or_insert(SeriesError::OddReferences);
+    }
+    Ok(Found { key: labels.fault.map_or(Ok(None), Err), histograms, exemplars })
+}
+
+/// The samples of the series at hand, and how many more the request may have.
+struct Samples<'s> {
+    samples: &'s mut Vec<Sample>,
+    left: usize,
+}
+
+impl Samples<'_> {
+    #[inline]
+    fn push(&mut self, sample: Sample) -> Result<(), Fault> {
+        self.left = self.left.checked_sub(1).ok_or(Fault::TooManySamples)?;
+        self.samples.push(sample);
+        Ok(())
+    }
+}
+
+/// The key of the series at hand, as its labels are copied into it within their limits.
+struct Labels<'s> {
+    key: &'s mut Vec<u8>,
+    limits: &'s Limits,
+    count: usize,
+    /// The first thing that is wrong with the series. Nothing more is copied once it is set.
+    fault: Option<SeriesError>,
+}
+
+impl Labels<'_> {
+    #[inline]
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        if self.fault.is_some() {
+            return;
+        }
+        self.count += 1;
+        if self.count > self.limits.labels_per_series {
+            self.fault = Some(SeriesError::TooManyLabels { limit: self.limits.labels_per_series });
+        } else if self.key.len() + canonical_len(name.len(), value.len()) > self.limits.label_bytes {
+            self.fault = Some(SeriesError::LabelsTooLong { limit: self.limits.label_bytes });
+        } else {
+            put_pair(self.key, name, value);
+        }
+    }
+}
+
+/// The symbol table, and the name that waits for its value.
+struct Symbols<'s> {
+    message: &'s [u8],
+    symbols: &'s [(u32, u32)],
+    pending: Option<&'s [u8]>,
+}
+
+impl Symbols<'_> {
+    /// Follows one reference: a name, then its value, then a name, …
+    #[inline]
+    fn refer(&mut self, reference: u64, labels: &mut Labels<'_>) {
+        let Some(symbol) = self.get(reference) else {
+            labels.fault.get_or_insert(SeriesError::NoSuchSymbol { reference, symbols: self.symbols.len() });
+            return;
+        };
+        match self.pending.take() {
+            None => self.pending = Some(symbol),
+            Some(name) => labels.push(name, symbol),
+        }
+    }
+}
+
+impl<'s> Symbols<'s> {
+    #[inline]
+    fn get(&self, reference: u64) -> Option<&'s [u8]> {
+        let (start, length) = *self.symbols.get(usize::try_from(reference).ok()?)?;
+        self.message.get(start as usize..)?.get(..length as usize)
+    }
+}
+
+/// Reads where each symbol of a 2.0 message stands. Symbols may stand before, between and behind the series.
+fn find_symbols(message: &[u8], symbols: &mut Vec<(u32, u32)>, limits: &Limits) -> Result<(), DecodeError> {
+    symbols.clear();
+    let mut rest = message;
+    while !rest.is_empty() {
+        let offset = message.len() - rest.len();
+        let at = |Malformed(what)| DecodeError::Malformed { offset, what };
+        match tag(&mut rest).map_err(at)? {
+            (4, Wire::Delimited) => {
+                let symbol = delimited(&mut rest).map_err(at)?;
+                if symbols.len() == limits.symbols {
+                    return Err(DecodeError::TooManySymbols { limit: limits.symbols });
+                }
+                let start = message.len() - rest.len() - symbol.len();
+                let (Ok(start), Ok(length)) = (u32::try_from(start), u32::try_from(symbol.len())) else {
+                    return Err(DecodeError::DecompressedTooLarge {
+                        found: message.len(),
+                        limit: limits.decompressed,
+                    });
+                };
+                symbols.push((start, length));
+            }
+            (4 | 5, wire) if wire != Wire::Delimited => return Err(at(WRONG_TYPE)),
+            (_, wire) => skip(&mut rest, wire).map_err(at)?,
+        }
+    }
+    match symbols.first() {
+        None => Err(DecodeError::NoSymbols),
+        Some((_, 0)) => Ok(()),
+        Some(_) => Err(DecodeError::FirstSymbolNotEmpty),
+    }
+}
+
+/// `Sample`, the same in both versions: value 1, timestamp 2. A field that is left out is 0, the last of several holds.
+#[inline]
+fn sample(message: &[u8]) -> Result<Sample, Malformed> {
+    if let [0x09, a, b, c, d, e, f, g, h, 0x10, time @ ..] = message {
+        let mut rest = time;
+        let time = varint(&mut rest)?;
+        if rest.is_empty() {
+            let value = f64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]);
+            return Ok(Sample { time: UnixMillis(time.cast_signed()), value });
+        }
+    }
+    let (mut rest, mut value, mut time) = (message, 0.0, 0);
+    while !rest.is_empty() {
+        match tag(&mut rest)? {
+            (1, Wire::Fixed64) => value = f64::from_bits(fixed64(&mut rest)?),
+            (2, Wire::Varint) => time = varint(&mut rest)?.cast_signed(),
+            (1 | 2, _) => return Err(WRONG_TYPE),
+            (_, wire) => skip(&mut rest, wire)?,
+        }
+    }
+    Ok(Sample { time: UnixMillis(time), value })
+}
+
+/// `prometheus.Label`: name 1, value 2. A field that is left out is empty, the last of several holds.
+fn label(message: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let (mut rest, mut name, mut value) = (message, &[][..], &[][..]);
+    while !rest.is_empty() {
+        match tag(&mut rest)? {
+            (1, Wire::Delimited) => name = delimited(&mut rest)?,
+            (2, Wire::Delimited) => value = delimited(&mut rest)?,
+            (1 | 2, _) => return Err(WRONG_TYPE),
+            (_, wire) => skip(&mut rest, wire)?,
+        }
+    }
+    Ok((name, value))
+}

@@ -1,0 +1,230 @@
+//! The deterministic encoder: the same samples in the same order give the same bytes, whatever the order of their labels.
+
+use std::collections::BTreeMap;
+
+use crate::decode::Sample;
+use crate::labels::{LabelError, LabelPairs, canonical_key, next_pair};
+use crate::names::{Label, Metric, MetricType};
+use crate::protobuf::{put_delimited, put_varint, varint_len};
+use crate::protocol::Protocol;
+use crate::round::RoundError;
+use crate::time::UnixMillis;
+
+/// Why something cannot be sent. Nothing of it is then in the request.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum EncodeError {
+    /// The labels are not a valid set.
+    #[error(transparent)]
+    Labels(#[from] LabelError),
+    /// The round's figures contradict each other.
+    #[error(transparent)]
+    Round(#[from] RoundError),
+    /// The message is longer than the 4 GiB that a snappy block can hold.
+    #[error("the message of {0} bytes is too long for a snappy block")]
+    TooLong(usize),
+}
+
+/// Builds one write request.
+///
+/// What is promised, so that golden files and tests can rely on it:
+/// - Labels are sorted by name. A set that is against the specification is an error, not a request that is refused later.
+/// - Series stand in the order in which they first came, each once, its samples sorted by time; of two at one time the
+///   later call's holds.
+/// - In 2.0 every string is in the symbol table once, in the order of first use, and series of Wanwatch's own metrics
+///   carry their type as metadata. Help texts are left out: they would be most of a push.
+/// - Both fields of a sample are always written, zeros too: so `-0.0` keeps its sign, and decoders stay on their fast path.
+#[derive(Clone, Debug)]
+pub struct RequestBuilder {
+    protocol: Protocol,
+    series: Vec<Entry>,
+    index: BTreeMap<Vec<u8>, usize>,
+    samples: usize,
+    bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    key: Vec<u8>,
+    metric_type: Option<MetricType>,
+    samples: Vec<Sample>,
+}
+
+impl RequestBuilder {
+    /// An empty request.
+    #[must_use]
+    pub fn new(protocol: Protocol) -> RequestBuilder {
+        RequestBuilder { protocol, series: Vec::new(), index: BTreeMap::new(), samples: 0, bytes: 0 }
+    }
+
+    /// Adds samples of the series that has these labels, `__name__` among them, in any order.
+    ///
+    /// # Errors
+    /// When the labels are not a valid set.
+    pub fn series(&mut self, labels: &[(&str, &str)], samples: &[Sample]) -> Result<(), LabelError> {
+        let key = canonical_key(labels)?;
+        let at = match self.index.get(&key) {
+            Some(at) => *at,
+            None => {
+                let metric = LabelPairs::parse(&key, Protocol::V1)?.metric();
+                self.bytes += key.len() + 2 * SERIES_OVERHEAD;
+                self.index.insert(key.clone(), self.series.len());
+                self.series.push(Entry {
+                    key,
+                    metric_type: metric.map(Metric::metric_type),
+                    samples: Vec::new(),
+                });
+                self.series.len() - 1
+            }
+        };
+        if let Some(entry) = self.series.get_mut(at) {
+            entry.samples.extend_from_slice(samples);
+        }
+        self.samples += samples.len();
+        self.bytes += samples.len() * MAX_SAMPLE_BYTES;
+        Ok(())
+    }
+
+    /// Adds one sample of one of Wanwatch's own metrics.
+    ///
+    /// # Errors
+    /// When the labels are not a valid set.
+    pub fn sample(
+        &mut self,
+        metric: Metric,
+        labels: &[(Label, &str)],
+        time: UnixMillis,
+        value: f64,
+    ) -> Result<(), LabelError> {
+        let mut pairs = Vec::with_capacity(labels.len() + 1);
+        pairs.push((Label::Name.as_str(), metric.as_str()));
+        pairs.extend(labels.iter().map(|(label, value)| (label.as_str(), *value)));
+        self.series(&pairs, &[Sample { time, value }])
+    }
+
+    /// The protocol that the request is written in.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// How many samples were added.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// Whether nothing was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
+    /// About how long the message will be before compression; never less than it is.
+    #[must_use]
+    pub fn estimated_bytes(&self) -> usize {
+        self.bytes + SERIES_OVERHEAD
+    }
+
+    /// The message, not compressed.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<u8> {
+        for entry in &mut self.series {
+            sort_samples(&mut entry.samples);
+        }
+        match self.protocol {
+            Protocol::V1 => message_v1(&self.series),
+            Protocol::V2 => message_v2(&self.series),
+        }
+    }
+
+    /// The message as a snappy block: the body of the request.
+    ///
+    /// # Errors
+    /// When the message is longer than the 4 GiB that a block can hold.
+    pub fn finish_compressed(self) -> Result<Vec<u8>, EncodeError> {
+        let message = self.finish();
+        snap::raw::Encoder::new().compress_vec(&message).map_err(|_| EncodeError::TooLong(message.len()))
+    }
+}
+
+/// Tags, lengths and metadata of a series, and in 2.0 a bound on what its references and table entries take beyond text.
+const SERIES_OVERHEAD: usize = 64;
+
+/// Tag, length, tag, 8 bytes of value, tag, up to 10 bytes of time.
+const MAX_SAMPLE_BYTES: usize = 22;
+
+/// Sorts by time and leaves one sample a time, the one that came last.
+fn sort_samples(samples: &mut Vec<Sample>) {
+    if samples.is_sorted_by(|a, b| a.time < b.time) {
+        return;
+    }
+    samples.reverse();
+    samples.sort_by_key(|sample| sample.time); // stable: of one time, the last that came is first now
+    samples.dedup_by_key(|sample| sample.time);
+}
+
+fn message_v1(series: &[Entry]) -> Vec<u8> {
+    let (mut out, mut body) = (Vec::new(), Vec::new());
+    for entry in series {
+        body.clear();
+        body.extend_from_slice(&entry.key);
+        put_samples(&mut body, &entry.samples);
+        put_delimited(&mut out, 0x0a, &body);
+    }
+    out
+}
+
+fn message_v2(series: &[Entry]) -> Vec<u8> {
+    let mut table = Table::default();
+    table.reference(b"");
+    let (mut all, mut body, mut references) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in series {
+        references.clear();
+        let mut rest = &entry.key[..];
+        while let Some((name, value)) = next_pair(&mut rest) {
+            put_varint(&mut references, table.reference(name));
+            put_varint(&mut references, table.reference(value));
+        }
+        body.clear();
+        put_delimited(&mut body, 0x0a, &references);
+        put_samples(&mut body, &entry.samples);
+        if let Some(metric_type) = entry.metric_type {
+            let mut metadata = vec![0x08];
+            put_varint(&mut metadata, u64::from(metric_type.wire_code()));
+            put_delimited(&mut body, 0x2a, &metadata);
+        }
+        put_delimited(&mut all, 0x2a, &body);
+    }
+    let mut out = table.encoded;
+    out.append(&mut all);
+    out
+}
+
+/// The symbol table as it is written.
+#[derive(Default)]
+struct Table<'s> {
+    index: BTreeMap<&'s [u8], u64>,
+    encoded: Vec<u8>,
+}
+
+impl<'s> Table<'s> {
+    fn reference(&mut self, symbol: &'s [u8]) -> u64 {
+        let next = self.index.len() as u64;
+        *self.index.entry(symbol).or_insert_with(|| {
+            put_delimited(&mut self.encoded, 0x22, symbol);
+            next
+        })
+    }
+}
+
+fn put_samples(out: &mut Vec<u8>, samples: &[Sample]) {
+    for sample in samples {
+        let time = sample.time.as_millis().cast_unsigned();
+        out.push(0x12);
+        put_varint(out, (10 + varint_len(time)) as u64);
+        out.push(0x09);
+        out.extend_from_slice(&sample.value.to_le_bytes());
+        out.push(0x10);
+        put_varint(out, time);
+    }
+}
