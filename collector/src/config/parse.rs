@@ -1,0 +1,228 @@
+//! YAML to [`Config`]: each key read on its own, so that every mistake is found.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use wan_wire::LinkKind;
+
+use super::units::{self, BYTES, DURATION, SHARE};
+use super::{Branch, Config, Ingest, JournalLimits, LocalName, Plan, Tier};
+use crate::mistake::Mistakes;
+use crate::yaml::{At, Document, Fields};
+
+const KINDS: &str = "one of lan, wan, internet, service";
+
+pub(super) fn config(file: &str, bytes: &[u8]) -> Result<Config, Mistakes> {
+    let document = Document::read(file, bytes)?;
+    let config = read(&document.root());
+    let mistakes = document.into_mistakes();
+    if mistakes.is_empty() { Ok(config) } else { Err(Mistakes::new(mistakes)) }
+}
+
+pub(super) fn zone(name: &str) -> Option<TimeZone> {
+    TimeZone::get(name).ok()
+}
+
+/// Reads what can be read; what cannot keeps its default and is noted in the document.
+fn read(root: &At<'_>) -> Config {
+    let mut config = Config::default();
+    let keys = ["listen", "data", "timezone", "plan", "ingest", "journal", "checkpoint_interval"];
+    let Some(fields) = root.fields(&keys) else { return config };
+    let address = "an IP address and port such as 127.0.0.1:8080";
+    set(&mut config.listen, &fields, "listen", |at| {
+        at.scalar(address, "write [::]:8080 or 0.0.0.0:8080 to listen on every address", |text| {
+            text.parse().ok()
+        })
+    });
+    set(&mut config.data, &fields, "data", |at| {
+        let text = at.text("a folder such as /var/lib/wanwatch")?;
+        if text.is_empty() || text.contains('\0') {
+            at.wrong("a folder such as /var/lib/wanwatch", "");
+            return None;
+        }
+        Some(PathBuf::from(text))
+    });
+    set(&mut config.timezone, &fields, "timezone", |at| {
+        at.scalar("an IANA time zone such as Asia/Ho_Chi_Minh", "see the list of tz database zones", zone)
+    });
+    set(&mut config.checkpoint_interval, &fields, "checkpoint_interval", |at| {
+        duration_within(at, Duration::from_secs(1), Duration::from_secs(3600))
+    });
+    if let Some(at) = fields.get("ingest") {
+        ingest(&at, &mut config.ingest);
+    }
+    if let Some(at) = fields.get("journal") {
+        journal(&at, &mut config.journal);
+    }
+    if let Some(at) = fields.get("plan") {
+        plan(&at, &mut config.plan);
+    }
+    config
+}
+
+fn ingest(at: &At<'_>, ingest: &mut Ingest) {
+    let keys =
+        ["max_age", "max_future", "silence_limit", "compressed_limit", "decompressed_limit", "backlog"];
+    let Some(fields) = at.fields(&keys) else { return };
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    set(&mut ingest.max_age, &fields, "max_age", |at| duration_within(at, second * 60, day * 3660));
+    set(&mut ingest.max_future, &fields, "max_future", |at| duration_within(at, Duration::ZERO, day));
+    set(&mut ingest.silence_limit, &fields, "silence_limit", |at| duration_within(at, second, day));
+    set(&mut ingest.compressed_limit, &fields, "compressed_limit", body_limit);
+    set(&mut ingest.decompressed_limit, &fields, "decompressed_limit", body_limit);
+    set(&mut ingest.backlog, &fields, "backlog", |at| {
+        at.scalar("a whole number from 1 to 1000000", "", |text| {
+            text.parse().ok().filter(|n| (1..=1_000_000).contains(n))
+        })
+    });
+    if ingest.decompressed_limit < ingest.compressed_limit
+        && let Some(at) = fields.get("decompressed_limit").or_else(|| fields.get("compressed_limit"))
+    {
+        at.wrong("a decompressed_limit not below compressed_limit", "raise decompressed_limit");
+    }
+}
+
+fn journal(at: &At<'_>, journal: &mut JournalLimits) {
+    let Some(fields) = at.fields(&["segment", "limit"]) else { return };
+    let size = |at: &At<'_>, least: u64, most: u64, expected: &str| {
+        at.scalar(&format!("{BYTES}, {expected}"), "", |text| {
+            units::bytes(text).filter(|n| (least..=most).contains(n))
+        })
+    };
+    set(&mut journal.segment_bytes, &fields, "segment", |at| size(at, 1 << 20, 1 << 30, "from 1MiB to 1GiB"));
+    set(&mut journal.max_bytes, &fields, "limit", |at| size(at, 16 << 20, 1 << 44, "from 16MiB to 16TiB"));
+    if journal.max_bytes < 2 * journal.segment_bytes
+        && let Some(at) = fields.get("limit").or_else(|| fields.get("segment"))
+    {
+        at.wrong("a limit of at least two segments", "raise journal.limit or lower journal.segment");
+    }
+}
+
+fn plan(at: &At<'_>, plan: &mut Plan) {
+    let Some(fields) = at.fields(&["tiers", "branches", "required", "c1", "rtt_limit"]) else { return };
+    set(&mut plan.tiers, &fields, "tiers", tiers);
+    set(&mut plan.branches, &fields, "branches", branches);
+    set(&mut plan.required, &fields, "required", |at| {
+        let items = at.items("kinds of link")?;
+        let found: Option<_> = items.iter().map(kind).collect();
+        if items.is_empty() {
+            at.wrong("at least one kind of link", "write [lan, wan, internet]");
+            return None;
+        }
+        found
+    });
+    set(&mut plan.c1, &fields, "c1", |at| at.scalar(SHARE, "0.20 is ITU-T Y.1540's value", units::share));
+    set(&mut plan.rtt_limit, &fields, "rtt_limit", |at| {
+        let mut limits = std::collections::BTreeMap::new();
+        for (key, value) in at.entries("a kind of link and a duration each")? {
+            let Ok(kind) = LinkKind::from_str(key) else {
+                value.wrong_as(format!("the kind “{key}”"), KINDS, "");
+                continue;
+            };
+            if let Some(limit) = duration_within(&value, Duration::from_millis(1), Duration::from_secs(60)) {
+                limits.insert(kind, limit);
+            }
+        }
+        Some(limits)
+    });
+}
+
+fn tiers(at: &At<'_>) -> Option<Vec<Tier>> {
+    let mut tiers: Vec<Tier> = Vec::new();
+    for item in at.items("tiers")? {
+        let Some(fields) = item.fields(&["id", "name", "target"]) else { continue };
+        let id = fields.need("id", "the tier's id").and_then(|at| id(&at));
+        let name = fields.need("name", "the tier's name").and_then(|at| local_name(&at));
+        let target = fields.get("target").and_then(|at| at.scalar(SHARE, "", units::share));
+        if let (Some(id), Some(name)) = (id, name) {
+            if tiers.iter().any(|tier| tier.id == id) {
+                item.wrong_as(
+                    format!("the tier “{id}” twice"),
+                    "each id once",
+                    "rename or remove one of them",
+                );
+            }
+            tiers.push(Tier { id, name, target });
+        }
+    }
+    not_empty(at, tiers)
+}
+
+fn branches(at: &At<'_>) -> Option<Vec<Branch>> {
+    let mut branches: Vec<Branch> = Vec::new();
+    for item in at.items("branches")? {
+        let Some(fields) = item.fields(&["id", "name"]) else { continue };
+        let id = fields.need("id", "the branch's id").and_then(|at| id(&at));
+        let name = fields.need("name", "the branch's name").and_then(|at| local_name(&at));
+        if let (Some(id), Some(name)) = (id, name) {
+            if branches.iter().any(|branch| branch.id == id) {
+                item.wrong_as(
+                    format!("the branch “{id}” twice"),
+                    "each id once",
+                    "rename or remove one of them",
+                );
+            }
+            branches.push(Branch { id, name });
+        }
+    }
+    not_empty(at, branches)
+}
+
+fn not_empty<T>(at: &At<'_>, items: Vec<T>) -> Option<Vec<T>> {
+    if at.items("").is_some_and(|found| found.is_empty()) {
+        at.wrong("at least one", "remove the key to have the default");
+        return None;
+    }
+    Some(items)
+}
+
+fn id<T: FromStr>(at: &At<'_>) -> Option<T> {
+    let expected = "1 to 32 lower-case letters, digits, “-” or “_”";
+    at.scalar(expected, "write for example “commune”", |text| text.parse().ok())
+}
+
+/// `name: Xã` for both languages, or `name: {vi: Xã, en: Commune}`.
+fn local_name(at: &At<'_>) -> Option<LocalName> {
+    if !at.is_map() {
+        let name = label(at)?;
+        return Some(LocalName { vi: name.clone(), en: name });
+    }
+    let fields = at.fields(&["vi", "en"])?;
+    let vi = fields.need("vi", "the Vietnamese name").and_then(|at| label(&at));
+    let en = fields.get("en").map_or_else(|| vi.clone(), |at| label(&at));
+    Some(LocalName { vi: vi?, en: en? })
+}
+
+fn label(at: &At<'_>) -> Option<String> {
+    let text = at.text("a name, or {vi: …, en: …}")?.trim();
+    if text.is_empty() || text.chars().any(char::is_control) {
+        at.wrong("a name without control characters", "");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn kind(at: &At<'_>) -> Option<LinkKind> {
+    at.scalar(KINDS, "", |text| text.parse().ok())
+}
+
+fn body_limit(at: &At<'_>) -> Option<usize> {
+    at.scalar(&format!("{BYTES}, from 64KiB to 1GiB"), "", |text| {
+        let bytes = units::bytes(text).filter(|n| (1 << 16..=1 << 30).contains(n))?;
+        usize::try_from(bytes).ok()
+    })
+}
+
+fn duration_within(at: &At<'_>, least: Duration, most: Duration) -> Option<Duration> {
+    let range = format!("{DURATION}, from {} to {}", units::show_duration(least), units::show_duration(most));
+    at.scalar(&range, "", |text| units::duration(text).filter(|d| (least..=most).contains(d)))
+}
+
+/// Replaces a default by what the file says, if it says something that can be read.
+fn set<T>(slot: &mut T, fields: &Fields<'_>, key: &str, read: impl FnOnce(&At<'_>) -> Option<T>) {
+    if let Some(value) = fields.get(key).and_then(|at| read(&at)) {
+        *slot = value;
+    }
+}

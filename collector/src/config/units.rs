@@ -1,0 +1,135 @@
+//! Durations, sizes and shares as people write them: `15s`, `35d`, `64MiB`, `70%`.
+
+use std::time::Duration;
+
+/// What [`duration`] expects, for messages.
+pub(crate) const DURATION: &str = "a duration such as 500ms, 15s, 5m, 2h or 35d";
+/// What [`bytes`] expects, for messages.
+pub(crate) const BYTES: &str = "a size such as 512KiB, 4MiB or 8GiB";
+/// What [`share`] expects, for messages.
+pub(crate) const SHARE: &str = "a share from 0 to 1, or a percentage such as 70%";
+
+/// A duration with a unit: `ms`, `s`, `m`, `h`, `d` (24 h) or `w`. Several may follow each other: `1h30m`.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let count: u64 = rest.get(..digits)?.parse().ok()?;
+        rest = rest.get(digits..)?.trim_start();
+        let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let factor: u64 = match rest.get(..letters)? {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            "w" => 7 * 86_400_000,
+            _ => return None,
+        };
+        total = total.checked_add(count.checked_mul(factor)?)?;
+        rest = rest.get(letters..)?.trim_start();
+    }
+    Some(Duration::from_millis(total))
+}
+
+/// A duration as [`duration`] reads it, in the largest unit that divides it.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    for (factor, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
+        if ms >= factor && ms.is_multiple_of(factor) {
+            return format!("{}{unit}", ms / factor);
+        }
+    }
+    format!("{ms}ms")
+}
+
+/// A size in bytes with a binary (`KiB`, `MiB`, `GiB`, `TiB`) or decimal (`kB`, `MB`, `GB`, `TB`) unit, or a bare number.
+pub(crate) fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let count: u64 = text.get(..digits)?.parse().ok()?;
+    let factor: u64 = match text.get(digits..)?.trim() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" => 1 << 30,
+        "TB" => 1_000_000_000_000,
+        "TiB" => 1 << 40,
+        _ => return None,
+    };
+    count.checked_mul(factor)
+}
+
+/// A share from 0 to 1, written as such (`0.7`) or as a percentage (`70%`, `99,5 %`).
+pub(crate) fn share(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let (number, divisor) = match text.strip_suffix('%') {
+        Some(percent) => (percent.trim_end(), 100.0),
+        None => (text, 1.0),
+    };
+    let plain = |c: char| c.is_ascii_digit() || c == '.' || c == ',';
+    if number.is_empty() || !number.chars().all(plain) {
+        return None;
+    }
+    let value: f64 = number.replace(',', ".").parse().ok()?;
+    let value = value / divisor;
+    (0.0..=1.0).contains(&value).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(duration("15s"), Some(Duration::from_secs(15)));
+        assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(duration("35d"), Some(Duration::from_secs(35 * 86_400)));
+        for bad in
+            ["", "15", "s", "-3s", "1.5h", "3 parsecs", "99999999999999999999d", "18446744073709551615d"]
+        {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_know_binary_and_decimal_units() {
+        assert_eq!(bytes("4MiB"), Some(4 << 20));
+        assert_eq!(bytes("1 MB"), Some(1_000_000));
+        assert_eq!(bytes("17"), Some(17));
+        for bad in ["", "MiB", "4 mib", "-1", "99999999999999TiB"] {
+            assert_eq!(bytes(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn shares_are_fractions_or_percentages() {
+        assert_eq!(share("0.7"), Some(0.7));
+        assert_eq!(share("70%"), Some(0.7));
+        assert_eq!(share("99,5 %"), Some(0.995));
+        for bad in ["", "70", "-0.1", "101%", "NaN", "inf", "1e-1", "0x1"] {
+            assert_eq!(share(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_shown_duration_reads_back(ms in 0u64..10_000_000_000_000) {
+            let d = Duration::from_millis(ms);
+            prop_assert_eq!(duration(&show_duration(d)), Some(d));
+        }
+
+        #[test]
+        fn no_text_makes_the_readers_panic(text in any::<String>()) {
+            let _ = (duration(&text), bytes(&text), share(&text));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The embedded store: one SQLite file.
+//!
+//! - **WAL**, so that the command line reads while the server writes.
+//! - **`synchronous = FULL`**: the journal's cursor moves once a checkpoint has returned, so the checkpoint must be on the
+//!   disk by then. It is one sync every few seconds.
+//! - **One writing connection**, every transaction `BEGIN IMMEDIATE`: a transaction that will write takes the lock at its
+//!   start and waits for it there (`busy_timeout`), instead of failing half-way.
+//! - A few reading connections, each of whose transactions sees one instant.
+
+mod evidence;
+mod open;
+mod register;
+
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::SqlitePool;
+use wan_wire::{SiteId, UnixMillis};
+
+use super::{AgentSecret, Alive, Checkpoint, Series, SeriesId, Snapshot, Store, StoreError};
+use crate::inventory::diff::Change;
+use crate::ledger::span::Span;
+
+/// A store in one SQLite file.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the database at `path` for reading and writing; makes it, its folder and its schema where they are missing, and
+    /// brings an older schema up to date.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        open::open(path).await
+    }
+
+    /// Opens the database at `path` for reading only, also while a server writes it.
+    pub async fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        open::open_read_only(path).await
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Closes all connections; the last one folds the write-ahead log back into the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Turns the engine's error into one that names file and operation.
+    fn failed(&self, operation: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+        let path = self.path.clone();
+        move |error| open::explain(&path, operation, error)
+    }
+
+    fn invalid(&self, what: &'static str, value: impl Into<String>) -> StoreError {
+        StoreError::Invalid { path: self.path.clone(), what, value: value.into() }
+    }
+}
+
+impl Store for SqliteStore {
+    async fn revision(&self) -> Result<i64, StoreError> {
+        self.read_revision().await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.read_snapshot().await
+    }
+
+    async fn change_register(&self, revision: i64, changes: &[Change]) -> Result<i64, StoreError> {
+        self.write_register(revision, changes).await
+    }
+
+    async fn issue_secrets(&self, revision: i64, secrets: &[AgentSecret]) -> Result<i64, StoreError> {
+        self.write_secrets(revision, secrets).await
+    }
+
+    async fn revoke_secrets(&self, site: &SiteId, at: UnixMillis) -> Result<u64, StoreError> {
+        self.write_revocation(site, at).await
+    }
+
+    async fn series_ids(&self, series: &[Series]) -> Result<Vec<SeriesId>, StoreError> {
+        self.intern(series).await
+    }
+
+    async fn checkpoint(&self, checkpoint: Checkpoint<'_>) -> Result<(), StoreError> {
+        self.write_checkpoint(checkpoint).await
+    }
+
+    async fn journal_position(&self) -> Result<Option<u64>, StoreError> {
+        self.read_journal_position().await
+    }
+
+    async fn load_evidence(
+        &self,
+        each: impl FnMut(SeriesId, Series, Vec<Span>) + Send,
+    ) -> Result<(), StoreError> {
+        self.read_evidence(each).await
+    }
+
+    async fn alive(&self) -> Result<Vec<Alive>, StoreError> {
+        self.read_alive().await
+    }
+}

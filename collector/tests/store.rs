@@ -1,0 +1,311 @@
+//! The embedded store as the rest of the collector sees it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_wrap, reason = "a test")]
+
+use std::time::Instant;
+
+use proptest::prelude::*;
+use wan_collector::inventory::diff::Change;
+use wan_collector::inventory::{Link, Location, Site, Watches};
+use wan_collector::ledger::span::Span;
+use wan_collector::store::sqlite::SqliteStore;
+use wan_collector::store::{
+    AgentSecret, Alive, Checkpoint, EvidenceUpdate, Series, SeriesId, Store, StoreError,
+};
+use wan_wire::{Outcome, UnixMillis};
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn site(id: &str, parent: Option<&str>) -> Site {
+    Site {
+        id: id.parse().unwrap(),
+        name: format!("Ủy ban nhân dân {id}"),
+        tier: "commune".parse().unwrap(),
+        branch: "state".parse().unwrap(),
+        parent: parent.map(|id| id.parse().unwrap()),
+        district: Some("Châu Thành".to_owned()),
+        valid_from: Some("2020-01-01".parse().unwrap()),
+        valid_to: None,
+        location: Some(Location { latitude: 11.31, longitude: 106.1 }),
+        contacts: vec!["Nguyễn Văn A, 0276 3822 123".to_owned()],
+        watches: Watches::Only([parent.unwrap_or("x").parse().unwrap()].into()),
+        links: vec![
+            Link {
+                name: "wan-vnpt".parse().unwrap(),
+                carrier: Some("VNPT".to_owned()),
+                contract: Some("VNPT-2020/17".to_owned()),
+                uptime: Some(0.995),
+                interface: Some("eth0".to_owned()),
+                router: Some("10.72.3.1".parse().unwrap()),
+            },
+            Link::named("lan".parse().unwrap()),
+        ],
+        note: Some("mẫu".to_owned()),
+    }
+}
+
+fn series(site: usize, link: &str) -> Series {
+    let site: wan_wire::SiteId = format!("site-{site}").parse().unwrap();
+    Series { site: site.clone(), link: link.parse().unwrap(), vantage: site }
+}
+
+fn span(start: i64, end: i64, outcome: Outcome) -> Span {
+    Span { start: UnixMillis(start), end: UnixMillis(end), outcome }
+}
+
+async fn evidence(store: &SqliteStore) -> Vec<(SeriesId, Vec<Span>)> {
+    let mut found = Vec::new();
+    store.load_evidence(|id, _, spans| found.push((id, spans))).await.unwrap();
+    found
+}
+
+#[test]
+fn a_register_comes_back_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = SqliteStore::open(&folder.path().join("data/wanwatch.db")).await.unwrap();
+        let sites = [site("a", None), site("b", Some("a"))];
+        let changes: Vec<Change> = sites.iter().cloned().map(Change::Added).collect();
+        assert_eq!(store.change_register(0, &changes).await.unwrap(), 1);
+        let snapshot = store.snapshot().await.unwrap();
+        assert_eq!(snapshot.revision, 1);
+        assert_eq!(snapshot.register.sites().cloned().collect::<Vec<_>>(), sites);
+
+        let after = Site { links: Vec::new(), watches: Watches::All, ..sites[1].clone() };
+        let change = Change::Changed { before: sites[1].clone(), after: after.clone() };
+        assert_eq!(store.change_register(1, &[change]).await.unwrap(), 2);
+        assert_eq!(store.snapshot().await.unwrap().register.get(&after.id), Some(&after));
+
+        assert_eq!(store.change_register(2, &[Change::Dropped(after)]).await.unwrap(), 3);
+        assert_eq!(store.snapshot().await.unwrap().register.len(), 1);
+    });
+}
+
+#[test]
+fn changes_computed_from_an_old_register_are_refused_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
+        store.change_register(0, &[Change::Added(site("a", None))]).await.unwrap();
+        let refused = store.change_register(0, &[Change::Added(site("b", None))]).await;
+        assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+        let snapshot = store.snapshot().await.unwrap();
+        assert_eq!((snapshot.revision, snapshot.register.len()), (1, 1));
+    });
+}
+
+#[test]
+fn a_new_secret_revokes_the_old_one_and_both_are_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
+        let secret = |hash: u8, issued: i64| AgentSecret {
+            site: "a".parse().unwrap(),
+            hash: [hash; 32],
+            issued: UnixMillis(issued),
+            revoked: None,
+        };
+        store.issue_secrets(0, &[secret(1, 1000)]).await.unwrap();
+        store.issue_secrets(1, &[secret(2, 2000)]).await.unwrap();
+        let secrets = store.snapshot().await.unwrap().secrets;
+        assert_eq!(secrets[0], AgentSecret { revoked: Some(UnixMillis(2000)), ..secret(1, 1000) });
+        assert_eq!(secrets[1], secret(2, 2000));
+
+        let site = "a".parse().unwrap();
+        assert_eq!(store.revoke_secrets(&site, UnixMillis(3000)).await.unwrap(), 1);
+        assert_eq!(store.revoke_secrets(&site, UnixMillis(4000)).await.unwrap(), 0);
+        let snapshot = store.snapshot().await.unwrap();
+        assert_eq!(snapshot.revision, 3, "revoking nothing is no change");
+        assert_eq!(snapshot.secrets[1].revoked, Some(UnixMillis(3000)));
+    });
+}
+
+#[test]
+fn a_series_keeps_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let path = folder.path().join("wanwatch.db");
+        let store = SqliteStore::open(&path).await.unwrap();
+        let many: Vec<Series> = (0..1200).map(|n| series(n, "wan-vnpt")).collect();
+        let first = store.series_ids(&many).await.unwrap();
+        let again: Vec<Series> = many.iter().rev().cloned().collect();
+        store.close().await;
+        let store = SqliteStore::open(&path).await.unwrap();
+        let mut second = store.series_ids(&again).await.unwrap();
+        second.reverse();
+        assert_eq!(first, second);
+        assert_eq!(first.iter().collect::<std::collections::BTreeSet<_>>().len(), 1200);
+        assert_eq!(store.series_ids(&[]).await.unwrap(), []);
+        assert_eq!(evidence(&store).await.len(), 1200, "series without evidence are handed over too");
+    });
+}
+
+#[test]
+fn a_checkpoint_replaces_evidence_from_its_dirty_instant_on() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
+        let ids = store.series_ids(&[series(1, "wan"), series(2, "wan")]).await.unwrap();
+        let write = async |series, dirty_from: i64, spans: &[Span], journal_position| {
+            let update = EvidenceUpdate { series, dirty_from: UnixMillis(dirty_from), spans: spans.to_vec() };
+            let alive = Some(Alive { start: UnixMillis(5), end: UnixMillis(journal_position as i64) });
+            store.checkpoint(Checkpoint { updates: &[update], alive, journal_position }).await.unwrap();
+        };
+        assert_eq!(store.journal_position().await.unwrap(), None);
+        let (up, down) = (Outcome::Up, Outcome::Down);
+        write(ids[0], 0, &[span(0, 10, up), span(10, 20, down), span(20, 30, up)], 7).await;
+        write(ids[1], 0, &[span(0, 10, Outcome::Fault)], 8).await;
+        write(ids[0], 10, &[span(10, 40, Outcome::Degraded)], 9).await;
+        assert_eq!(
+            evidence(&store).await,
+            [
+                (ids[0], vec![span(0, 10, up), span(10, 40, Outcome::Degraded)]),
+                (ids[1], vec![span(0, 10, Outcome::Fault)]),
+            ]
+        );
+        write(ids[0], 5, &[], 10).await;
+        assert_eq!(evidence(&store).await[0], (ids[0], vec![span(0, 10, up)]));
+        assert_eq!(store.journal_position().await.unwrap(), Some(10));
+        assert_eq!(store.alive().await.unwrap(), [Alive { start: UnixMillis(5), end: UnixMillis(10) }]);
+    });
+}
+
+#[test]
+fn a_reader_sees_the_store_while_a_writer_holds_it() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let path = folder.path().join("wanwatch.db");
+        let missing = SqliteStore::open_read_only(&path).await;
+        assert!(matches!(missing, Err(StoreError::Missing { .. })), "{missing:?}");
+        let writer = SqliteStore::open(&path).await.unwrap();
+        writer.change_register(0, &[Change::Added(site("a", None))]).await.unwrap();
+        let reader = SqliteStore::open_read_only(&path).await.unwrap();
+        assert_eq!(reader.snapshot().await.unwrap().register.len(), 1);
+        writer.change_register(1, &[Change::Added(site("b", None))]).await.unwrap();
+        assert_eq!(reader.revision().await.unwrap(), 2);
+        assert!(reader.change_register(2, &[Change::Added(site("c", None))]).await.is_err());
+    });
+}
+
+#[test]
+fn a_file_that_is_no_database_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let path = folder.path().join("wanwatch.db");
+        std::fs::write(&path, "this is no database, whatever its name may say".repeat(100)).unwrap();
+        for opened in [SqliteStore::open(&path).await, SqliteStore::open_read_only(&path).await] {
+            let Err(error) = opened else { panic!("opened") };
+            assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+            assert!(error.to_string().contains("wanwatch.db"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_database_of_a_newer_program_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let path = folder.path().join("wanwatch.db");
+        SqliteStore::open(&path).await.unwrap().close().await;
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'x', 1, x'00', 0)")
+            .execute(&pool)
+            .await
+            .unwrap();
+        pool.close().await;
+        let before = std::fs::read(&path).unwrap();
+        for opened in [SqliteStore::open(&path).await, SqliteStore::open_read_only(&path).await] {
+            let Err(error) = opened else { panic!("opened") };
+            assert!(error.to_string().contains("schema 9999"), "{error}");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    });
+}
+
+/// Figures on paper: `cargo test --release -p wan-collector --test store -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement: run it in the release profile"]
+fn measure_checkpoint_and_load() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
+        let links = ["lan", "wan", "internet", "service-mail", "wan-viettel"];
+        let all: Vec<Series> = (0..10_000).flat_map(|n| links.map(|link| series(n, link))).collect();
+        let clock = clock();
+        let ids = store.series_ids(&all).await.unwrap();
+        println!("number {} series: {:?}", ids.len(), clock.elapsed());
+        for round in 0..10_i64 {
+            for (label, step) in [("a new span each", 0), ("the last span longer", 5)] {
+                let start = round * 100;
+                let updates: Vec<EvidenceUpdate> = ids
+                    .iter()
+                    .map(|&series| EvidenceUpdate {
+                        series,
+                        dirty_from: UnixMillis(start),
+                        spans: vec![span(start, start + 50 + step, Outcome::Up)],
+                    })
+                    .collect();
+                let clock = self::clock();
+                let checkpoint = Checkpoint { updates: &updates, alive: None, journal_position: 1 };
+                store.checkpoint(checkpoint).await.unwrap();
+                println!("checkpoint {} updates, {label}: {:?}", updates.len(), clock.elapsed());
+            }
+        }
+        let clock = self::clock();
+        let mut spans = 0;
+        store.load_evidence(|_, _, found| spans += found.len()).await.unwrap();
+        println!("load {spans} spans: {:?}", clock.elapsed());
+    });
+}
+
+#[allow(clippy::disallowed_methods)]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+/// One series' history as a map from start to (end, outcome): what SQL should do, in four lines.
+fn apply(model: &mut std::collections::BTreeMap<i64, Span>, update: &EvidenceUpdate) {
+    model.retain(|start, _| *start < update.dirty_from.0);
+    model.extend(update.spans.iter().map(|span| (span.start.0, *span)));
+}
+
+fn updates() -> impl Strategy<Value = Vec<(usize, i64, Vec<(i64, i64, usize)>)>> {
+    let spans = prop::collection::vec((0i64..20, 1i64..20, 0usize..4), 0..5);
+    prop::collection::vec((0usize..3, 0i64..200, spans), 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn checkpoints_leave_what_a_model_leaves(steps in updates()) {
+        let folder = tempfile::tempdir().unwrap();
+        let outcomes = [Outcome::Fault, Outcome::Down, Outcome::Degraded, Outcome::Up];
+        runtime().block_on(async {
+            let store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
+            let names: Vec<Series> = (0..3).map(|n| series(n, "lan")).collect();
+            let ids = store.series_ids(&names).await.unwrap();
+            let mut model = vec![std::collections::BTreeMap::new(); 3];
+            for (position, (which, dirty_from, lengths)) in steps.iter().enumerate() {
+                let mut at = *dirty_from;
+                let mut spans = Vec::new();
+                for (gap, length, outcome) in lengths {
+                    spans.push(span(at + gap, at + gap + length, outcomes[*outcome]));
+                    at += gap + length;
+                }
+                let update = EvidenceUpdate { series: ids[*which], dirty_from: UnixMillis(*dirty_from), spans };
+                apply(&mut model[*which], &update);
+                let journal_position = position as u64;
+                store.checkpoint(Checkpoint { updates: &[update], alive: None, journal_position }).await.unwrap();
+            }
+            let expected: Vec<_> =
+                ids.iter().zip(&model).map(|(id, spans)| (*id, spans.values().copied().collect::<Vec<_>>())).collect();
+            let mut found = evidence(&store).await;
+            found.sort_by_key(|(id, _)| *id);
+            assert_eq!(found, expected);
+        });
+    }
+}
