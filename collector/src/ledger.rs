@@ -6,4 +6,4 @@
 //! nothing derived is ever edited. When a backlog arrives late, the same derivation simply gives a better answer.
 
 pub mod span;
-pub mod stand_in;
+pub mod timeline;

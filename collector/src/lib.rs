@@ -5,5 +5,7 @@ pub mod config;
 pub mod inventory;
 pub mod ledger;
 pub mod mistake;
+pub mod report;
 pub mod store;
+pub mod verdict;
 mod yaml;

@@ -19,7 +19,7 @@
 
 use std::fmt;
 
-use super::stand_in::{Outcome, UnixMillis};
+use wan_wire::{Outcome, UnixMillis};
 
 /// One maximal run of equal outcome over the half-open time `[start, end)`. 24 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
