@@ -6,6 +6,7 @@
 //! They talk only to loopback and to addresses inside the namespaces they made.
 
 pub mod api;
+pub mod browser;
 pub mod clock;
 pub mod netns;
 pub mod payload;

@@ -367,6 +367,10 @@ impl Province {
                 space.ip(&args)?;
             }
             space.ip(&["link", "set", device, "up"])?;
+            // A healed path answers at once, not when the next solicitation is due (after 1 s by default): rounds are 1 s.
+            for family in ["ipv4", "ipv6"] {
+                space.sysctl(&format!("net/{family}/neigh/{device}/retrans_time_ms"), "50")?;
+            }
         }
         Ok(())
     }

@@ -1,28 +1,39 @@
 //! One test's folder: fresh at its start, logs shown when it fails.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::process;
 
-/// The folder `target/e2e/NAME` of one test. Unless [`Scene::passed`] is called, dropping it prints the end of every log in it.
+/// The folder `target/e2e/NAME` of one test, held alone until dropped: other scenes, of whatever test process, wait. Unless [`Scene::passed`] is called, dropping it prints the end of every log in it.
 #[derive(Debug)]
 pub struct Scene {
     dir: PathBuf,
     passed: bool,
+    /// One scene at a time on a machine: the tests measure what real processes do in real time, on few cores.
+    _turn: Flock<File>,
 }
 
 impl Scene {
-    /// Makes the folder anew.
+    /// Waits for its turn and makes the folder anew.
     pub fn new(name: &str) -> Result<Self> {
         let target = process::binary_dir()?;
-        let dir = target.parent().unwrap_or(&target).join("e2e").join(name);
+        let all = target.parent().unwrap_or(&target).join("e2e");
+        std::fs::create_dir_all(&all).with_context(|| format!("make {}", all.display()))?;
+        let lock = all.join("turn.lock");
+        let file = File::create(&lock).with_context(|| format!("open {}", lock.display()))?;
+        let turn = Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, error)| error)
+            .with_context(|| format!("lock {}", lock.display()))?;
+        let dir = all.join(name);
         if dir.exists() {
             std::fs::remove_dir_all(&dir).with_context(|| format!("empty {}", dir.display()))?;
         }
         std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
-        Ok(Self { dir, passed: false })
+        Ok(Self { dir, passed: false, _turn: turn })
     }
 
     /// The folder.

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 /// The headers of a remote write 1.0 request.
 pub const REMOTE_WRITE_V1: &[(&str, &str)] = &[
@@ -57,7 +57,7 @@ impl Connection {
         self.stream.write_all(bytes).context("send")
     }
 
-    /// Reads one answer; its body is as long as Content-Length says.
+    /// Reads one answer; its body is as long as Content-Length or the chunks say.
     pub fn receive(&mut self) -> Result<Answer> {
         let end = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
@@ -72,13 +72,23 @@ impl Connection {
             .and_then(|code| code.parse().ok())
             .ok_or_else(|| anyhow!("not an HTTP answer: {head:?}"))?;
         let answer = Answer { status, head, body: String::new() };
-        let length = answer.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
-        while self.buffer.len() < end + length {
-            self.fill()?;
-        }
-        let body = String::from_utf8_lossy(&self.buffer[end..end + length]).into_owned();
-        self.buffer.drain(..end + length);
-        Ok(Answer { body, ..answer })
+        self.buffer.drain(..end);
+        let body = match answer.header("transfer-encoding") {
+            Some(coding) if coding.eq_ignore_ascii_case("chunked") => self.chunks()?,
+            Some(coding) => bail!("an answer in transfer encoding {coding:?}"),
+            None => {
+                let length =
+                    answer.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
+                self.take(length)?
+            }
+        };
+        Ok(Answer { body: String::from_utf8_lossy(&body).into_owned(), ..answer })
+    }
+
+    /// GETs a path and reads the answer.
+    pub fn get(&mut self, path: &str) -> Result<Answer> {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: collector\r\n\r\n").as_bytes())?;
+        self.receive()
     }
 
     /// POSTs `body` and reads the answer.
@@ -99,6 +109,35 @@ impl Connection {
         }
     }
 
+    /// The next `length` bytes.
+    fn take(&mut self, length: usize) -> Result<Vec<u8>> {
+        while self.buffer.len() < length {
+            self.fill()?;
+        }
+        Ok(self.buffer.drain(..length).collect())
+    }
+
+    fn chunks(&mut self) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let line_end = loop {
+                match find(&self.buffer, b"\r\n") {
+                    Some(at) => break at,
+                    None => self.fill()?,
+                }
+            };
+            let line = String::from_utf8_lossy(&self.take(line_end + 2)?).into_owned();
+            let size = line.trim().split(';').next().unwrap_or_default();
+            let size =
+                usize::from_str_radix(size, 16).with_context(|| format!("a chunk's size: {line:?}"))?;
+            let chunk = self.take(size + 2)?;
+            if size == 0 {
+                return Ok(body);
+            }
+            body.extend_from_slice(&chunk[..size]);
+        }
+    }
+
     fn fill(&mut self) -> Result<()> {
         let mut chunk = [0; 4096];
         let read = self.stream.read(&mut chunk).context("read the answer")?;
@@ -110,7 +149,12 @@ impl Connection {
 
 /// The bytes of one request with `Content-Length`.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("{method} {path} HTTP/1.1\r\nHost: collector\r\n");
+    request_to("collector", method, path, headers, body)
+}
+
+/// The bytes of one request to a server that looks at `Host`.
+pub fn request_to(host: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n");
     for (name, value) in headers {
         bytes.push_str(&format!("{name}: {value}\r\n"));
     }
