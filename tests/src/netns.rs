@@ -32,6 +32,11 @@ pub const CENTRE_V4: &str = "10.79.0.2";
 /// The collector's machine at the centre, IPv6.
 pub const CENTRE_V6: &str = "fd79::2";
 
+/// The hardware address of the end of a line that is named first (hub, Internet, a site's router on its LAN).
+const MAC_A: &str = "02:00:00:00:00:0a";
+/// The hardware address of the other end. Every line is a segment of its own, so all can have the same two.
+const MAC_B: &str = "02:00:00:00:00:0b";
+
 /// Fails, with what to do, unless the process may make network namespaces.
 pub fn require_root() -> Result<()> {
     ensure!(
@@ -145,6 +150,12 @@ impl Namespace {
         let mut all = vec!["-n", self.name.as_str()];
         all.extend_from_slice(args);
         ip(&all)
+    }
+
+    /// A permanent neighbour. Discovery would make a cut last longer for some packets than for others: IPv6 even leaves a route
+    /// whose router it could not find, for up to a minute.
+    fn neighbour(&self, address: &str, mac: &str, device: &str) -> Result<()> {
+        self.ip(&["neigh", "replace", address, "lladdr", mac, "dev", device, "nud", "permanent"])
     }
 
     fn nft(&self, script: &str) -> Result<()> {
@@ -268,9 +279,7 @@ impl Province {
     pub fn heal(&self, site: u8, path: Path) -> Result<()> {
         let (space, device) = self.far_side(site, path)?;
         space.ip(&["link", "set", &device, "up"])?;
-        if path != Path::Lan {
-            self.routes_at_far_side(site, path)?;
-        }
+        self.restore_far_side(site, path)?;
         space.nft("table inet wan_faults\ndelete table inet wan_faults\n")
     }
 
@@ -325,22 +334,29 @@ impl Province {
         router.ip(&["-6", "route", "add", "fd79::/64", "via", &format!("fd78:{site}::1")])?;
         router.ip(&["route", "add", "default", "via", &isp4])?;
         router.ip(&["-6", "route", "add", "default", "via", &format!("2001:db8:{site}::1")])?;
-        self.routes_at_far_side(site, Path::Wan)?;
-        self.routes_at_far_side(site, Path::Internet)
+        self.restore_far_side(site, Path::Wan)?;
+        self.restore_far_side(site, Path::Internet)
     }
 
-    /// The routes back to the site's LAN; the kernel forgets them when their device goes down.
-    fn routes_at_far_side(&self, site: u8, path: Path) -> Result<()> {
-        let (space, _) = self.far_side(site, path)?;
-        let (via4, via6) = match path {
-            Path::Lan => return Ok(()),
-            Path::Wan => (format!("10.78.{site}.2"), format!("fd78:{site}::2")),
+    /// What the kernel forgets when the far side's device goes down: neighbours, and the routes back to the site's LAN.
+    fn restore_far_side(&self, site: u8, path: Path) -> Result<()> {
+        let (space, device) = self.far_side(site, path)?;
+        let near = match path {
+            Path::Lan => [format!("10.77.{site}.2"), format!("fd77:{site}::2")],
+            Path::Wan => [format!("10.78.{site}.2"), format!("fd78:{site}::2")],
             Path::Internet => {
-                (format!("198.51.100.{}", u16::from(site) * 4 + 2), format!("2001:db8:{site}::2"))
+                [format!("198.51.100.{}", u16::from(site) * 4 + 2), format!("2001:db8:{site}::2")]
             }
         };
-        space.ip(&["route", "replace", &format!("10.77.{site}.0/24"), "via", &via4])?;
-        space.ip(&["-6", "route", "replace", &format!("fd77:{site}::/64"), "via", &via6])
+        for address in &near {
+            space.neighbour(address, MAC_B, &device)?;
+        }
+        if path == Path::Lan {
+            return Ok(());
+        }
+        let [via4, via6] = &near;
+        space.ip(&["route", "replace", &format!("10.77.{site}.0/24"), "via", via4])?;
+        space.ip(&["-6", "route", "replace", &format!("fd77:{site}::/64"), "via", via6])
     }
 
     /// A veth pair between two namespaces, with an IPv4 and an IPv6 address at each end.
@@ -354,11 +370,12 @@ impl Province {
         b_addr: [&str; 2],
     ) -> Result<()> {
         let (a, b) = (self.space(a)?, self.space(b)?);
-        ip(&[
-            "link", "add", "name", a_dev, "netns", &a.name, "type", "veth", "peer", "name", b_dev, "netns",
-            &b.name,
-        ])?;
-        for (space, device, addresses) in [(a, a_dev, a_addr), (b, b_dev, b_addr)] {
+        let pair = ["link", "add", "name", a_dev, "address", MAC_A, "netns", &a.name];
+        let peer = ["type", "veth", "peer", "name", b_dev, "address", MAC_B, "netns", &b.name];
+        ip(&[&pair[..], &peer[..]].concat())?;
+        for (space, device, addresses, peer, mac) in
+            [(a, a_dev, a_addr, b_addr, MAC_B), (b, b_dev, b_addr, a_addr, MAC_A)]
+        {
             for address in addresses {
                 let mut args = vec!["addr", "add", address, "dev", device];
                 if address.contains(':') {
@@ -367,9 +384,9 @@ impl Province {
                 space.ip(&args)?;
             }
             space.ip(&["link", "set", device, "up"])?;
-            // A healed path answers at once, not when the next solicitation is due (after 1 s by default): rounds are 1 s.
-            for family in ["ipv4", "ipv6"] {
-                space.sysctl(&format!("net/{family}/neigh/{device}/retrans_time_ms"), "50")?;
+            for address in peer {
+                let address = address.split('/').next().unwrap_or(address);
+                space.neighbour(address, mac, device)?;
             }
         }
         Ok(())
