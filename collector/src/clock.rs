@@ -8,3 +8,9 @@ use wan_wire::UnixMillis;
 pub fn now() -> UnixMillis {
     UnixMillis(Timestamp::now().as_millisecond())
 }
+
+/// The monotonic clock, for durations of the collector's own work.
+#[allow(clippy::disallowed_methods, reason = "this is the clock module")]
+pub fn monotonic() -> std::time::Instant {
+    std::time::Instant::now()
+}

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use wan_wire::Limits;
 
 pub use plan::{Branch, BranchId, LocalName, Plan, Tier, TierId};
 
@@ -60,6 +61,17 @@ pub struct Ingest {
     pub decompressed_limit: usize,
     /// Requests that may wait for the engine; past it agents are told to come back later (429). Default 4096.
     pub backlog: usize,
+}
+
+impl Ingest {
+    /// The limits of a request's decoding.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            compressed: self.compressed_limit,
+            decompressed: self.decompressed_limit,
+            ..Limits::default()
+        }
+    }
 }
 
 /// Size of the journal on disk.

@@ -1,11 +1,193 @@
-//! Wanwatch's collector: evidence from agents in, coverage and uptime of the province out.
+//! The Wanwatch collector: takes what agents push, keeps it as evidence, and answers how much of the province is connected
+//! and how reliably.
+//!
+//! ```text
+//!  POST /api/v1/write                                                    /metrics, /api/v1/…, page
+//!        │                                                                       ▲
+//!        ▼                                                                       │ reads, one site's lock at a time
+//!   ingest: credential → decode → rounds ──► engine (one thread): journal, one sync for a group, evidence
+//!                                                 │                              │
+//!                                                 └── 2xx after the sync         └─► checkpoint ──► store (SQLite)
+//! ```
+//!
+//! - [`ledger`], [`report`] and [`verdict`] are the pure core: spans of evidence, timelines, figures, the state now;
+//! - [`ingest`], [`engine`], [`checkpoint`], [`load`] and [`server`] are the shell around it;
+//! - [`config`], [`inventory`] and [`store`] are what it is told and what it keeps.
 
+pub mod api;
+pub mod checkpoint;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod counters;
+pub mod engine;
+pub mod ingest;
 pub mod inventory;
 pub mod ledger;
+pub mod load;
 pub mod mistake;
+pub mod province;
+pub mod record;
 pub mod report;
+pub mod server;
+pub mod state;
 pub mod store;
 pub mod verdict;
 mod yaml;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use wan_journal::{FullPolicy, Journal, Options, Reader, Seq};
+
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::engine::{Command, EngineHandle};
+use crate::ingest::Ingest;
+use crate::state::State;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Checkpoint, Store};
+
+/// How often the store is asked whether the register or a secret has changed: a new secret works this soon.
+const REVISION_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs the collector on `listener` until `shutdown`; then finishes requests that have begun and takes a last checkpoint.
+///
+/// # Errors
+/// When data folder, store or journal cannot be opened, or the engine ends by itself.
+pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let started = clock::now();
+    let store = Arc::new(SqliteStore::open(&config.database()).await?);
+    let counters = Arc::new(Counters::new().context("cannot register the collector's own metrics")?);
+    let state = Arc::new(State::new(config, Some(started), Arc::clone(&counters)));
+    let journal = start_state(&state, &store).await?;
+
+    let (engine, thread) = engine::start(journal, state.config.ingest.backlog, counters)
+        .context("cannot start the engine's thread")?;
+    // The first checkpoint says at once that the collector runs; a kill in its first seconds then leaves a trace.
+    checkpoint::take(&state, &*store, &engine).await;
+
+    let stop = shutdown.child_token();
+    let background = CancellationToken::new();
+    let checkpoints = tokio::spawn(checkpoint::run(
+        Arc::clone(&state),
+        Arc::clone(&store),
+        engine.clone(),
+        background.clone(),
+    ));
+    let revisions = tokio::spawn(follow_register(Arc::clone(&state), Arc::clone(&store), background.clone()));
+    let mut ended = tokio::task::spawn_blocking(move || thread.join().is_ok());
+
+    let ingest = Arc::new(Ingest::new(Arc::clone(&state), engine.clone()));
+    let router = api::router(Arc::clone(&state), engine.clone());
+    let mut server = tokio::spawn(server::serve(listener, ingest, router, stop.clone()));
+
+    let by_itself = tokio::select! {
+        _ = &mut server => None,
+        clean = &mut ended => Some(clean.unwrap_or(false)),
+    };
+    if by_itself.is_some() {
+        stop.cancel();
+        let _ = server.await;
+    } else {
+        engine.send(Command::Stop).await;
+        let _ = ended.await;
+    }
+    background.cancel();
+    let _ = tokio::join!(checkpoints, revisions);
+    let stored = checkpoint::take(&state, &*store, &engine).await;
+    anyhow::ensure!(by_itself.is_none(), "the engine stopped by itself; see the log above");
+    anyhow::ensure!(stored, "the last checkpoint failed; the next start replays the journal instead");
+    Ok(())
+}
+
+/// Opens the journal, loads what the store has and replays what the journal has beyond it.
+async fn start_state(state: &Arc<State>, store: &SqliteStore) -> anyhow::Result<Journal> {
+    let directory = state.config.journal_dir();
+    let options = Options {
+        segment_bytes: state.config.journal.segment_bytes,
+        max_bytes: state.config.journal.max_bytes,
+        full: FullPolicy::Refuse,
+        max_payload: u32::try_from(state.config.ingest.compressed_limit + record::MAX_HEAD)?,
+        ..Options::default()
+    };
+    let (mut journal, recovery) = Journal::open_dir(&directory, options)?;
+    if recovery.torn_bytes > 0 {
+        tracing::warn!(bytes = recovery.torn_bytes, "the journal ends in a torn write, as after a power cut");
+    }
+    for file in &recovery.foreign {
+        tracing::warn!(%file, "a file in the journal's folder is not this version's; it is left alone");
+    }
+    load::store(state, store).await?;
+    let position = store.journal_position().await?;
+    let from = position.map_or(Seq::FIRST, Seq);
+    let replay = load::journal(state, journal.reader(from))?;
+    tracing::info!(
+        requests = replay.requests,
+        missing = replay.missing,
+        "journal replayed behind the last checkpoint"
+    );
+    if let Some(alive) = load::last_run(&store.alive().await?, replay.last_received) {
+        let journal_position = from.0;
+        store.checkpoint(Checkpoint { updates: &[], alive: Some(alive), journal_position }).await?;
+        state.restore_alive(store.alive().await?);
+    }
+    if let Some(position) = position {
+        journal.set_cursor(engine::LEDGER_CURSOR, Seq(position))?;
+        journal.trim()?;
+    }
+    Ok(journal)
+}
+
+/// Takes over changes that `wan-collector sites import` and `agents issue` make while the server runs.
+async fn follow_register(state: Arc<State>, store: Arc<SqliteStore>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(REVISION_INTERVAL) => {}
+        }
+        let changed = match store.revision().await {
+            Ok(revision) if revision == state.directory().revision => continue,
+            Ok(_) => store.snapshot().await,
+            Err(error) => Err(error),
+        };
+        match changed {
+            Ok(snapshot) => {
+                tracing::info!(
+                    sites = snapshot.register.len(),
+                    revision = snapshot.revision,
+                    "register taken over"
+                );
+                state.replace_register(snapshot);
+            }
+            Err(error) => tracing::warn!(%error, "cannot see whether the register has changed"),
+        }
+    }
+}
+
+/// Loads the state of a data folder without changing anything: for commands that print figures, also beside a server.
+///
+/// # Errors
+/// When there is no store yet, or it or the journal cannot be read.
+pub async fn load_read_only(config: Config) -> anyhow::Result<State> {
+    let store = SqliteStore::open_read_only(&config.database()).await?;
+    let counters = Arc::new(Counters::new().context("cannot register metrics")?);
+    let state = State::new(config, None, counters);
+    load::store(&state, &store).await?;
+    let from = store.journal_position().await?.map_or(Seq::FIRST, Seq);
+    let directory = state.config.journal_dir();
+    if directory.is_dir() {
+        load::journal(&state, Reader::open_read_only(&directory, from)?)?;
+    }
+    Ok(state)
+}
+
+/// Whether the engine answers within `limit`: what `/readyz` says.
+pub async fn engine_answers(engine: &EngineHandle, limit: Duration) -> bool {
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    let ping = async { engine.send(Command::Ping(reply)).await && answer.await.is_ok() };
+    tokio::time::timeout(limit, ping).await.unwrap_or(false)
+}

@@ -1,3 +1,10 @@
-//! Wanwatch.
+//! The `wan-collector` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use wan_collector::cli::{Cli, run};
+
+fn main() -> ExitCode {
+    run(Cli::parse())
+}

@@ -153,6 +153,8 @@ metrics! {
     CollectorRefusedSamplesTotal "wan_collector_refused_samples_total" Counter Collector "Samples refused, by reason";
     CollectorRoundsTotal "wan_collector_rounds_total" Counter Collector "Complete rounds that became evidence";
     CollectorIncompleteRoundsTotal "wan_collector_incomplete_rounds_total" Counter Collector "Rounds that lacked a figure and gave no evidence";
+    CollectorConnections "wan_collector_connections" Gauge Collector "Connections that are open";
+    CollectorJournalFailuresTotal "wan_collector_journal_failures_total" Counter Collector "Appends and syncs of the journal that failed";
     CollectorSeries "wan_collector_series" Gauge Collector "Series that the collector knows by their bytes";
     CollectorSites "wan_collector_sites" Gauge Collector "Sites in the register that are valid now";
     CollectorEvidenceSpans "wan_collector_evidence_spans" Gauge Collector "Spans of evidence in memory";

@@ -1,0 +1,49 @@
+//! The command line: one module for each group of commands.
+//!
+//! Exit codes, for all of them: 0 done; 1 it failed, or mistakes were found; 2 the command line itself is wrong.
+
+pub mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::DEFAULT_PATH;
+
+/// The Wanwatch collector: takes what agents push, and answers how much of the WAN is connected and how reliably.
+#[derive(Debug, Parser)]
+#[command(name = "wan-collector", version, propagate_version = true)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, global = true, env = "WANWATCH_CONFIG", default_value = DEFAULT_PATH, value_name = "FILE")]
+    pub config: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the collector until SIGTERM or Ctrl-C.
+    Serve(serve::Args),
+}
+
+/// Runs a command; what goes wrong is said on standard error.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Serve(args) => serve::run(&cli.config, &args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "this is where a command says what went wrong")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("wan-collector: {error:#}");
+    ExitCode::FAILURE
+}

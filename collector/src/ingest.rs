@@ -1,0 +1,309 @@
+//! `POST /api/v1/write`: Prometheus remote write 2.0 and 1.0.
+//!
+//! The order of checks is the order of their cost, and of what an unknown sender may learn: credential, content type,
+//! announced length, room, body, decompression, decoding. Only then is the engine asked to make it durable, and only
+//! after that is 2xx said. The site is the credential's (design.md, invariant 5): no byte of the body can change it.
+//!
+//! | answer | when | the sender's data |
+//! | --- | --- | --- |
+//! | 204 | everything is durable | may be deleted |
+//! | 400 | malformed: nothing kept; or some samples refused by name: the rest is durable | sending it again is useless |
+//! | 401 | no secret, or not a known one | keep; the credential is wrong |
+//! | 405, 415 | not a POST; not a remote write that this collector reads | |
+//! | 413 | compressed or decompressed over the limit | send smaller requests |
+//! | 429 | too much is waiting; `Retry-After` says how long to rest | keep |
+//! | 503 | the journal cannot be written, or the collector is stopping | keep |
+
+pub(crate) mod series;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use wan_wire::{Limits, Protocol};
+
+use crate::clock;
+use crate::counters::Counters;
+use crate::engine::{CommitError, EngineHandle, Submission, SubmitError};
+use crate::record;
+use crate::state::{SiteRuntime, State};
+
+/// Where agents push to.
+pub const PATH: &str = "/api/v1/write";
+
+/// Bodies of requests in flight hold at most this much together, in KiB: 256 MiB. Past it: 429.
+const IN_FLIGHT_KIB: usize = 256 << 10;
+/// A body whose length was not announced is counted as this many KiB until it has been read.
+const UNANNOUNCED_KIB: u32 = 64;
+/// One site may have at most this many requests in flight: an agent has two (live and backlog), Prometheus some ten.
+const IN_FLIGHT_PER_SITE: u32 = 32;
+/// A body must arrive within this, whatever its size: at 4 MiB a line of 1 Mbit/s needs 34 s.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// After how many seconds a sender that met a full queue should come back.
+const RETRY_BUSY: u32 = 1;
+/// After how many seconds a sender should come back to a collector that cannot write.
+const RETRY_BROKEN: u32 = 10;
+
+/// The write endpoint.
+#[derive(Debug)]
+pub struct Ingest {
+    state: Arc<State>,
+    engine: EngineHandle,
+    limits: Limits,
+    in_flight: Semaphore,
+}
+
+/// An answer other than "all accepted".
+struct Refusal {
+    status: StatusCode,
+    reason: String,
+    retry_after: Option<u32>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self { status, reason: reason.into(), retry_after: None }
+    }
+
+    fn retry(status: StatusCode, reason: impl Into<String>, seconds: u32) -> Self {
+        Self { status, reason: reason.into(), retry_after: Some(seconds) }
+    }
+
+    fn response(self) -> Response {
+        let mut response = text(self.status, self.reason);
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl Ingest {
+    /// The endpoint over `state`, handing accepted requests to `engine`.
+    #[must_use]
+    pub fn new(state: Arc<State>, engine: EngineHandle) -> Self {
+        let limits = state.config.ingest.limits();
+        Self { state, engine, limits, in_flight: Semaphore::new(IN_FLIGHT_KIB) }
+    }
+
+    /// The collector's counters.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.state.counters
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request<Incoming>) -> Response {
+        let response = match self.accept(request).await {
+            Ok(response) => response,
+            Err(refusal) => refusal.response(),
+        };
+        self.state.counters.requests.with_label_values(&[response.status().as_str()]).inc();
+        response
+    }
+
+    async fn accept(&self, request: Request<Incoming>) -> Result<Response, Refusal> {
+        if request.method() != Method::POST {
+            return Err(Refusal::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "remote write is a POST; this address serves nothing else",
+            ));
+        }
+        let site = self.authenticate(request.headers())?;
+        let _turn = Turn::take(Arc::clone(&site))?;
+        let (content_type, encoding) = (CONTENT_TYPE, CONTENT_ENCODING);
+        let protocol = wan_wire::negotiate(
+            text_header(request.headers(), &content_type),
+            text_header(request.headers(), &encoding),
+        )
+        .map_err(|unsupported| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, unsupported.to_string()))?;
+        let (_room, record) = self.read(request, &site, protocol).await?;
+        self.commit(site, protocol, record).await
+    }
+
+    fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<SiteRuntime>, Refusal> {
+        let refused = |reason| Err(Refusal::new(StatusCode::UNAUTHORIZED, reason));
+        let Some(header) = headers.get(AUTHORIZATION) else {
+            return refused("no credential: send `Authorization: Bearer SECRET` with the site's secret");
+        };
+        let secret = match header.as_bytes().split_first_chunk::<7>() {
+            Some((scheme, secret)) if scheme.eq_ignore_ascii_case(b"bearer ") => secret.trim_ascii(),
+            Some(_) | None => return refused("the credential must be `Authorization: Bearer SECRET`"),
+        };
+        let hash: [u8; 32] = Sha256::digest(secret).into();
+        match self.state.directory().credentials.get(&hash) {
+            Some(site) => Ok(Arc::clone(site)),
+            None => refused(
+                "this secret is not known here, or was revoked: `wan-collector agents issue SITE` gives a new one",
+            ),
+        }
+    }
+
+    /// Reads the body straight into its journal record.
+    async fn read(
+        &self,
+        request: Request<Incoming>,
+        site: &SiteRuntime,
+        protocol: Protocol,
+    ) -> Result<(SemaphorePermit<'_>, Vec<u8>), Refusal> {
+        let limit = self.limits.compressed;
+        let too_large = || {
+            Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!(
+                    "the body is larger than the limit of {limit} bytes; send fewer samples in a request"
+                ),
+            )
+        };
+        let announced =
+            text_header(request.headers(), &CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > limit) {
+            return Err(too_large());
+        }
+        let busy = || {
+            let reason = "too many requests are in flight";
+            Refusal::retry(StatusCode::TOO_MANY_REQUESTS, reason, RETRY_BUSY)
+        };
+        let kib =
+            announced.and_then(|length| u32::try_from(length / 1024 + 1).ok()).unwrap_or(UNANNOUNCED_KIB);
+        let mut room = self.in_flight.try_acquire_many(kib).map_err(|_| busy())?;
+
+        let mut record = record::start(&site.id, clock::now(), protocol, announced.unwrap_or(0));
+        let head = record.len();
+        let mut body = request.into_body();
+        let read = async {
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| {
+                    Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"))
+                })?;
+                let Some(data) = frame.data_ref() else { continue };
+                let length = record.len() - head + data.len();
+                if length > limit {
+                    return Err(too_large());
+                }
+                while length / 1024 >= room.num_permits() {
+                    room.merge(self.in_flight.try_acquire_many(UNANNOUNCED_KIB).map_err(|_| busy())?);
+                }
+                record.extend_from_slice(data);
+            }
+            Ok(())
+        };
+        // A small body has come with its head, and needs neither timer nor another wake-up.
+        tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(|_| {
+            let reason = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, reason)
+        })??;
+        Ok((room, record))
+    }
+
+    /// Decodes, has it made durable, and says how it went.
+    async fn commit(
+        &self,
+        site: Arc<SiteRuntime>,
+        protocol: Protocol,
+        record: Vec<u8>,
+    ) -> Result<Response, Refusal> {
+        let received = clock::now();
+        let body = record.get(record::body_offset(&site.id)..).unwrap_or_default();
+        let bytes = body.len();
+        let mut decoded = {
+            let directory = self.state.directory();
+            series::decode(&self.state.config, &directory, &site, protocol, body, received, &self.limits)
+                .map_err(|error| Refusal::new(status(error.status()), error.to_string()))?
+        };
+        let (reply, answer) = oneshot::channel();
+        let submission = Submission {
+            site,
+            received,
+            record,
+            paintings: std::mem::take(&mut decoded.paintings),
+            facts: decoded.facts.take(),
+            reply,
+        };
+        let rounds = submission.paintings.len();
+        self.engine.submit(submission).map_err(|error| match error {
+            SubmitError::Busy => Refusal::retry(StatusCode::TOO_MANY_REQUESTS, error.to_string(), RETRY_BUSY),
+            SubmitError::Stopped => {
+                Refusal::retry(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), RETRY_BUSY)
+            }
+        })?;
+        match answer.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error @ (CommitError::JournalFull | CommitError::JournalFailed))) => {
+                return Err(Refusal::retry(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), RETRY_BROKEN));
+            }
+            Err(_stopped) => {
+                let reason = SubmitError::Stopped.to_string();
+                return Err(Refusal::retry(StatusCode::SERVICE_UNAVAILABLE, reason, RETRY_BUSY));
+            }
+        }
+        let counters = &self.state.counters;
+        counters.samples.inc_by(decoded.written.samples);
+        counters.refused_samples.inc_by(decoded.refused.samples());
+        counters.rounds.inc_by(rounds as u64);
+        counters.incomplete_rounds.inc_by(decoded.incomplete_rounds);
+        counters.bytes.inc_by(bytes as u64);
+
+        let mut response = match decoded.refused.reason() {
+            None => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response
+            }
+            Some(reason) => text(StatusCode::BAD_REQUEST, reason),
+        };
+        if protocol == Protocol::V2 {
+            for (name, value) in decoded.written.headers() {
+                response.headers_mut().insert(name, HeaderValue::from(value));
+            }
+        }
+        Ok(response)
+    }
+}
+
+/// One of the requests that a site may have in flight.
+struct Turn(Arc<SiteRuntime>);
+
+impl Turn {
+    fn take(site: Arc<SiteRuntime>) -> Result<Self, Refusal> {
+        let turn = Self(site);
+        if turn.0.in_flight.fetch_add(1, Ordering::Relaxed) >= IN_FLIGHT_PER_SITE {
+            let reason = format!("site {} has {IN_FLIGHT_PER_SITE} requests in flight already", turn.0.id);
+            return Err(Refusal::retry(StatusCode::TOO_MANY_REQUESTS, reason, RETRY_BUSY));
+        }
+        Ok(turn)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn text_header<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h str> {
+    // A header that is not ASCII is no content type and no encoding that exists: it must not pass as absent.
+    headers.get(name).map(|value| value.to_str().unwrap_or("(not ASCII)"))
+}
+
+fn text(status: StatusCode, reason: String) -> Response {
+    let mut response = Response::new(Body::from(reason + "\n"));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_REQUEST)
+}

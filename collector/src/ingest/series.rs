@@ -1,0 +1,410 @@
+//! From a request's series to rounds and facts.
+//!
+//! An agent pushes the same forty series every few seconds, so a site's series are **known by their bytes**: the labels'
+//! canonical form is hashed, and what was worked out at the first push (which metric, which link, whether it is allowed) is
+//! found again by that hash. Only a series never seen before is parsed. The hash is XXH3 with 128 bits; the cache is the
+//! site's own, so a sender that built a collision would confuse its own series and nobody else's.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use wan_wire::{
+    DecodeError, Decoder, Label, LabelPairs, Limits, LinkName, Metric, OutcomeRule, ProbeKind, Protocol,
+    RoundAssembler, Scratch, SiteId, UnixMillis, Written, classify, is_stale_marker, labels::describe,
+    round::is_round_metric,
+};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::config::Config;
+use crate::engine::Painting;
+use crate::state::{AgentFacts, Directory, Latest, MAX_TRACKS, SiteRuntime};
+
+/// So many series of a site are known by their bytes. An agent has 8 for each target and a few of its own; past this the
+/// cache starts anew, which costs a site that invents labels its own speed and nobody memory.
+const MAX_SERIES: usize = 4096;
+/// So many refused samples are named in an answer; the rest is counted.
+const NAMED: usize = 20;
+/// A thread's buffers that grew past this in a large request are given back after it.
+const KEEP_BYTES: usize = 1 << 20;
+
+/// What a request came to.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    /// The spans to merge into the evidence.
+    pub(crate) paintings: Vec<Painting>,
+    /// What it says of the agent.
+    pub(crate) facts: Option<AgentFacts>,
+    /// How much was accepted.
+    pub(crate) written: Written,
+    /// What was refused by name.
+    pub(crate) refused: Refused,
+    /// Rounds that lacked a figure.
+    pub(crate) incomplete_rounds: u64,
+}
+
+/// Samples that were refused by name while the rest of their request was kept.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    samples: u64,
+    accepted: u64,
+    text: String,
+    named: usize,
+}
+
+impl Refused {
+    fn add(&mut self, samples: usize, series: impl FnOnce() -> String, reason: &dyn std::fmt::Display) {
+        self.samples += samples as u64;
+        if self.named < NAMED {
+            self.named += 1;
+            // Writing to a String does not fail.
+            let _ = writeln!(self.text, "{}: {reason}", series());
+        }
+    }
+
+    /// How many samples.
+    pub(crate) fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// What to tell the sender, or nothing when nothing was refused.
+    pub(crate) fn reason(&self) -> Option<String> {
+        if self.named == 0 {
+            return None;
+        }
+        let (refused, all) = (self.samples, self.samples + self.accepted);
+        let more = if self.named == NAMED { "\n(at most 20 are named)" } else { "" };
+        let text = self.text.trim_end();
+        Some(format!("{refused} of {all} samples were refused, the rest is kept:\n{text}{more}"))
+    }
+}
+
+/// What is known of a series from its labels.
+#[derive(Debug, Clone)]
+enum Known {
+    /// One figure of the rounds of this key.
+    Round(Metric, u32),
+    /// Something the agent says of itself.
+    Agent(Metric, Option<Arc<AgentInfo>>),
+    /// Nothing that evidence is made of: it is journaled, and may be forwarded.
+    Other,
+    /// May not be sent by this site, or not so.
+    Refused(Arc<str>),
+}
+
+#[derive(Debug)]
+struct AgentInfo {
+    version: Option<String>,
+    boot_id: Option<String>,
+}
+
+/// Where the rounds of one (link, probe, target, about) go.
+#[derive(Debug)]
+struct RoundKey {
+    identity: (LinkName, ProbeKind, String, Option<SiteId>),
+    about: Option<Arc<SiteRuntime>>,
+    track: u32,
+    rule: OutcomeRule,
+}
+
+/// XXH3 has mixed the key already.
+#[derive(Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+    #[allow(clippy::cast_possible_truncation)] // half of a good hash is a good hash
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = hash as u64;
+    }
+}
+
+/// The series of one site that are known by their bytes.
+#[derive(Debug, Default)]
+pub(crate) struct SeriesCache {
+    revision: i64,
+    known: HashMap<u128, Known, BuildHasherDefault<Mixed>>,
+    keys: Vec<RoundKey>,
+}
+
+/// Buffers that a thread uses again for each request it decodes.
+#[derive(Default)]
+struct Buffers {
+    plain: Vec<u8>,
+    scratch: Scratch,
+    assembler: RoundAssembler,
+}
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+/// Decodes the body of a request that `site` sent and that was received at `received`.
+///
+/// Everything it returns depends on the body, the register, the configuration and `received` alone, so that a replay of
+/// the journal gives what the first reading gave.
+pub(crate) fn decode(
+    config: &Config,
+    directory: &Directory,
+    site: &Arc<SiteRuntime>,
+    protocol: Protocol,
+    body: &[u8],
+    received: UnixMillis,
+    limits: &Limits,
+) -> Result<Decoded, DecodeError> {
+    BUFFERS.with_borrow_mut(|buffers| {
+        let mut request =
+            Request { config, directory, site, protocol, received, decoded: Decoded::default() };
+        let result = request.read(body, limits, buffers);
+        buffers.assembler.clear();
+        if buffers.plain.capacity() + buffers.scratch.capacity_bytes() > KEEP_BYTES {
+            *buffers = Buffers::default();
+        }
+        result.map(|()| request.decoded)
+    })
+}
+
+struct Request<'r> {
+    config: &'r Config,
+    directory: &'r Directory,
+    site: &'r Arc<SiteRuntime>,
+    protocol: Protocol,
+    received: UnixMillis,
+    decoded: Decoded,
+}
+
+impl Request<'_> {
+    fn read(&mut self, body: &[u8], limits: &Limits, buffers: &mut Buffers) -> Result<(), DecodeError> {
+        let Buffers { plain, scratch, assembler, .. } = buffers;
+        wan_wire::decompress(body, limits, plain)?;
+        let mut decoder = Decoder::new(self.protocol, plain, scratch, limits)?;
+        let mut cache = self.site.series.lock();
+        if cache.revision != self.directory.revision || cache.keys.len() >= MAX_SERIES {
+            // Who may watch whom may have changed; or the keys of targets that are long gone fill the cache.
+            *cache = SeriesCache { revision: self.directory.revision, ..SeriesCache::default() };
+        }
+        let oldest = self.received.minus(self.config.ingest.max_age);
+        let newest = self.received.plus(self.config.ingest.max_future);
+        while let Some(series) = decoder.next_series()? {
+            self.decoded.written.histograms += u64::from(series.histograms);
+            self.decoded.written.exemplars += u64::from(series.exemplars);
+            let key = match series.key {
+                Ok(key) => key,
+                Err(error) => {
+                    self.decoded.refused.add(series.samples.len(), || "a series".into(), &error);
+                    continue;
+                }
+            };
+            let hash = xxh3_128(key);
+            if !cache.known.contains_key(&hash) {
+                self.learn(&mut cache, hash, key);
+            }
+            let Some(known) = cache.known.get(&hash) else { continue };
+            if let Known::Refused(reason) = known {
+                self.decoded.refused.add(series.samples.len(), || describe(key), reason);
+                continue;
+            }
+            for sample in series.samples {
+                if sample.time < oldest || sample.time > newest {
+                    let reason = self.distance(sample.time);
+                    self.decoded.refused.add(1, || describe(key), &reason);
+                    continue;
+                }
+                self.decoded.written.samples += 1;
+                match known {
+                    Known::Round(metric, key) => {
+                        assembler.push(*key, *metric, sample.time, sample.value);
+                    }
+                    Known::Agent(metric, info) => self.fact(*metric, info.as_deref(), sample.value),
+                    Known::Other | Known::Refused(_) => {}
+                }
+            }
+        }
+        self.rounds(&cache.keys, assembler);
+        self.decoded.refused.accepted = self.decoded.written.samples;
+        Ok(())
+    }
+
+    fn rounds(&mut self, keys: &[RoundKey], assembler: &mut RoundAssembler) {
+        let assembly = assembler.finish();
+        self.decoded.incomplete_rounds = u64::from(assembly.incomplete);
+        self.decoded.paintings.reserve_exact(assembly.rounds.len());
+        for round in assembly.rounds {
+            let Some(key) = keys.get(round.key as usize) else { continue };
+            let outcome = classify(&round.facts, &key.rule);
+            let latest = Latest {
+                end: round.end,
+                interval_ms: i64::from(round.interval_ms),
+                sent: round.facts.sent,
+                received: round.facts.received,
+                rtt_median: round.facts.rtt_median(),
+                outcome,
+            };
+            self.decoded.paintings.push(Painting {
+                about: key.about.clone(),
+                track: key.track,
+                start: round.start(),
+                end: round.end,
+                outcome,
+                latest,
+            });
+        }
+        for round in assembly.refused {
+            let name = || {
+                let (link, probe, target, about) = match keys.get(round.key as usize) {
+                    Some(key) => &key.identity,
+                    None => return "a round".to_owned(),
+                };
+                let about = about.as_ref().map(|about| format!(" about {about}")).unwrap_or_default();
+                format!("the round of {link} by {probe} to {target}{about} that ended {}", round.end)
+            };
+            self.decoded.written.samples -= u64::from(round.samples);
+            self.decoded.refused.add(round.samples as usize, name, &round.error);
+        }
+    }
+
+    fn distance(&self, time: UnixMillis) -> String {
+        let ingest = &self.config.ingest;
+        let (limit, which) = if time < self.received {
+            (ingest.max_age, "older than ingest.max_age")
+        } else {
+            (ingest.max_future, "further in the future than ingest.max_future")
+        };
+        let seconds = limit.as_secs();
+        format!(
+            "its time {time} is {which} ({seconds} s) at its arrival {}; is the sender's clock right?",
+            self.received
+        )
+    }
+
+    fn fact(&mut self, metric: Metric, info: Option<&AgentInfo>, value: f64) {
+        if is_stale_marker(value) || !value.is_finite() {
+            return;
+        }
+        let facts = self.decoded.facts.get_or_insert_default();
+        if let Some(info) = info {
+            facts.version.clone_from(&info.version);
+            facts.boot_id.clone_from(&info.boot_id);
+        }
+        let slot = match agent_fact(metric) {
+            Some(AgentFact::BootTime) => &mut facts.boot_time,
+            Some(AgentFact::StartTime) => &mut facts.start_time,
+            Some(AgentFact::ClockOffset) => &mut facts.clock_offset,
+            Some(AgentFact::QueueBytes) => &mut facts.queue_bytes,
+            Some(AgentFact::DroppedSamples) => &mut facts.dropped_samples,
+            Some(AgentFact::Info) | None => return,
+        };
+        *slot = Some(value);
+    }
+
+    fn learn(&self, cache: &mut SeriesCache, hash: u128, key: &[u8]) {
+        if cache.known.len() >= MAX_SERIES {
+            // Numbers that this request has used already must stay what they are: only the look-up starts anew.
+            cache.known.clear();
+        }
+        let known = match LabelPairs::parse(key, self.protocol) {
+            Ok(labels) => self.recognise(cache, &labels).unwrap_or_else(Known::Refused),
+            Err(error) => Known::Refused(error.to_string().into()),
+        };
+        cache.known.insert(hash, known);
+    }
+
+    fn recognise(&self, cache: &mut SeriesCache, labels: &LabelPairs<'_>) -> Result<Known, Arc<str>> {
+        let own = &self.site.id;
+        if let Some(claimed) = labels.get(Label::Site)
+            && claimed != own.as_str()
+        {
+            return Err(format!("it speaks for site {claimed}, but the secret is that of {own}").into());
+        }
+        let Some(metric) = labels.metric() else { return Ok(Known::Other) };
+        if is_round_metric(metric) {
+            return self.round_key(cache, labels).map(|key| Known::Round(metric, key));
+        }
+        Ok(match agent_fact(metric) {
+            Some(AgentFact::Info) => {
+                let text = |label| labels.get(label).map(str::to_owned);
+                let info = AgentInfo { version: text(Label::Version), boot_id: text(Label::BootId) };
+                Known::Agent(metric, Some(Arc::new(info)))
+            }
+            Some(_) => Known::Agent(metric, None),
+            None => Known::Other,
+        })
+    }
+
+    fn round_key(&self, cache: &mut SeriesCache, labels: &LabelPairs<'_>) -> Result<u32, Arc<str>> {
+        let need = |label: Label| {
+            labels.get(label).ok_or_else(|| format!("a round needs the label {}", label.as_str()))
+        };
+        let link: LinkName = need(Label::Link)?.parse().map_err(|error| format!("link: {error}"))?;
+        let probe: ProbeKind = need(Label::Probe)?.parse().map_err(|error| format!("probe: {error}"))?;
+        let target = need(Label::Target)?;
+        let about = match labels.get(Label::About) {
+            Some(about) if about != self.site.id.as_str() => Some(self.watched(about)?),
+            Some(_) | None => None,
+        };
+        let identity = (link, probe, target.to_owned(), about.as_ref().map(|site| site.id.clone()));
+        if let Some(found) = cache.keys.iter().position(|key| key.identity == identity) {
+            return index(found);
+        }
+        if cache.keys.len() >= MAX_SERIES {
+            return Err(format!("a site's rounds have at most {MAX_SERIES} different targets").into());
+        }
+        let subject = about.as_ref().unwrap_or(self.site);
+        let track = subject
+            .track(&identity.0, &self.site.id)
+            .ok_or_else(|| format!("site {} has {MAX_TRACKS} links already", subject.id))?;
+        let plan = &self.config.plan;
+        let rule = OutcomeRule {
+            c1: plan.c1,
+            rtt_limit: plan.rtt_limit.get(&identity.0.kind()).map(std::time::Duration::as_secs_f64),
+        };
+        cache.keys.push(RoundKey { identity, about, track, rule });
+        index(cache.keys.len() - 1)
+    }
+
+    /// The site that this one wants to speak about, if the register lets it.
+    fn watched(&self, about: &str) -> Result<Arc<SiteRuntime>, Arc<str>> {
+        let id: SiteId = about.parse().map_err(|error| format!("about: {error}"))?;
+        let own = self.directory.register.get(&self.site.id);
+        if !own.is_some_and(|site| site.watches.allows(&id)) {
+            let own = &self.site.id;
+            return Err(format!("the register does not let {own} watch {id}: see `watches` of {own}").into());
+        }
+        let known = self.directory.register.get(&id).and_then(|_| self.directory.runtimes.get(&id));
+        known.map(Arc::clone).ok_or_else(|| format!("about: the register has no site {id}").into())
+    }
+}
+
+fn index(position: usize) -> Result<u32, Arc<str>> {
+    u32::try_from(position).map_err(|_| "too many rounds".into())
+}
+
+/// The facts that are kept of an agent.
+enum AgentFact {
+    Info,
+    BootTime,
+    StartTime,
+    ClockOffset,
+    QueueBytes,
+    DroppedSamples,
+}
+
+#[allow(clippy::wildcard_enum_match_arm)] // of some sixty metrics, six are these
+fn agent_fact(metric: Metric) -> Option<AgentFact> {
+    Some(match metric {
+        Metric::AgentInfo => AgentFact::Info,
+        Metric::AgentBootTimeSeconds => AgentFact::BootTime,
+        Metric::AgentStartTimeSeconds => AgentFact::StartTime,
+        Metric::AgentClockOffsetSeconds => AgentFact::ClockOffset,
+        Metric::AgentQueueBytes => AgentFact::QueueBytes,
+        Metric::AgentDroppedSamplesTotal => AgentFact::DroppedSamples,
+        _ => return None,
+    })
+}

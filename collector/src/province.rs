@@ -1,0 +1,313 @@
+//! The province at an instant: what every reader (API, metrics, page, command line) derives its figures from.
+//!
+//! Taking one copies no evidence: spans are shared with the engine, which copies a track only when it changes it while a
+//! reader still looks. So a report over a year neither delays a push nor sees half of one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
+
+use crate::config::Config;
+use crate::inventory::{Register, Site};
+use crate::ledger::span::{Periods, Spans};
+use crate::ledger::timeline::{Basis, LinkView, SiteView, Timeline, Window};
+use crate::report::coverage::{Coverage, TierTarget};
+use crate::report::uptime::Uptime;
+use crate::state::{AgentFacts, Latest, State};
+use crate::verdict::{self, Facts, Standing};
+
+/// One link's evidence, as shared with the engine.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The link.
+    pub name: LinkName,
+    /// What the site's own agent saw, and its newest round.
+    pub own: Option<(Arc<Spans>, Option<Latest>)>,
+    /// What others saw, by vantage.
+    pub others: BTreeMap<SiteId, Arc<Spans>>,
+}
+
+/// Everything about one site at the instant of its [`Province`].
+#[derive(Debug, Clone)]
+pub struct SiteNow<'r> {
+    /// Its entry in the register.
+    pub site: &'r Site,
+    /// Its links, by name: those of the register and those that were seen.
+    pub links: BTreeMap<LinkName, Link>,
+    /// When its agent last pushed, if that is remembered.
+    pub last_push: Option<UnixMillis>,
+    /// What its agent last said of itself.
+    pub facts: AgentFacts,
+    /// When it was first given a secret.
+    pub issued: Option<UnixMillis>,
+    valid_from: UnixMillis,
+    valid_to: Option<UnixMillis>,
+}
+
+impl SiteNow<'_> {
+    /// The view that timelines and figures are derived from.
+    #[must_use]
+    pub fn view(&self) -> SiteView<'_> {
+        SiteView {
+            tier: self.site.tier.as_str(),
+            branch: self.site.branch.as_str(),
+            valid_from: self.valid_from,
+            valid_to: self.valid_to,
+            equipped_from: self.issued,
+            links: self.links.values().filter(|link| link.is_seen()).map(Link::view).collect(),
+        }
+    }
+}
+
+impl Link {
+    /// Whether there is any evidence about it. A link that the register lists and nobody has probed is not measured,
+    /// which is not the same as silent.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        self.own.is_some() || !self.others.is_empty()
+    }
+
+    /// The view that its timeline is derived from.
+    #[must_use]
+    pub fn view(&self) -> LinkView<'_> {
+        LinkView {
+            kind: self.name.kind(),
+            own: self.own.as_ref().map(|(spans, _)| &**spans),
+            others: self.others.values().map(|spans| &**spans).collect(),
+        }
+    }
+}
+
+/// Register, evidence and circumstances at one instant.
+#[derive(Debug)]
+pub struct Province<'c> {
+    config: &'c Config,
+    register: Arc<Register>,
+    evidence: BTreeMap<SiteId, SiteEvidence>,
+    running: Periods,
+    required: Vec<LinkKind>,
+    started: Option<UnixMillis>,
+    /// The present of all that is derived.
+    pub now: UnixMillis,
+}
+
+#[derive(Debug, Default)]
+struct SiteEvidence {
+    links: BTreeMap<LinkName, Link>,
+    last_push: Option<UnixMillis>,
+    facts: AgentFacts,
+    issued: Option<UnixMillis>,
+    enrolled: bool,
+}
+
+impl<'c> Province<'c> {
+    /// The province as `state` has it.
+    #[must_use]
+    pub fn of(state: &'c State, now: UnixMillis) -> Self {
+        Self::with_sites(state, now, |_| true)
+    }
+
+    /// The same with the evidence of one site (and its parents, whose verdict bears on its own): for pages about one site.
+    #[must_use]
+    pub fn of_site(state: &'c State, now: UnixMillis, site: &SiteId) -> Self {
+        let directory = state.directory();
+        let mut wanted = BTreeSet::new();
+        let mut next = directory.register.get(site);
+        while let Some(site) = next.filter(|site| wanted.insert(site.id.clone())) {
+            next = site.parent.as_ref().and_then(|parent| directory.register.get(parent));
+        }
+        Self::with_sites(state, now, |site| wanted.contains(site))
+    }
+
+    fn with_sites(state: &'c State, now: UnixMillis, wanted: impl Fn(&SiteId) -> bool) -> Self {
+        let directory = state.directory();
+        let enrolled: BTreeSet<&SiteId> = directory.credentials.values().map(|site| &site.id).collect();
+        let mut evidence = BTreeMap::new();
+        for site in directory.register.sites().filter(|site| wanted(&site.id)) {
+            let Some(runtime) = directory.runtimes.get(&site.id) else { continue };
+            let mut of_site = SiteEvidence {
+                links: BTreeMap::new(),
+                last_push: runtime.last_push(),
+                facts: runtime.facts(),
+                issued: directory.issued.get(&site.id).copied(),
+                enrolled: enrolled.contains(&site.id),
+            };
+            for link in &site.links {
+                of_site.link(&link.name);
+            }
+            for track in runtime.evidence().tracks() {
+                let link = of_site.link(&track.link);
+                if track.spans.is_empty() {
+                    continue;
+                }
+                if track.vantage == site.id {
+                    link.own = Some((Arc::clone(&track.spans), track.latest));
+                } else {
+                    link.others.insert(track.vantage.clone(), Arc::clone(&track.spans));
+                }
+            }
+            evidence.insert(site.id.clone(), of_site);
+        }
+        Self {
+            config: &state.config,
+            register: Arc::clone(&directory.register),
+            evidence,
+            running: state.alive(now).into_iter().map(|run| (run.start, run.end)).collect(),
+            required: state.config.plan.required.iter().copied().collect(),
+            started: state.started,
+            now,
+        }
+    }
+
+    /// What derivations rest on. The newest word of an agent holds for the silence limit, so that the present of a site
+    /// that pushes in time is known.
+    #[must_use]
+    pub fn basis(&self) -> Basis<'_> {
+        Basis {
+            now: self.now,
+            running: &self.running,
+            hold: self.config.ingest.silence_limit,
+            required: &self.required,
+        }
+    }
+
+    /// The register.
+    #[must_use]
+    pub fn register(&self) -> &Register {
+        &self.register
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        self.config
+    }
+
+    /// One registered site, whether or not it is valid now.
+    #[must_use]
+    pub fn site(&self, id: &SiteId) -> Option<SiteNow<'_>> {
+        self.register.get(id).map(|site| self.site_now(site))
+    }
+
+    /// Every site of the register, by id; sites that are no longer, or not yet, valid among them.
+    pub fn sites(&self) -> impl Iterator<Item = SiteNow<'_>> {
+        self.register.sites().map(|site| self.site_now(site))
+    }
+
+    fn site_now<'p>(&'p self, site: &'p Site) -> SiteNow<'p> {
+        let zone = &self.config.timezone;
+        let evidence = self.evidence.get(&site.id);
+        SiteNow {
+            site,
+            links: evidence.map(|evidence| evidence.links.clone()).unwrap_or_default(),
+            last_push: evidence.and_then(|evidence| evidence.last_push),
+            facts: evidence.map(|evidence| evidence.facts.clone()).unwrap_or_default(),
+            issued: evidence.and_then(|evidence| evidence.issued),
+            valid_from: site.valid_from_ms(zone).unwrap_or(UnixMillis::MIN),
+            valid_to: site.valid_to_ms(zone),
+        }
+    }
+
+    /// The verdict of one site now.
+    #[must_use]
+    pub fn standing(&self, id: &SiteId) -> Option<Standing> {
+        self.standing_under(id, &mut BTreeMap::new())
+    }
+
+    /// The verdicts of all sites that are registered now.
+    #[must_use]
+    pub fn standings(&self) -> BTreeMap<SiteId, Standing> {
+        let mut known = BTreeMap::new();
+        for site in self.register.sites() {
+            self.standing_under(&site.id, &mut known);
+        }
+        let zone = &self.config.timezone;
+        known.retain(|id, _| self.register.get(id).is_some_and(|site| site.registered_at(self.now, zone)));
+        known
+    }
+
+    /// Parents first: the register has no cycle, so the chain ends.
+    fn standing_under(&self, id: &SiteId, known: &mut BTreeMap<SiteId, Standing>) -> Option<Standing> {
+        let mut chain = vec![id.clone()];
+        while let Some(parent) = chain.last().and_then(|id| self.register.get(id)?.parent.clone()) {
+            if known.contains_key(&parent) {
+                break;
+            }
+            chain.push(parent);
+        }
+        while let Some(id) = chain.pop() {
+            if known.contains_key(&id) {
+                continue;
+            }
+            let Some(site) = self.site(&id) else { continue };
+            let parent = site.site.parent.as_ref().and_then(|parent| known.get(parent));
+            let evidence = self.evidence.get(&id);
+            let facts = Facts {
+                enrolled: site.issued.filter(|_| evidence.is_some_and(|evidence| evidence.enrolled)),
+                planned: None,
+                last_push: site.last_push,
+                parent_cut_off: parent
+                    .filter(|parent| parent.verdict.cuts_children_off())
+                    .map(|parent| parent.since),
+                hears_since: self.started,
+                silence_limit: self.config.ingest.silence_limit,
+            };
+            let standing = verdict::standing(&site.view(), &facts, &self.basis());
+            known.insert(id, standing);
+        }
+        known.get(id).copied()
+    }
+
+    /// The plan's tiers with their targets, in the plan's order.
+    #[must_use]
+    pub fn targets(&self) -> Vec<TierTarget<'_>> {
+        let tier = |tier: &'c crate::config::Tier| TierTarget { tier: tier.id.as_str(), target: tier.target };
+        self.config.plan.tiers.iter().map(tier).collect()
+    }
+
+    /// Coverage at an instant.
+    #[must_use]
+    pub fn coverage_at(&self, at: UnixMillis) -> Coverage {
+        let sites: Vec<SiteNow<'_>> = self.sites().collect();
+        let views: Vec<SiteView<'_>> = sites.iter().map(SiteNow::view).collect();
+        Coverage::at(&views, &self.targets(), &self.basis(), at)
+    }
+
+    /// Coverage over a window, time-weighted.
+    #[must_use]
+    pub fn coverage_over(&self, window: Window) -> Coverage {
+        let sites: Vec<SiteNow<'_>> = self.sites().collect();
+        let views: Vec<SiteView<'_>> = sites.iter().map(SiteNow::view).collect();
+        Coverage::over(&views, &self.targets(), &self.basis(), window)
+    }
+
+    /// The timeline of a site, or of one of its links; `None` when it has no such link.
+    #[must_use]
+    pub fn timeline(&self, site: &SiteNow<'_>, link: Option<&LinkName>, window: Window) -> Option<Timeline> {
+        let view = site.view();
+        match link {
+            None => Some(Timeline::of_site(&view, &self.basis(), window)),
+            Some(name) => {
+                let link = site.links.get(name)?.view();
+                Some(Timeline::of_link(&view, &link, &self.basis(), window))
+            }
+        }
+    }
+
+    /// The figures of a site, or of one of its links; `None` when it has no such link.
+    #[must_use]
+    pub fn uptime(&self, site: &SiteNow<'_>, link: Option<&LinkName>, window: Window) -> Option<Uptime> {
+        self.timeline(site, link, window).map(|timeline| Uptime::of(&timeline, &Periods::new()))
+    }
+}
+
+impl SiteEvidence {
+    fn link(&mut self, name: &LinkName) -> &mut Link {
+        self.links.entry(name.clone()).or_insert_with(|| Link {
+            name: name.clone(),
+            own: None,
+            others: BTreeMap::new(),
+        })
+    }
+}

@@ -1,0 +1,128 @@
+//! The HTTP shell: an accept loop of our own, one task a connection.
+//!
+//! `POST /api/v1/write` is taken before any router, since it is the one request that comes thousands of times a second;
+//! everything else goes to the router of [`crate::api`]. Every limit is explicit (design.md, invariant 10): connections,
+//! time to send a request's head and body, bytes of bodies in flight.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::ingest::{self, Ingest};
+
+/// An idle connection, or one that does not finish a request's head, is closed after this. Agents push every few
+/// seconds, so a living one never meets it.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// A request's head is at most this long: a hundred times what an agent sends.
+const HEAD_BYTES: usize = 64 << 10;
+/// Open connections. Ten thousand agents keep one each; file descriptors allow for more ([`raise_file_limit`]).
+const CONNECTIONS: usize = 20_000;
+/// How long answers that have begun may take after a stop was asked for.
+const DRAIN: Duration = Duration::from_secs(5);
+/// After a failed accept (no descriptors left, say) the loop rests this long instead of spinning.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until `shutdown`, then lets requests that have begun finish, for at most [`DRAIN`].
+pub async fn serve(
+    listener: TcpListener,
+    ingest: Arc<Ingest>,
+    router: axum::Router,
+    shutdown: CancellationToken,
+) {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    let tasks = TaskTracker::new();
+    loop {
+        let permit = tokio::select! {
+            () = shutdown.cancelled() => break,
+            permit = Arc::clone(&permits).acquire_owned() => permit,
+        };
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _peer)) => {
+                let connection = connection(stream, Arc::clone(&ingest), router.clone(), shutdown.clone());
+                tasks.spawn(async move {
+                    connection.await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    tasks.close();
+    if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+        tracing::warn!(open = tasks.len(), "connections were still busy at the stop and are cut");
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    ingest: Arc<Ingest>,
+    router: axum::Router,
+    shutdown: CancellationToken,
+) {
+    // Answers are small and each is awaited by its sender: Nagle's delay would only add to them.
+    let _ = stream.set_nodelay(true);
+    let counters = Arc::clone(ingest.counters());
+    counters.connections.inc();
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let ingest = Arc::clone(&ingest);
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(route(request, &ingest, router).await) }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES);
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended early");
+    }
+    counters.connections.dec();
+}
+
+async fn route(request: hyper::Request<Incoming>, ingest: &Ingest, router: axum::Router) -> Response {
+    if request.uri().path() == ingest::PATH {
+        return ingest.handle(request).await;
+    }
+    let request: Request = request.map(Body::new);
+    match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// Lets this process open as many files as the system allows it: a connection is a file.
+pub fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) }
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "cannot raise the limit of open files; many agents at once may be refused");
+    }
+}

@@ -1,0 +1,381 @@
+//! What the running collector holds in memory: the register, who may speak for whom, and every site's evidence.
+//!
+//! The engine is the only writer of evidence; readers (API, metrics, page, checkpoint) take one site's lock at a time and
+//! briefly. The register is replaced as a whole when the store's revision changes, and evidence outlives it: a site that
+//! leaves the register keeps what was seen of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use wan_wire::{LinkName, Outcome, SiteId, UnixMillis};
+
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::engine::Painting;
+use crate::ingest::series::SeriesCache;
+use crate::inventory::Register;
+use crate::ledger::span::{Span, Spans};
+use crate::store::{Alive, Series, SeriesId, Snapshot};
+
+/// A site has at most this many tracks (links × vantages). Real sites have four to ten; a hostile or broken sender that
+/// invents link names ends here, by name, instead of in memory without end.
+pub const MAX_TRACKS: usize = 128;
+
+/// The figures of the last round that was seen on a track.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Latest {
+    /// The round's end.
+    pub end: UnixMillis,
+    /// The round's length in milliseconds.
+    pub interval_ms: i64,
+    /// Packets sent.
+    pub sent: u32,
+    /// Packets answered.
+    pub received: u32,
+    /// Median round trip time in seconds, where anything was answered and the sender said it.
+    pub rtt_median: Option<f64>,
+    /// What the round showed.
+    pub outcome: Outcome,
+}
+
+/// The evidence of one link as one vantage saw it.
+#[derive(Debug)]
+pub struct Track {
+    /// The link.
+    pub link: LinkName,
+    /// Who observed: the site itself, or the site whose agent watches it.
+    pub vantage: SiteId,
+    /// What was seen, when. Shared with readers: the engine copies it only where one of them still looks at it.
+    pub spans: Arc<Spans>,
+    /// The newest round, if one came since the collector's start.
+    pub latest: Option<Latest>,
+    /// Its number in the store, once it has one.
+    series: Option<SeriesId>,
+    /// From when on the spans differ from the stored ones; `None` when the store has them all.
+    dirty_from: Option<UnixMillis>,
+}
+
+/// Everything that was observed of one site.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    tracks: Vec<Track>,
+}
+
+/// One track's spans that the store lacks: from `from` on it is to hold exactly these.
+#[derive(Debug, Clone)]
+pub(crate) struct DirtyTrack {
+    pub(crate) runtime: Arc<SiteRuntime>,
+    pub(crate) track: usize,
+    pub(crate) series: Series,
+    pub(crate) id: Option<SeriesId>,
+    pub(crate) from: UnixMillis,
+    pub(crate) spans: Vec<Span>,
+}
+
+impl Evidence {
+    /// The tracks, in the order in which they were first seen.
+    #[must_use]
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    fn index(&self, link: &LinkName, vantage: &SiteId) -> Option<usize> {
+        self.tracks.iter().position(|track| &track.link == link && &track.vantage == vantage)
+    }
+
+    fn ensure(&mut self, link: &LinkName, vantage: &SiteId) -> Option<usize> {
+        if let Some(found) = self.index(link, vantage) {
+            return Some(found);
+        }
+        if self.tracks.len() >= MAX_TRACKS {
+            return None;
+        }
+        self.tracks.push(Track {
+            link: link.clone(),
+            vantage: vantage.clone(),
+            spans: Arc::default(),
+            latest: None,
+            series: None,
+            dirty_from: None,
+        });
+        Some(self.tracks.len() - 1)
+    }
+
+    /// Merges one span in; what changed is remembered for the next checkpoint.
+    pub fn paint(&mut self, painting: &Painting) {
+        let Some(track) = self.tracks.get_mut(painting.track as usize) else { return };
+        if let Some(changed) =
+            Arc::make_mut(&mut track.spans).paint(painting.start, painting.end, painting.outcome)
+        {
+            // Rows are keyed by a span's start, and a change may have cut or extended the span before it: its row too is new.
+            let before = UnixMillis(changed.from.0.saturating_sub(1));
+            let after = UnixMillis(changed.from.0.saturating_add(1));
+            let from = track.spans.overlapping(before, after).first().map_or(changed.from, |span| span.start);
+            track.dirty_from = Some(track.dirty_from.map_or(from, |earlier| earlier.min(from)));
+        }
+        if track.latest.is_none_or(|latest| latest.end <= painting.latest.end) {
+            track.latest = Some(painting.latest);
+        }
+    }
+
+    /// The first instant of which any track tells.
+    #[must_use]
+    pub fn first(&self) -> Option<UnixMillis> {
+        self.tracks.iter().filter_map(|track| track.spans.first()).map(|span| span.start).min()
+    }
+}
+
+/// What an agent last said of itself. Fields it did not send are `None`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AgentFacts {
+    /// Build version.
+    pub version: Option<String>,
+    /// The kernel's boot id.
+    pub boot_id: Option<String>,
+    /// When its host booted, Unix seconds.
+    pub boot_time: Option<f64>,
+    /// When it was started, Unix seconds.
+    pub start_time: Option<f64>,
+    /// By how much its clock is off, in seconds.
+    pub clock_offset: Option<f64>,
+    /// Bytes that wait in its queue.
+    pub queue_bytes: Option<f64>,
+    /// Samples it had to drop since its start.
+    pub dropped_samples: Option<f64>,
+}
+
+impl AgentFacts {
+    fn update(&mut self, newer: Self) {
+        fn take<T>(slot: &mut Option<T>, newer: Option<T>) {
+            if newer.is_some() {
+                *slot = newer;
+            }
+        }
+        take(&mut self.version, newer.version);
+        take(&mut self.boot_id, newer.boot_id);
+        take(&mut self.boot_time, newer.boot_time);
+        take(&mut self.start_time, newer.start_time);
+        take(&mut self.clock_offset, newer.clock_offset);
+        take(&mut self.queue_bytes, newer.queue_bytes);
+        take(&mut self.dropped_samples, newer.dropped_samples);
+    }
+}
+
+/// "No push yet" in [`SiteRuntime::last_push`].
+const NEVER: i64 = i64::MIN;
+
+/// What the collector holds of one site, registered or not.
+#[derive(Debug)]
+pub struct SiteRuntime {
+    /// The site.
+    pub id: SiteId,
+    evidence: RwLock<Evidence>,
+    facts: RwLock<AgentFacts>,
+    last_push: AtomicI64,
+    /// Requests of this site that are being read or wait for the journal ([`crate::ingest`] bounds them).
+    pub in_flight: AtomicU32,
+    pub(crate) series: Mutex<SeriesCache>,
+}
+
+impl SiteRuntime {
+    fn new(id: SiteId) -> Self {
+        Self {
+            id,
+            evidence: RwLock::default(),
+            facts: RwLock::default(),
+            last_push: AtomicI64::new(NEVER),
+            in_flight: AtomicU32::new(0),
+            series: Mutex::default(),
+        }
+    }
+
+    /// What was observed of this site.
+    pub fn evidence(&self) -> RwLockReadGuard<'_, Evidence> {
+        self.evidence.read()
+    }
+
+    pub(crate) fn evidence_mut(&self) -> RwLockWriteGuard<'_, Evidence> {
+        self.evidence.write()
+    }
+
+    /// The track's index, made when it is new; `None` past [`MAX_TRACKS`].
+    pub(crate) fn track(&self, link: &LinkName, vantage: &SiteId) -> Option<u32> {
+        if let Some(found) = self.evidence().index(link, vantage) {
+            return u32::try_from(found).ok();
+        }
+        self.evidence_mut().ensure(link, vantage).and_then(|index| u32::try_from(index).ok())
+    }
+
+    /// Puts a track in as the store has it.
+    pub(crate) fn restore(&self, id: SeriesId, series: &Series, spans: Spans) {
+        let mut evidence = self.evidence_mut();
+        if let Some(index) = evidence.ensure(&series.link, &series.vantage) {
+            evidence.tracks[index].spans = Arc::new(spans);
+            evidence.tracks[index].series = Some(id);
+        } else {
+            tracing::warn!(site = %self.id, link = %series.link, "the store holds more links of this site than are read");
+        }
+    }
+
+    /// When the site's agent last pushed, by the collector's clock; `None` when it has not since the collector's memory begins.
+    #[must_use]
+    pub fn last_push(&self) -> Option<UnixMillis> {
+        match self.last_push.load(Ordering::Relaxed) {
+            NEVER => None,
+            millis => Some(UnixMillis(millis)),
+        }
+    }
+
+    pub(crate) fn note_push(&self, received: UnixMillis) {
+        self.last_push.fetch_max(received.0, Ordering::Relaxed);
+    }
+
+    /// What the agent last said of itself.
+    #[must_use]
+    pub fn facts(&self) -> AgentFacts {
+        self.facts.read().clone()
+    }
+
+    pub(crate) fn note_facts(&self, newer: AgentFacts) {
+        self.facts.write().update(newer);
+    }
+
+    /// Moves what the store lacks into `out`. A failed checkpoint gives it back with [`Self::mark_dirty`].
+    pub(crate) fn take_dirty(self: &Arc<Self>, out: &mut Vec<DirtyTrack>) {
+        if self.evidence().tracks.iter().all(|track| track.dirty_from.is_none()) {
+            return;
+        }
+        for (index, track) in self.evidence_mut().tracks.iter_mut().enumerate() {
+            let Some(from) = track.dirty_from.take() else { continue };
+            out.push(DirtyTrack {
+                runtime: Arc::clone(self),
+                track: index,
+                series: Series {
+                    site: self.id.clone(),
+                    link: track.link.clone(),
+                    vantage: track.vantage.clone(),
+                },
+                id: track.series,
+                from,
+                spans: track.spans.overlapping(from, UnixMillis::MAX).to_vec(),
+            });
+        }
+    }
+
+    /// Remembers the number that the store gave to a track.
+    pub(crate) fn set_series(&self, track: usize, id: SeriesId) {
+        if let Some(track) = self.evidence_mut().tracks.get_mut(track) {
+            track.series = Some(id);
+        }
+    }
+
+    /// Takes back what a failed checkpoint did not store.
+    pub(crate) fn mark_dirty(&self, track: usize, from: UnixMillis) {
+        if let Some(track) = self.evidence_mut().tracks.get_mut(track) {
+            track.dirty_from = Some(track.dirty_from.map_or(from, |earlier| earlier.min(from)));
+        }
+    }
+}
+
+/// The SHA-256 of an agent's secret.
+pub type SecretHash = [u8; 32];
+
+/// The register with every site's runtime beside it, as of one revision of the store.
+#[derive(Debug, Default)]
+pub struct Directory {
+    /// The store's revision that this was loaded from.
+    pub revision: i64,
+    /// The register.
+    pub register: Arc<Register>,
+    /// Every known site: registered, or known only by its evidence.
+    pub runtimes: BTreeMap<SiteId, Arc<SiteRuntime>>,
+    /// Secret → site. Keyed by a hash of 256 random bits, so how long a look-up takes tells nothing about a secret.
+    pub credentials: HashMap<SecretHash, Arc<SiteRuntime>>,
+    /// When each site was first given a secret: from then on it counts as equipped.
+    pub issued: BTreeMap<SiteId, UnixMillis>,
+}
+
+/// All that handlers, engine, checkpoint and readers share.
+#[derive(Debug)]
+pub struct State {
+    /// The configuration it was started with.
+    pub config: Config,
+    /// When this process became the collector, by its clock; `None` where it only reads.
+    pub started: Option<UnixMillis>,
+    /// Counters of the collector's own work.
+    pub counters: Arc<Counters>,
+    directory: ArcSwap<Directory>,
+    alive: RwLock<Vec<Alive>>,
+}
+
+impl State {
+    /// A state with an empty register.
+    #[must_use]
+    pub fn new(config: Config, started: Option<UnixMillis>, counters: Arc<Counters>) -> Self {
+        Self { config, started, counters, directory: ArcSwap::default(), alive: RwLock::default() }
+    }
+
+    /// The register and runtimes as they are now; hold it no longer than one request.
+    pub fn directory(&self) -> arc_swap::Guard<Arc<Directory>> {
+        self.directory.load()
+    }
+
+    /// Replaces the register and the secrets; runtimes that exist are kept, whatever the new register says.
+    pub(crate) fn replace_register(&self, snapshot: Snapshot) {
+        let mut runtimes = self.directory().runtimes.clone();
+        for site in snapshot.register.sites() {
+            runtimes.entry(site.id.clone()).or_insert_with(|| Arc::new(SiteRuntime::new(site.id.clone())));
+        }
+        let mut credentials = HashMap::new();
+        let mut issued = BTreeMap::<SiteId, UnixMillis>::new();
+        for secret in snapshot.secrets {
+            let first = issued.entry(secret.site.clone()).or_insert(secret.issued);
+            *first = secret.issued.min(*first);
+            if let (None, Some(runtime)) = (secret.revoked, runtimes.get(&secret.site)) {
+                credentials.insert(secret.hash, Arc::clone(runtime));
+            }
+        }
+        let register = Arc::new(snapshot.register);
+        self.directory.store(Arc::new(Directory {
+            revision: snapshot.revision,
+            register,
+            runtimes,
+            credentials,
+            issued,
+        }));
+    }
+
+    /// Makes runtimes for sites of which only evidence is known. One call for all, since it copies the directory.
+    pub(crate) fn ensure_runtimes<'a>(&self, sites: impl Iterator<Item = &'a SiteId>) {
+        let current = self.directory();
+        let mut next = Directory {
+            revision: current.revision,
+            register: Arc::clone(&current.register),
+            runtimes: current.runtimes.clone(),
+            credentials: current.credentials.clone(),
+            issued: current.issued.clone(),
+        };
+        for site in sites {
+            next.runtimes.entry(site.clone()).or_insert_with(|| Arc::new(SiteRuntime::new(site.clone())));
+        }
+        self.directory.store(Arc::new(next));
+    }
+
+    /// When the collector ran, in order; the present run reaches to `now`.
+    #[must_use]
+    pub fn alive(&self, now: UnixMillis) -> Vec<Alive> {
+        let mut alive = self.alive.read().clone();
+        if let Some(start) = self.started {
+            alive.retain(|run| run.start != start);
+            alive.push(Alive { start, end: now.max(start) });
+        }
+        alive
+    }
+
+    pub(crate) fn restore_alive(&self, alive: Vec<Alive>) {
+        *self.alive.write() = alive;
+    }
+}
