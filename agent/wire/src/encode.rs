@@ -65,8 +65,9 @@ impl RequestBuilder {
         let at = match self.index.get(&key) {
             Some(at) => *at,
             None => {
-                let metric = LabelPairs::parse(&key, Protocol::V1)?.metric();
-                self.bytes += key.len() + 2 * SERIES_OVERHEAD;
+                let labels = LabelPairs::parse(&key, Protocol::V1)?;
+                let metric = labels.metric();
+                self.bytes += key.len() + labels.len() * LABEL_OVERHEAD + SERIES_OVERHEAD;
                 self.index.insert(key.clone(), self.series.len());
                 self.series.push(Entry {
                     key,
@@ -147,8 +148,12 @@ impl RequestBuilder {
     }
 }
 
-/// Tags, lengths and metadata of a series, and in 2.0 a bound on what its references and table entries take beyond text.
-const SERIES_OVERHEAD: usize = 64;
+/// Tags, lengths and metadata of a series take at most 16 bytes; and as much again stands for the request itself.
+const SERIES_OVERHEAD: usize = 32;
+
+/// In 2.0 a label may take two references of 5 bytes and two entries of the table with a tag and the length that the
+/// canonical form has as well, but not that form's own tag and length.
+const LABEL_OVERHEAD: usize = 10;
 
 /// Tag, length, tag, 8 bytes of value, tag, up to 10 bytes of time.
 const MAX_SAMPLE_BYTES: usize = 22;
@@ -226,5 +231,97 @@ fn put_samples(out: &mut Vec<u8>, samples: &[Sample]) {
         out.extend_from_slice(&sample.value.to_le_bytes());
         out.push(0x10);
         put_varint(out, time);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(time: i64, value: f64) -> Sample {
+        Sample { time: UnixMillis(time), value }
+    }
+
+    fn both() -> [RequestBuilder; 2] {
+        [Protocol::V1, Protocol::V2].map(RequestBuilder::new)
+    }
+
+    #[test]
+    fn the_order_of_labels_makes_no_difference() {
+        let labels = [("__name__", "up"), ("a", "1"), ("b", "2")];
+        let mut reversed = labels;
+        reversed.reverse();
+        for (mut one, mut other) in both().into_iter().zip(both()) {
+            one.series(&labels, &[sample(1, 1.0)]).unwrap();
+            other.series(&reversed, &[sample(1, 1.0)]).unwrap();
+            assert_eq!(one.finish(), other.finish());
+        }
+    }
+
+    #[test]
+    fn a_series_stands_once_with_its_samples_in_order_of_time() {
+        let (a, b) = ([("__name__", "a")], [("__name__", "b")]);
+        for (mut one, mut other) in both().into_iter().zip(both()) {
+            one.series(&a, &[sample(3, 3.0), sample(1, 0.0)]).unwrap();
+            one.series(&b, &[sample(9, 9.0)]).unwrap();
+            one.series(&a, &[sample(2, 2.0), sample(1, 1.0)]).unwrap();
+            assert_eq!(one.samples(), 5);
+            other.series(&a, &[sample(1, 1.0), sample(2, 2.0), sample(3, 3.0)]).unwrap();
+            other.series(&b, &[sample(9, 9.0)]).unwrap();
+            assert_eq!(one.finish(), other.finish());
+        }
+    }
+
+    #[test]
+    fn labels_against_the_specification_are_an_error_and_add_nothing() {
+        let name = ("__name__", "up");
+        for bad in
+            [vec![], vec![("a", "1")], vec![name, name], vec![name, ("a", "")], vec![name, ("a-b", "1")]]
+        {
+            for mut request in both() {
+                assert!(request.series(&bad, &[sample(1, 1.0)]).is_err(), "{bad:?}");
+                assert!(request.is_empty() && request.samples() == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn two_point_zero_writes_each_string_once_and_the_type_of_our_metrics() {
+        let mut request = RequestBuilder::new(Protocol::V2);
+        request
+            .sample(Metric::AgentDroppedSamplesTotal, &[(Label::Link, "wan")], UnixMillis(1), 0.0)
+            .unwrap();
+        request.series(&[("__name__", "wan"), ("link", "wan")], &[]).unwrap();
+        let message = request.finish();
+        let count = |text: &[u8]| message.windows(text.len()).filter(|window| *window == text).count();
+        assert_eq!(message[..2], [0x22, 0], "the first symbol is empty");
+        assert_eq!((count(b"\"\x04link"), count(b"\"\x03wan"), count(b"\"\x08__name__")), (1, 1, 1));
+        assert_eq!(count(&[0x2a, 2, 0x08, 1]), 1, "a counter; the other has no type");
+    }
+
+    #[test]
+    fn an_empty_request_is_one_that_a_receiver_accepts() {
+        assert_eq!(both().map(RequestBuilder::finish), [vec![], vec![0x22, 0]]);
+        for request in both() {
+            assert!(!request.finish_compressed().unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn the_estimate_is_never_less_than_the_message() {
+        for mut request in both() {
+            for series in 0..200 {
+                let value = "v".repeat(series + 1);
+                let name = format!("n{series}");
+                request
+                    .series(
+                        &[("__name__", &name), ("a", &value)],
+                        &[sample(-1, 1.0), sample(series as i64, 1.0)],
+                    )
+                    .unwrap();
+                let message = request.clone().finish().len();
+                assert!(request.estimated_bytes() >= message, "{} < {message}", request.estimated_bytes());
+            }
+        }
     }
 }

@@ -460,3 +460,282 @@ fn values_of(round: &Round) -> Values {
         facts.fault.then_some(1.0),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::decode::{Decoder, Scratch};
+    use crate::labels::LabelPairs;
+    use crate::limits::Limits;
+    use crate::protocol::Protocol;
+
+    const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+
+    fn round(sent: u32, received: u32) -> Round {
+        let rtt = Rtt { min: 0.010, median: 0.012, mean: 0.0125, max: 0.020 };
+        Round {
+            link: LinkName::parse("wan-vnpt").unwrap(),
+            probe: ProbeKind::Icmp,
+            target: "10.60.0.1".into(),
+            about: None,
+            end: UnixMillis(1_700_000_005_000),
+            interval: Duration::from_secs(5),
+            facts: RoundFacts { sent, received, rtt: (received > 0).then_some(rtt), fault: false },
+        }
+    }
+
+    /// The figures of a good round, with some replaced.
+    fn values(changes: &[(Metric, Option<f64>)]) -> Values {
+        let mut values = values_of(&round(5, 4));
+        for (metric, value) in changes {
+            values[*metric as usize] = *value;
+        }
+        values
+    }
+
+    fn push_all(assembler: &mut RoundAssembler, key: u32, end: i64, values: &Values) {
+        for (metric, value) in ROUND_METRICS.into_iter().zip(values) {
+            if let Some(value) = value {
+                assert!(assembler.push(key, metric, UnixMillis(end), *value));
+            }
+        }
+    }
+
+    #[test]
+    fn the_metrics_of_a_round_are_the_first_of_the_table() {
+        assert_eq!(ROUND_METRICS[..], Metric::ALL[..8]);
+        for &metric in Metric::ALL {
+            assert_eq!(is_round_metric(metric), metric.as_str().starts_with("wan_round_"));
+        }
+    }
+
+    #[test]
+    fn a_round_comes_back_from_the_wire_as_it_was_sent() {
+        let fault = Round {
+            facts: RoundFacts { fault: true, ..round(0, 0).facts },
+            about: Some(SiteId::parse("so-tttt").unwrap()),
+            target: "đích".into(),
+            interval: Duration::from_millis(1),
+            ..round(0, 0)
+        };
+        for protocol in [Protocol::V1, Protocol::V2] {
+            for sent in [round(5, 5), round(5, 1), round(5, 0), fault.clone()] {
+                let mut request = RequestBuilder::new(protocol);
+                encode_round(&sent, &mut request).unwrap();
+                let message = request.finish();
+                let (limits, mut scratch, mut assembler) =
+                    (Limits::default(), Scratch::new(), RoundAssembler::new());
+                let mut decoder = Decoder::new(protocol, &message, &mut scratch, &limits).unwrap();
+                while let Some(series) = decoder.next_series().unwrap() {
+                    let labels = LabelPairs::parse(series.key.unwrap(), protocol).unwrap();
+                    assert_eq!(labels.get(Label::Target), Some(sent.target.as_str()));
+                    assert_eq!(labels.get(Label::About), sent.about.as_ref().map(SiteId::as_str));
+                    for sample in series.samples {
+                        assembler.push(7, labels.metric().unwrap(), sample.time, sample.value);
+                    }
+                }
+                let interval_ms = u32::try_from(sent.interval.as_millis()).unwrap();
+                let expected = AssembledRound { key: 7, end: sent.end, interval_ms, facts: sent.facts };
+                assert_eq!(assembler.finish(), Assembly { rounds: &[expected], refused: &[], incomplete: 0 });
+                assert_eq!(expected.start(), sent.end.minus(sent.interval));
+            }
+        }
+    }
+
+    #[test]
+    fn every_impossible_figure_is_refused_by_name() {
+        use Metric::{
+            RoundFault as Fault, RoundIntervalSeconds as Interval, RoundReceived as Received,
+            RoundRttMaxSeconds as Max, RoundRttMeanSeconds as Mean, RoundRttMedianSeconds as Median,
+            RoundRttMinSeconds as Min, RoundSent as Sent,
+        };
+        let table = [
+            (Interval, 0.0, RoundError::Interval { value: 0.0 }),
+            (Interval, 0.0004, RoundError::Interval { value: 0.0004 }),
+            (Interval, 3600.1, RoundError::Interval { value: 3600.1 }),
+            (Interval, -5.0, RoundError::Negative { metric: Interval, value: -5.0 }),
+            (Interval, f64::INFINITY, RoundError::NotFinite { metric: Interval, value: f64::INFINITY }),
+            (Sent, 4.5, RoundError::NotWhole { metric: Sent, value: 4.5 }),
+            (Sent, 1e7, RoundError::TooMany { metric: Sent, value: 1e7 }),
+            (Sent, 3.0, RoundError::MoreReceivedThanSent { sent: 3, received: 4 }),
+            (Received, 1e300, RoundError::TooMany { metric: Received, value: 1e300 }),
+            (Received, 6.0, RoundError::MoreReceivedThanSent { sent: 5, received: 6 }),
+            (Received, 0.0, RoundError::RttWithoutReply { metric: Min }),
+            (Received, -1.0, RoundError::Negative { metric: Received, value: -1.0 }),
+            (Min, f64::NEG_INFINITY, RoundError::NotFinite { metric: Min, value: f64::NEG_INFINITY }),
+            (Max, 3600.5, RoundError::RttTooLong { metric: Max, value: 3600.5 }),
+            (Median, 0.009, RoundError::RttOutOfOrder { metric: Median, value: 0.009, min: 0.01, max: 0.02 }),
+            (Mean, 0.021, RoundError::RttOutOfOrder { metric: Mean, value: 0.021, min: 0.01, max: 0.02 }),
+            (Fault, 0.5, RoundError::Fault { value: 0.5 }),
+            (Fault, 2.0, RoundError::Fault { value: 2.0 }),
+        ];
+        for (metric, value, expected) in table {
+            let mut assembler = RoundAssembler::new();
+            push_all(&mut assembler, 1, 1000, &values(&[(metric, Some(value))]));
+            let assembly = assembler.finish();
+            assert_eq!((assembly.rounds, assembly.incomplete), (&[][..], 0), "{metric} {value}");
+            assert_eq!(assembly.refused[0].error, expected, "{metric} {value}");
+            assert!(assembly.refused[0].samples >= 7);
+            assert!(expected.to_string().contains("found"), "{expected}");
+        }
+        let mut assembler = RoundAssembler::new();
+        push_all(&mut assembler, 1, 1000, &values(&[(Sent, Some(f64::NAN))]));
+        assert!(matches!(assembler.finish().refused[0].error, RoundError::NotFinite { metric: Sent, .. }));
+    }
+
+    #[test]
+    fn the_greatest_and_least_possible_figures_are_accepted() {
+        let good = [
+            values(&[(Metric::RoundIntervalSeconds, Some(0.001))]),
+            values(&[(Metric::RoundIntervalSeconds, Some(3600.0))]),
+            values(&[(Metric::RoundSent, Some(1e6))]),
+            values(&[(Metric::RoundFault, Some(0.0))]),
+            values(&[(Metric::RoundReceived, Some(5.0))]),
+            values(&[(Metric::RoundRttMinSeconds, Some(0.0))]),
+            values(&[(Metric::RoundRttMeanSeconds, Some(0.020_000_000_000_001))]),
+        ];
+        for values in good {
+            assert!(assemble(&values).unwrap().is_some(), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_round_that_lacks_a_figure_is_counted_and_no_mistake() {
+        for metric in &ROUND_METRICS[..7] {
+            let mut assembler = RoundAssembler::new();
+            push_all(&mut assembler, 1, 1000, &values(&[(*metric, None)]));
+            assert_eq!(assembler.finish(), Assembly { rounds: &[], refused: &[], incomplete: 1 }, "{metric}");
+        }
+    }
+
+    #[test]
+    fn stale_markers_and_other_metrics_are_no_part_of_a_round() {
+        let mut assembler = RoundAssembler::new();
+        for metric in ROUND_METRICS {
+            assert!(!assembler.push(1, metric, UnixMillis(1), STALE));
+        }
+        assert!(!assembler.push(1, Metric::AgentInfo, UnixMillis(1), 1.0));
+        assert_eq!(assembler.finish(), Assembly { rounds: &[], refused: &[], incomplete: 0 });
+    }
+
+    #[test]
+    fn a_figure_sent_twice_is_one_when_equal_and_refused_when_not() {
+        for (second, is_refused) in [(5.0, false), (6.0, true)] {
+            for between in [false, true] {
+                let mut assembler = RoundAssembler::new();
+                push_all(&mut assembler, 1, 1000, &values(&[]));
+                if between {
+                    // Others come between, so that the copy does not find its round at once.
+                    push_all(&mut assembler, 3, 1000, &values(&[]));
+                    push_all(&mut assembler, 2, 1000, &values(&[]));
+                }
+                assembler.push(1, Metric::RoundSent, UnixMillis(1000), second);
+                let assembly = assembler.finish();
+                let refused = assembly.refused.iter().map(|refused| (refused.key, refused.error));
+                let expected =
+                    is_refused.then_some((1, RoundError::Contradiction { metric: Metric::RoundSent }));
+                assert!(refused.eq(expected), "{assembly:?}");
+                assert_eq!(assembly.rounds.len(), usize::from(!is_refused) + if between { 2 } else { 0 });
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_collector_would_refuse_is_not_sent() {
+        let mut request = RequestBuilder::new(Protocol::V2);
+        let no_rtt = Round { facts: RoundFacts { rtt: None, ..round(5, 5).facts }, ..round(5, 5) };
+        let too_long = Round { interval: Duration::MAX, ..round(5, 5) };
+        let no_target = Round { target: String::new(), ..round(5, 5) };
+        for (bad, expected) in [
+            (no_rtt, "found no round-trip times"),
+            (too_long, "expected 0.001 to 3600"),
+            (no_target, "label \"target\": found an empty value"),
+            (round(4, 5), "found 5 received of 4 sent"),
+        ] {
+            let error = encode_round(&bad, &mut request).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+            assert!(request.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_second_request_like_the_first_allocates_nothing() {
+        let mut assembler = RoundAssembler::new();
+        let mut capacities = Vec::new();
+        for _ in 0..3 {
+            for key in (0..40).rev() {
+                push_all(&mut assembler, key, 1000, &values(&[]));
+            }
+            assert_eq!(assembler.finish().rounds.len(), 40);
+            capacities.push((
+                assembler.parts.capacity(),
+                assembler.rounds.capacity(),
+                assembler.refused.capacity(),
+            ));
+        }
+        assert!(capacities.iter().all(|capacity| *capacity == capacities[0]));
+    }
+
+    #[test]
+    fn an_abandoned_request_leaves_nothing_behind() {
+        let mut assembler = RoundAssembler::new();
+        push_all(&mut assembler, 9, 1000, &values(&[]));
+        assembler.clear();
+        assert_eq!(assembler.finish(), Assembly { rounds: &[], refused: &[], incomplete: 0 });
+    }
+
+    proptest! {
+        #[test]
+        fn rounds_come_out_the_same_whatever_the_order_and_number_of_samples(
+            rounds in proptest::collection::btree_map((0_u32..4, 0_i64..4), (1_u32..9, 0_u32..9), 1..10),
+            by_figure in any::<bool>(),
+            order in proptest::collection::vec(any::<u16>(), 200),
+        ) {
+            let mut samples = Vec::new();
+            for ((key, end), (sent, received)) in &rounds {
+                let values = values_of(&round(*sent, (*received).min(*sent)));
+                for (metric, value) in ROUND_METRICS.into_iter().zip(values) {
+                    samples.extend(value.map(|value| (*key, metric, UnixMillis(*end), value)));
+                }
+            }
+            if by_figure {
+                samples.sort_by_key(|(_, metric, _, _)| *metric);
+            }
+            let mut assembler = RoundAssembler::new();
+            for (key, metric, time, value) in &samples {
+                assembler.push(*key, *metric, *time, *value);
+            }
+            let in_order = assembler.finish().rounds.to_vec();
+            prop_assert_eq!(in_order.len(), rounds.len());
+            prop_assert!(in_order.iter().map(|round| (round.key, round.end.0)).eq(rounds.keys().copied()));
+
+            // Some twice, all in another order.
+            let mut shuffled: Vec<_> = samples.iter().chain(samples.iter().step_by(3)).zip(order.iter().cycle()).collect();
+            shuffled.sort_by_key(|(_, order)| **order);
+            for ((key, metric, time, value), _) in shuffled {
+                assembler.push(*key, *metric, *time, *value);
+            }
+            let assembly = assembler.finish();
+            prop_assert_eq!(assembly.rounds, &in_order[..]);
+            prop_assert_eq!((assembly.refused.len(), assembly.incomplete), (0, 0));
+        }
+
+        #[test]
+        fn every_combination_of_figures_has_an_answer(values in proptest::array::uniform8(proptest::option::of(any::<f64>()))) {
+            if let Ok(Some((interval_ms, facts))) = assemble(&values) {
+                prop_assert!((1..=3_600_000).contains(&interval_ms));
+                prop_assert!(facts.received <= facts.sent && facts.sent <= MAX_PACKETS);
+                prop_assert_eq!(facts.rtt.is_some(), facts.received > 0);
+            }
+        }
+
+        #[test]
+        fn an_interval_of_whole_milliseconds_survives_the_way_through_seconds(millis in 1_u32..=3_600_000) {
+            let sent = Round { interval: Duration::from_millis(u64::from(millis)), ..round(5, 0) };
+            let (interval, _) = assemble(&values_of(&sent)).unwrap().unwrap();
+            prop_assert_eq!(interval, millis);
+        }
+    }
+}
