@@ -496,11 +496,19 @@ impl Labels<'_> {
         self.count += 1;
         if self.count > self.limits.labels_per_series {
             self.fault = Some(SeriesError::TooManyLabels { limit: self.limits.labels_per_series });
-        } else if self.key.len() + canonical_len(name.len(), value.len()) > self.limits.label_bytes {
+        } else if self.is_over(name.len(), value.len()) {
             self.fault = Some(SeriesError::LabelsTooLong { limit: self.limits.label_bytes });
         } else {
             put_pair(self.key, name, value);
         }
+    }
+
+    #[inline]
+    fn is_over(&self, name: usize, value: usize) -> bool {
+        /// Three tags and three lengths of a message below 4 GiB.
+        const MOST: usize = 3 + 3 * 5;
+        let left = self.limits.label_bytes.saturating_sub(self.key.len());
+        name + value + MOST > left && canonical_len(name, value) > left
     }
 }
 

@@ -198,7 +198,19 @@ pub fn describe(key: &[u8]) -> String {
 }
 
 /// Appends a label in canonical form.
+#[inline]
 pub(crate) fn put_pair(key: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    let short = |length: usize| u8::try_from(length).ok().filter(|length| *length < 0x80);
+    if let Some(pair) = short(name.len() + value.len() + 4)
+        && let (Some(name_len), Some(value_len)) = (short(name.len()), short(value.len()))
+    {
+        // Nearly every label: all lengths are of one byte.
+        key.extend_from_slice(&[FIRST, pair, FIRST, name_len]);
+        key.extend_from_slice(name);
+        key.extend_from_slice(&[SECOND, value_len]);
+        key.extend_from_slice(value);
+        return;
+    }
     key.push(FIRST);
     put_varint(key, pair_len(name.len(), value.len()) as u64);
     put_delimited(key, FIRST, name);

@@ -1,6 +1,7 @@
 //! The bound that `wan_wire::decode` states for what a decoder allocates, counted by the allocator itself.
 //!
 //! One test alone in its process: nothing else allocates while it counts.
+#![allow(clippy::unwrap_used)]
 #![allow(unsafe_code)] // a global allocator cannot be written without; see `Counting`
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,5 +1,7 @@
 //! The wire, frozen: see `golden/README.md`.
 
+#![allow(clippy::unwrap_used)] // helpers of tests, outside of test functions
+
 mod messages;
 
 use std::fmt::Write as _;
