@@ -2,7 +2,11 @@
 //!
 //! Exit codes, for all of them: 0 done; 1 it failed, or mistakes were found; 2 the command line itself is wrong.
 
+pub mod agents;
+pub mod check;
+mod output;
 pub mod serve;
+pub mod sites;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::DEFAULT_PATH;
+use crate::mistake::Mistakes;
 
 /// The Wanwatch collector: takes what agents push, and answers how much of the WAN is connected and how reliably.
 #[derive(Debug, Parser)]
@@ -28,6 +33,14 @@ pub struct Cli {
 pub enum Command {
     /// Run the collector until SIGTERM or Ctrl-C.
     Serve(serve::Args),
+    /// Check the configuration file and list all its mistakes.
+    CheckConfig,
+    /// Check, import and list the register of sites.
+    #[command(subcommand)]
+    Sites(sites::Sites),
+    /// Issue, list and revoke the secrets by which agents prove their site.
+    #[command(subcommand)]
+    Agents(agents::Agents),
 }
 
 /// Runs a command; what goes wrong is said on standard error.
@@ -35,6 +48,9 @@ pub enum Command {
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Serve(args) => serve::run(&cli.config, &args),
+        Command::CheckConfig => check::run(&cli.config),
+        Command::Sites(command) => sites::run(&cli.config, &command),
+        Command::Agents(command) => agents::run(&cli.config, &command),
     };
     match result {
         Ok(code) => code,
@@ -44,6 +60,11 @@ pub fn run(cli: Cli) -> ExitCode {
 
 #[allow(clippy::print_stderr, reason = "this is where a command says what went wrong")]
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("wan-collector: {error:#}");
+    if error.is::<Mistakes>() {
+        // One line for each mistake, each beginning with file and line.
+        eprintln!("{error}");
+    } else {
+        eprintln!("wan-collector: {error:#}");
+    }
     ExitCode::FAILURE
 }

@@ -145,7 +145,7 @@ impl Config {
 }
 
 /// Reads a file of at most `limit` bytes; what goes wrong is a mistake that names the file and the operation.
-pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Mistakes> {
+pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Mistakes> {
     use std::io::Read as _;
     let mistake = |found: String, expected: &str, remedy: &str| {
         Mistakes::one(Mistake {

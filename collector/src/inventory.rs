@@ -19,12 +19,13 @@ use std::net::IpAddr;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde::{Serialize, Serializer};
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use crate::config::{BranchId, Plan, TierId};
 
 /// One agency at one place.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Site {
     /// Its id, a slug that never changes.
     pub id: SiteId,
@@ -48,14 +49,14 @@ pub struct Site {
     pub contacts: Vec<String>,
     /// Of which other sites its agent may report evidence.
     pub watches: Watches,
-    /// Its links, in the order of the file.
+    /// Its links, in the order of their names.
     pub links: Vec<Link>,
     /// Anything else that people should know.
     pub note: Option<String>,
 }
 
 /// A place in WGS 84.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Location {
     /// Degrees north, −90 to 90.
     pub latitude: f64,
@@ -86,8 +87,19 @@ impl Watches {
     }
 }
 
+/// `"all"`, or the list of ids.
+impl Serialize for Watches {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::None => serializer.collect_seq([] as [&SiteId; 0]),
+            Self::All => serializer.serialize_str("all"),
+            Self::Only(sites) => serializer.collect_seq(sites),
+        }
+    }
+}
+
 /// One way out of a site.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Link {
     /// Its name; the first part is its kind.
     pub name: LinkName,

@@ -29,6 +29,7 @@ pub mod mistake;
 pub mod province;
 pub mod record;
 pub mod report;
+pub mod secret;
 pub mod server;
 pub mod state;
 pub mod store;

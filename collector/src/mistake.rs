@@ -113,7 +113,7 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 /// The entry of `known` that is nearest to `found`, where one is near enough to have been meant.
-pub(crate) fn nearest<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let limit = (found.chars().count() / 3).max(2);
     known
         .into_iter()

@@ -14,7 +14,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use crate::mistake::{Mistake, Mistakes, nearest, quote};
 
 /// Mistakes past this many in one file are listed with their key only: each location costs a reading of the file.
-const LOCATED_AT_MOST: usize = 200;
+pub(crate) const LOCATED_AT_MOST: usize = 200;
 
 /// A value of a YAML document; scalars keep what `serde_yaml` took them for.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,7 +138,6 @@ pub(crate) struct At<'d> {
     name: String,
 }
 
-#[allow(dead_code)]
 impl<'d> At<'d> {
     /// The node's place, for a mistake that is found later.
     pub(crate) fn path(&self) -> &Path {
@@ -159,6 +158,19 @@ impl<'d> At<'d> {
     /// Whether nothing stands here.
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.node, Node::Null)
+    }
+
+    /// The scalar that stands here, whatever it was taken for; notes nothing.
+    pub(crate) fn peek(&self) -> Option<&'d str> {
+        match self.node {
+            Node::Text(text) | Node::Number(text) => Some(text),
+            Node::Null | Node::Bool(_) | Node::List(_) | Node::Map(_) => None,
+        }
+    }
+
+    /// Whether text stands here.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.node, Node::Text(_))
     }
 
     /// Whether a list stands here.

@@ -272,7 +272,10 @@ fn apply(model: &mut std::collections::BTreeMap<i64, Span>, update: &EvidenceUpd
     model.extend(update.spans.iter().map(|span| (span.start.0, *span)));
 }
 
-fn updates() -> impl Strategy<Value = Vec<(usize, i64, Vec<(i64, i64, usize)>)>> {
+/// A series, its dirty instant, and the spans after it, each as gap, length and outcome.
+type Step = (usize, i64, Vec<(i64, i64, usize)>);
+
+fn updates() -> impl Strategy<Value = Vec<Step>> {
     let spans = prop::collection::vec((0i64..20, 1i64..20, 0usize..4), 0..5);
     prop::collection::vec((0usize..3, 0i64..200, spans), 1..12)
 }

@@ -1,0 +1,77 @@
+//! What commands have in common: output, tables, and finding the site that was meant.
+
+use std::fmt;
+use std::io::{self, Write as _};
+
+use clap::ValueEnum;
+use wan_wire::SiteId;
+
+use crate::inventory::Register;
+use crate::mistake::nearest;
+
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Table,
+    /// An array of objects.
+    Json,
+    /// Comma-separated values.
+    Csv,
+}
+
+/// Writes to standard output. A reader that has gone away, such as `head`, is no failure.
+pub(super) fn print(text: impl fmt::Display) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Writes one line to standard error.
+pub(super) fn say(text: impl fmt::Display) {
+    // Nobody is left to be told when standard error is gone.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// The site that a user named, or an error with the id that was probably meant.
+pub(super) fn find_site(register: &Register, text: &str) -> anyhow::Result<SiteId> {
+    if let Ok(id) = text.parse::<SiteId>()
+        && register.get(&id).is_some()
+    {
+        return Ok(id);
+    }
+    let ids = register.sites().map(|site| site.id.as_str());
+    match nearest(text, ids) {
+        Some(meant) => anyhow::bail!("there is no site {text:?} in the register; did you mean {meant}?"),
+        None => {
+            anyhow::bail!("there is no site {text:?} in the register; `wan-collector sites list` shows all")
+        }
+    }
+}
+
+/// A table without lines between rows, as wide as its content.
+pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING).set_header(head);
+    table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// CSV text with a first row of names.
+pub(super) fn csv(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(head)?;
+    for row in rows {
+        writer.write_record(&row)?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+pub(super) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
