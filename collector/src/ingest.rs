@@ -28,7 +28,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
-use wan_wire::{Limits, Protocol};
+use wan_wire::{Limits, Protocol, UnixMillis};
 
 use crate::clock;
 use crate::counters::Counters;
@@ -128,8 +128,9 @@ impl Ingest {
             text_header(request.headers(), &encoding),
         )
         .map_err(|unsupported| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, unsupported.to_string()))?;
-        let (_room, record) = self.read(request, &site, protocol).await?;
-        self.commit(site, protocol, record).await
+        let received = clock::now();
+        let (_room, record) = self.read(request, &site, protocol, received).await?;
+        self.commit(site, protocol, received, record).await
     }
 
     fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<SiteRuntime>, Refusal> {
@@ -156,6 +157,7 @@ impl Ingest {
         request: Request<Incoming>,
         site: &SiteRuntime,
         protocol: Protocol,
+        received: UnixMillis,
     ) -> Result<(SemaphorePermit<'_>, Vec<u8>), Refusal> {
         let limit = self.limits.compressed;
         let too_large = || {
@@ -179,7 +181,7 @@ impl Ingest {
             announced.and_then(|length| u32::try_from(length / 1024 + 1).ok()).unwrap_or(UNANNOUNCED_KIB);
         let mut room = self.in_flight.try_acquire_many(kib).map_err(|_| busy())?;
 
-        let mut record = record::start(&site.id, clock::now(), protocol, announced.unwrap_or(0));
+        let mut record = record::start(&site.id, received, protocol, announced.unwrap_or(0));
         let head = record.len();
         let mut body = request.into_body();
         let read = async {
@@ -212,9 +214,9 @@ impl Ingest {
         &self,
         site: Arc<SiteRuntime>,
         protocol: Protocol,
+        received: UnixMillis,
         record: Vec<u8>,
     ) -> Result<Response, Refusal> {
-        let received = clock::now();
         let body = record.get(record::body_offset(&site.id)..).unwrap_or_default();
         let bytes = body.len();
         let mut decoded = {
