@@ -25,7 +25,7 @@ const MAX_LEN: usize = 128;
 #[derive(Debug, Clone, Copy)]
 struct Cursor {
     seq: Seq,
-    /// What the file says; `None` when it is damaged or not there yet.
+    /// What the file says for certain, after a crash too; `None` when it is damaged or not there yet.
     saved: Option<Seq>,
 }
 
@@ -113,6 +113,8 @@ impl Cursors {
             let mut file = disk.create(&temporary).context("create the cursor", path)?;
             file.write_all_at(0, encode(name, cursor.seq).as_bytes()).context("write the cursor", path)?;
             file.sync_data().context("sync the cursor", path)?;
+            // From here until the directory is synced, a crash may leave either content.
+            cursor.saved = None;
             let name = format!("{name}{EXTENSION}");
             disk.rename(&temporary, &name).context("replace the cursor", || disk.path(&name))?;
             renamed.push(cursor);

@@ -84,6 +84,8 @@ impl<D: Disk> Journal<D> {
             }
             JournalError::Io { op: "lock", path: disk.path(DirDisk::LOCK), source }
         })?;
+        // What an earlier process left is taken as it is found, so it must be durable first: names here, the newest contents below.
+        disk.sync_dir().context("sync the directory", || disk.path(""))?;
         let entries = disk.list().context("list", || disk.path(""))?;
         let found = segments(&entries);
         let oldest = found.first().map(|(name, _)| name.first);
@@ -95,7 +97,6 @@ impl<D: Disk> Journal<D> {
             next_number = last.number + 1;
             let file = last.file_name();
             disk.sync_file(&file).context("sync", || disk.path(&file))?;
-            disk.sync_dir().context("sync the directory", || disk.path(""))?;
             let source = disk.open(&file).context("open the segment", || disk.path(&file))?;
             let mut scan = Scan::new(source, *last, options.max_payload);
             // No frame has the highest number: the scan passes over all of them.
@@ -205,6 +206,13 @@ impl<D: Disk> Journal<D> {
             self.close_active();
         }
         Ok(durable)
+    }
+
+    /// Forgets what was appended since the last sync that succeeded; the sequence numbers are used again. For who has refused
+    /// those payloads after a failed sync, and will be sent them again.
+    pub fn discard_unsynced(&mut self) {
+        self.unsynced.clear();
+        self.next = self.durable().next();
     }
 
     /// The last durable sequence number; [`Seq::NONE`] when there has never been a frame.

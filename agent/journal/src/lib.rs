@@ -8,6 +8,8 @@ mod journal;
 mod options;
 mod reader;
 mod segment;
+#[cfg(feature = "testing")]
+pub mod sim;
 
 pub use disk::{DirDisk, Disk, Entry, ReadAt, WriteAt};
 pub use error::JournalError;
