@@ -1,1 +1,134 @@
-//! Wanwatch.
+//! Wanwatch's agent: probes a site's LAN, WAN and Internet links in rounds and pushes what it measured.
+//!
+//! ```text
+//!  config ─► plan ─► probe ─► round ─► watch ─► queue ─► push ─► collector
+//!              ▲                 schedule ──┘              ▲
+//!   gateways ──┘                                           └── telemetry (interfaces, boot, queue)
+//! ```
+//!
+//! Pure, with time as an argument: [`schedule`], [`round`], [`queue`], [`push`] (the policy), the parsers of [`link`], the
+//! planning. Shells: `watch` makes the rounds, `probe` owns sockets, `push::client` owns HTTP, [`clock`] owns the clocks.
+//!
+//! Rounds and pushes are separate tasks that share only the queue, which is locked for microseconds: a collector that hangs
+//! does not move a round by a millisecond.
+
+pub mod clock;
+pub mod config;
+pub mod link;
+pub mod push;
+pub mod queue;
+pub mod report;
+pub mod round;
+pub mod schedule;
+
+mod certificate;
+mod plan;
+mod probe;
+mod telemetry;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use wan_wire::{LinkName, Outcome};
+
+pub use plan::Series;
+pub use watch::{LinkRound, TargetResult};
+
+use config::Config;
+use push::pusher::{Pusher, SharedQueue};
+use queue::Queue;
+use telemetry::Telemetry;
+use watch::Sink;
+
+/// Why the agent does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is nowhere to push to.
+    #[error("the configuration names no collector; add `collector` with urls and secret_file")]
+    NoCollector,
+}
+
+/// Probes and pushes until `shutdown`; then ends the round under way, pushes once more within two seconds, and returns.
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+    let Some(collector) = config.collector.clone() else { return Err(RunError::NoCollector) };
+    install_crypto();
+    let boot = link::boot();
+    // Random for each boot of each host, also where disks are copies of one image.
+    let identity = schedule::identity(&boot.id) ^ if boot.id.is_empty() { rand::random() } else { 0 };
+    let queue: SharedQueue = Arc::new(Mutex::new(Queue::new(collector.queue_bytes)));
+    let sink = Arc::new(Collecting {
+        queue: Arc::clone(&queue),
+        tick: Notify::new(),
+        outcomes: Mutex::new(BTreeMap::new()),
+    });
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        collector = collector.urls.first().map(|endpoint| endpoint.url.as_str()),
+        links = config.links.len(),
+        interval_seconds = config.round.interval.as_secs_f64(),
+        "wan-agent begins"
+    );
+    if let Some(why) = report::unasked(&config) {
+        tracing::warn!("{why}");
+    }
+    let telemetry = Telemetry::new(&config, boot, clock::wall());
+    let pusher = Pusher::new(collector, queue, telemetry);
+    let pushes = async { pusher.run(&sink.tick, shutdown.clone()).await };
+    let rounds = watch::run(&config, identity, Arc::clone(&sink) as Arc<dyn Sink>, shutdown.clone());
+    let (pusher, ()) = tokio::join!(pushes, rounds);
+    pusher.last().await;
+    tracing::info!("wan-agent ends");
+    Ok(())
+}
+
+/// Sets the process's TLS implementation; later calls change nothing.
+pub(crate) fn install_crypto() {
+    // An error means that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Puts rounds in the queue, and says in the log when a link's state changes.
+struct Collecting {
+    queue: SharedQueue,
+    tick: Notify,
+    outcomes: Mutex<BTreeMap<LinkName, Outcome>>,
+}
+
+impl Sink for Collecting {
+    fn link_round(&self, round: LinkRound) {
+        let outcome = round.outcome();
+        let before =
+            self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(round.link.clone(), outcome);
+        if before != Some(outcome) {
+            let why: Vec<String> = round
+                .targets
+                .iter()
+                .filter_map(|target| Some(format!("{}: {}", target.series.target, target.note.as_ref()?)))
+                .collect();
+            tracing::info!(
+                link = %round.link,
+                from = before.map_or("unknown", Outcome::as_str),
+                to = outcome.as_str(),
+                since = %round.end.minus(round.interval),
+                why = why.join("; "),
+                "link state"
+            );
+        }
+        let dropped = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&round);
+        if let Some(dropped) = dropped {
+            tracing::warn!(
+                from = %dropped.from,
+                to = %dropped.to,
+                samples = dropped.samples,
+                "the queue is full; the oldest rounds were dropped"
+            );
+        }
+    }
+
+    fn tick(&self) {
+        self.tick.notify_one();
+    }
+}

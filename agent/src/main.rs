@@ -1,3 +1,192 @@
-//! Wanwatch.
+//! `wan-agent`: arguments, logging, signals.
 
-fn main() {}
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use wan_agent::config::{Config, ConfigError, Use};
+use wan_agent::report::{self, exit};
+
+/// Probes a site's LAN, WAN and Internet links in rounds and pushes what it measured to the collector.
+#[derive(Parser)]
+#[command(
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "\
+Without `links` in its configuration the agent probes the default gateway (lan), the collector's host (wan) and two\n\
+public resolvers (internet). The sample configuration documents every key."
+)]
+struct Arguments {
+    /// What to log: error, warn, info, debug, or a filter such as `info,wan_agent::push=debug`
+    #[arg(long, global = true, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Probe and push until SIGTERM or SIGINT; then push once more and exit with 0
+    #[command(
+        after_help = "Exit codes: 0 stopped by a signal, 2 a mistake in the configuration or the arguments."
+    )]
+    Run {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Probe everything for one round and show a table; needs no collector
+    #[command(after_help = "\
+Exit codes: 0 all links are up, 1 some link is degraded or down, 2 a mistake in the configuration or the arguments,\n\
+3 the instrument failed on some link (no permission, no socket, interface missing, nothing to ask).")]
+    Probe {
+        /// The configuration file; without it the defaults
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Check a configuration file for `run`, and list every mistake at once
+    #[command(after_help = "Exit codes: 0 no mistake, 2 mistakes, each as FILE:LINE:COLUMN: KEY: …")]
+    CheckConfig {
+        /// The configuration file
+        file: PathBuf,
+        /// How to show mistakes
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One line for each mistake
+    Text,
+    /// A JSON array of objects with line, column, key, found, expected, remedy
+    Json,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = match EnvFilter::try_new(&arguments.log) {
+        Ok(filter) => filter,
+        Err(error) => {
+            return refuse(&format!("--log {}: {error}; use error, warn, info or debug", arguments.log));
+        }
+    };
+    let coloured = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(coloured).init();
+    let code = match arguments.command {
+        Command::Run { config } => match Config::load(&config, Use::Run) {
+            Ok(config) => in_runtime(run(config)),
+            Err(error) => return refuse(&error.to_string()),
+        },
+        Command::Probe { config } => {
+            match config.map_or(Ok(Config::default()), |path| Config::load(&path, Use::Probe)) {
+                Ok(config) => in_runtime(probe(config)),
+                Err(error) => return refuse(&error.to_string()),
+            }
+        }
+        Command::CheckConfig { file, format } => check(&file, format),
+    };
+    match code {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => refuse(&format!("{error:#}")),
+    }
+}
+
+/// One thread: steadier round-trip times and less memory. Its blocking threads only look up names, and do not linger.
+fn in_runtime(work: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(32)
+        .thread_keep_alive(Duration::from_secs(1))
+        .build()?;
+    let result = runtime.block_on(work);
+    // A name look-up that hangs must not hold the exit.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(config: Config) -> anyhow::Result<u8> {
+    let shutdown = on_signal()?;
+    wan_agent::run(config, shutdown).await?;
+    Ok(0)
+}
+
+async fn probe(config: Config) -> anyhow::Result<u8> {
+    let stop = on_signal()?;
+    let shown = CancellationToken::new();
+    let progress = tokio::spawn(progress(config.round.interval, shown.clone()));
+    let report = report::probe(&config, &stop).await;
+    shown.cancel();
+    let _ = progress.await;
+    let width = (!std::io::stdout().is_terminal()).then_some(200);
+    std::io::stdout().write_all(report.show(width).as_bytes())?;
+    Ok(report.exit_code())
+}
+
+/// How far the round is, on a terminal.
+async fn progress(length: Duration, done: CancellationToken) {
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
+    let total = length.as_secs();
+    for second in 0.. {
+        let bar: String = (0..total).map(|at| if at < second { '#' } else { '.' }).collect();
+        let _ = write!(std::io::stderr(), "\rprobing [{bar}] {} of {total} s ", second.min(total));
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = done.cancelled() => break,
+        }
+    }
+    let _ = write!(std::io::stderr(), "\r\x1b[K");
+}
+
+fn check(file: &std::path::Path, format: Format) -> anyhow::Result<u8> {
+    let result = Config::load(file, Use::Run);
+    let mut out = std::io::stdout();
+    match (result, format) {
+        (Ok(config), Format::Text) => {
+            let targets: usize = config.links.iter().map(|link| link.targets.len()).sum();
+            let (name, links) = (file.display(), config.links.len());
+            writeln!(out, "{name}: no mistakes; {links} links, {targets} targets")?;
+            Ok(0)
+        }
+        (Ok(_), Format::Json) => {
+            writeln!(out, "[]")?;
+            Ok(0)
+        }
+        (Err(ConfigError::Mistakes { mistakes, .. }), Format::Json) => {
+            writeln!(out, "{}", serde_json::to_string_pretty(&mistakes)?)?;
+            Ok(exit::USAGE)
+        }
+        (Err(error), Format::Text | Format::Json) => Err(error.into()),
+    }
+}
+
+/// A token that SIGTERM or SIGINT cancels.
+fn on_signal() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        cancelled.cancel();
+    });
+    Ok(token)
+}
+
+/// Says what is wrong, on standard error.
+fn refuse(why: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{why}");
+    ExitCode::from(exit::USAGE)
+}

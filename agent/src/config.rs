@@ -1,0 +1,627 @@
+//! The agent's configuration: YAML → typed, once; every mistake of a file at once, with its place and its remedy.
+//!
+//! A [`Config`] that exists is a valid one: nothing is validated later. `wan-agent.sample.yaml` documents every key and reads
+//! as exactly the defaults.
+
+mod links;
+mod yaml;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use wan_wire::{LinkKind, LinkName, OutcomeRule, SiteId};
+
+pub use yaml::Mistake;
+pub(crate) use yaml::show_duration;
+use yaml::{Fields, Node, Reader};
+
+/// Packets per round unless configured: with one a second, a single lost packet is 20 % loss, which is still `up` (c1 of
+/// ITU-T Y.1540), two are `degraded`.
+pub const DEFAULT_PACKETS: u32 = 5;
+/// Length of a round unless configured: the resolution of every outage's start and end.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
+/// How long an answer may take unless configured: above any usable path inside the country, below the packet spacing's order.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long an HTTP answer may take unless configured: it is several round trips and the server's own work.
+pub const DEFAULT_HTTP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a push may take, from connecting to the answer's end, before it counts as failed.
+pub const DEFAULT_PUSH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of rounds kept in memory while the collector cannot be reached: about eight hours at twenty targets in rounds of 5 s,
+/// a day at four.
+pub const DEFAULT_QUEUE_BYTES: u64 = 8 * 1024 * 1024;
+/// Where the write endpoint is when the collector's URL names no path.
+pub const WRITE_PATH: &str = "/api/v1/write";
+
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(300);
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
+const MOST_PACKETS: u64 = 100;
+
+/// What the agent is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where to push; `None` where nothing is pushed (`wan-agent probe`).
+    pub collector: Option<Collector>,
+    /// How rounds are made, unless a target says otherwise.
+    pub round: RoundConfig,
+    /// Which kind of ICMP socket to use.
+    pub icmp: IcmpSocket,
+    /// What to probe. Never empty.
+    pub links: Vec<LinkConfig>,
+}
+
+/// Where to push, and as whom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Collector {
+    /// Write endpoints in order of preference. Never empty.
+    pub urls: Vec<Endpoint>,
+    /// The site's secret.
+    pub secret: Secret,
+    /// A PEM file of the only authorities to trust for the collector's certificate; `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Limit of one push.
+    pub timeout: Duration,
+    /// Bytes of rounds kept in memory while pushes fail.
+    pub queue_bytes: u64,
+}
+
+/// One write endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The full URL of the remote write receiver.
+    pub url: String,
+    /// Its host, without brackets: the target of `icmp: collector`.
+    pub host: String,
+}
+
+/// Where the bearer secret comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// Written in the configuration itself.
+    Inline(String),
+    /// In a file that is read again whenever it changes.
+    File(PathBuf),
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Secret::Inline(_) => f.write_str("Inline(…)"),
+            Secret::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+/// How a round is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoundConfig {
+    /// A round's length; all links share it.
+    pub interval: Duration,
+    /// Packets per round and target (HTTP: 1 unless the target says otherwise).
+    pub packets: u32,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// Which kind of ICMP socket to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum IcmpSocket {
+    /// Datagram where `net.ipv4.ping_group_range` allows it, else raw.
+    #[default]
+    Auto,
+    /// Only raw (`CAP_NET_RAW`).
+    Raw,
+    /// Only unprivileged datagram.
+    Datagram,
+}
+
+/// One way out of the site, and what to probe on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinkConfig {
+    /// Its name; its kind is the name's prefix.
+    pub name: LinkName,
+    /// Send only out of this interface (`SO_BINDTODEVICE`).
+    pub interface: Option<String>,
+    /// Send only from this address, which must be on the host.
+    pub source: Option<IpAddr>,
+    /// When a round of this link is up, degraded or down. Only the log and `probe` use it: the collector has its own.
+    pub rule: OutcomeRule,
+    /// What to probe. Never empty.
+    pub targets: Vec<TargetConfig>,
+}
+
+/// One target of a link.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TargetConfig {
+    /// What to probe, and how.
+    pub probe: ProbeConfig,
+    /// The value of the `target` label; `None`: [`ProbeConfig::label`].
+    pub label: Option<String>,
+    /// The site that this target stands for, where this agent watches another site.
+    pub about: Option<SiteId>,
+    /// Packets per round.
+    pub packets: u32,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// What to probe, and how.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProbeConfig {
+    /// ICMP echo to a host.
+    Icmp(Host),
+    /// ICMP echo to the default gateways of the moment, of both families.
+    Gateway,
+    /// ICMP echo to the host of the first collector URL. Nothing when that is this very host.
+    CollectorHost,
+    /// A TCP connection.
+    Tcp(HostPort),
+    /// An HTTP or HTTPS request on a fresh connection.
+    Http(Box<HttpConfig>),
+    /// A DNS query.
+    Dns(Box<DnsConfig>),
+}
+
+/// A host: an address, or a name with the family to look it up in. The families are separate targets.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Host {
+    /// An address, or a name.
+    pub name: String,
+    /// The family of a name's address. An address is its own.
+    pub family: Family,
+}
+
+/// IPv4 or IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Family {
+    /// IPv4.
+    #[default]
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// A host and a port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostPort {
+    /// The host.
+    pub host: Host,
+    /// The port, from 1.
+    pub port: u16,
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.name.contains(':') {
+            write!(f, "[{}]:{}", self.host.name, self.port)
+        } else {
+            write!(f, "{}:{}", self.host.name, self.port)
+        }
+    }
+}
+
+/// An HTTP or HTTPS request and what makes its answer a good one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HttpConfig {
+    /// The URL.
+    pub url: String,
+    /// Its host and port.
+    pub peer: HostPort,
+    /// Good status codes, as inclusive ranges. Redirects are not followed.
+    pub status: Vec<(u16, u16)>,
+    /// Text that the first [`BODY_LIMIT`] bytes of the body must contain.
+    pub body_match: Option<String>,
+    /// A PEM file of the only authorities to trust; `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The answer is wrong when the server's certificate is valid for fewer days than this.
+    pub certificate_days: Option<u32>,
+}
+
+/// Bytes of an HTTP body that are read for `body_match`, and at all.
+pub const BODY_LIMIT: usize = 64 * 1024;
+
+/// A DNS query and what makes its answer a good one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DnsConfig {
+    /// The name server; port 53 unless given.
+    pub server: HostPort,
+    /// The name to ask for.
+    pub name: String,
+    /// The record type, in capitals.
+    pub record: String,
+    /// The response code, in capitals as IANA writes it (`NOERROR`, `NXDOMAIN`).
+    pub expect_rcode: String,
+    /// Record data that must be among the answers, in presentation form.
+    pub expect_answer: Option<String>,
+}
+
+impl ProbeConfig {
+    /// The value of the `target` label unless the target has its own.
+    pub fn label(&self) -> String {
+        match self {
+            ProbeConfig::Icmp(host) => host.name.clone(),
+            ProbeConfig::Gateway => "gateway".into(),
+            ProbeConfig::CollectorHost => "collector".into(),
+            ProbeConfig::Tcp(peer) => peer.to_string(),
+            ProbeConfig::Http(http) => http.url.clone(),
+            ProbeConfig::Dns(dns) => format!("{}/{}@{}", dns.name, dns.record, dns.server.host.name),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let round = RoundConfig::default();
+        let target = |probe| TargetConfig {
+            probe,
+            label: None,
+            about: None,
+            packets: round.packets,
+            timeout: round.timeout,
+        };
+        let link = |kind: LinkKind, targets| LinkConfig {
+            name: LinkName::from(kind),
+            interface: None,
+            source: None,
+            rule: OutcomeRule::default(),
+            targets,
+        };
+        // Two public resolvers of different operators: the link is up when either answers.
+        let internet = ["1.1.1.1", "8.8.8.8"]
+            .map(|name| target(ProbeConfig::Icmp(Host { name: name.into(), family: Family::V4 })));
+        let links = vec![
+            link(LinkKind::Lan, vec![target(ProbeConfig::Gateway)]),
+            link(LinkKind::Wan, vec![target(ProbeConfig::CollectorHost)]),
+            link(LinkKind::Internet, internet.to_vec()),
+        ];
+        Config { collector: None, round, icmp: IcmpSocket::Auto, links }
+    }
+}
+
+impl Default for RoundConfig {
+    fn default() -> Self {
+        RoundConfig { interval: DEFAULT_INTERVAL, packets: DEFAULT_PACKETS, timeout: DEFAULT_TIMEOUT }
+    }
+}
+
+/// Whether a file without a `collector` is a mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// The agent runs and pushes: it needs a collector.
+    Run,
+    /// One round of everything, pushed nowhere.
+    Probe,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("{}: cannot be read: {source}; give the path of a readable configuration file", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file has mistakes.
+    #[error("{}", show_mistakes(path, mistakes))]
+    Mistakes {
+        /// The file.
+        path: PathBuf,
+        /// All of them, in the file's order. Never empty.
+        mistakes: Vec<Mistake>,
+    },
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn load(path: &Path, purpose: Use) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Config::parse(&text, purpose)
+            .map_err(|mistakes| ConfigError::Mistakes { path: path.to_owned(), mistakes })
+    }
+
+    /// Reads a text; `Err` with every mistake in it.
+    pub fn parse(text: &str, purpose: Use) -> Result<Config, Vec<Mistake>> {
+        let reader = Reader::new(text);
+        let value = reader.parse().map_err(|mistake| vec![mistake])?;
+        let config = read(&reader.root(&value), purpose);
+        let mistakes = reader.mistakes();
+        if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
+    }
+}
+
+fn show_mistakes(path: &Path, mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(|mistake| format!("{}:{mistake}", path.display())).collect::<Vec<_>>().join("\n")
+}
+
+fn read(root: &Node<'_, '_>, purpose: Use) -> Config {
+    let mut config = Config::default();
+    let Some(fields) = root.mapping(&["collector", "round", "icmp", "links"]) else { return config };
+    config.collector = read_collector(&fields.get("collector"));
+    if config.collector.is_none() && fields.get("collector").is_absent() && purpose == Use::Run {
+        fields
+            .get("collector")
+            .mistake("a mapping with urls and secret_file", "name the collector to push to");
+    }
+    config.round = read_round(&fields.get("round"));
+    if let Some(icmp) = fields.get("icmp").mapping(&["socket"]) {
+        let socket = icmp.get("socket");
+        match socket.text().as_deref() {
+            None | Some("auto") => {}
+            Some("raw") => config.icmp = IcmpSocket::Raw,
+            Some("datagram") => config.icmp = IcmpSocket::Datagram,
+            Some(_) => socket.mistake("auto, raw or datagram", "leave it out for auto"),
+        }
+    }
+    config.links = links::read(&fields.get("links"), &config.round, config.links);
+    config
+}
+
+fn read_collector(node: &Node<'_, '_>) -> Option<Collector> {
+    let fields = node.mapping(&["urls", "secret", "secret_file", "ca_file", "timeout", "queue_bytes"])?;
+    let urls = read_urls(&fields);
+    let secret = read_secret(&fields);
+    let ca_file = fields.get("ca_file").text().map(PathBuf::from);
+    let timeout = fields.get("timeout").duration(Duration::from_millis(100), Duration::from_secs(120));
+    let queue_bytes = fields.get("queue_bytes").whole(64 * 1024, 1 << 30);
+    Some(Collector {
+        urls,
+        secret: secret?,
+        ca_file,
+        timeout: timeout.unwrap_or(DEFAULT_PUSH_TIMEOUT),
+        queue_bytes: queue_bytes.unwrap_or(DEFAULT_QUEUE_BYTES),
+    })
+}
+
+fn read_urls(fields: &Fields<'_, '_>) -> Vec<Endpoint> {
+    let node = fields.get("urls");
+    let items = node.items();
+    if node.is_absent() || items.as_ref().is_some_and(Vec::is_empty) {
+        node.mistake("a list of at least one `- url: …`", "add the collector's URL");
+    }
+    let mut urls: Vec<Endpoint> = Vec::new();
+    for item in items.unwrap_or_default() {
+        let Some(entry) = item.mapping(&["url"]) else {
+            if item.is_absent() {
+                item.mistake("a mapping with url", "write `- url: http://…`");
+            }
+            continue;
+        };
+        let url = entry.get("url");
+        if url.is_absent() {
+            url.mistake("an http:// or https:// URL", "write `- url: http://…`");
+        } else if let Some(text) = url.text() {
+            match parse_url(&text) {
+                Some(parsed) => {
+                    let write = if matches!(parsed.path(), "" | "/") {
+                        format!("{}{WRITE_PATH}", text.trim_end_matches('/'))
+                    } else {
+                        text
+                    };
+                    if urls.iter().any(|known| known.url == write) {
+                        url.mistake("every URL once", "remove the repeated one");
+                    }
+                    urls.push(Endpoint { url: write, host: bare_host(&parsed) });
+                }
+                // A password has no place in a log.
+                None if text.contains('@') => url.mistake_found(
+                    "a URL with a user",
+                    "an http:// or https:// URL with a host, without user, query or fragment",
+                    "remove what stands before the `@`; the secret is a key of its own",
+                ),
+                None => url.mistake(
+                    "an http:// or https:// URL with a host, without user, query or fragment",
+                    "write it as in `http://10.0.0.1:8080`",
+                ),
+            }
+        }
+    }
+    urls
+}
+
+fn read_secret(fields: &Fields<'_, '_>) -> Option<Secret> {
+    match fields.present(&["secret", "secret_file"]).as_slice() {
+        ["secret"] => {
+            let node = fields.get("secret");
+            let text = node.text()?;
+            if text.is_empty() || text.chars().any(|c| !c.is_ascii_graphic()) {
+                node.mistake_found(
+                    "a secret with characters that no secret has",
+                    "`wan_` and 43 letters, digits, `-` or `_`",
+                    "copy what the collector printed",
+                );
+                return None;
+            }
+            Some(Secret::Inline(text))
+        }
+        ["secret_file"] => fields.get("secret_file").text().map(|path| Secret::File(path.into())),
+        [] => {
+            fields.node().mistake("secret_file or secret", "add `secret_file: /etc/wanwatch/secret`");
+            None
+        }
+        _ => {
+            fields.get("secret").mistake_found(
+                "both secret and secret_file",
+                "one of them",
+                "keep secret_file: its change is seen without a restart",
+            );
+            None
+        }
+    }
+}
+
+fn read_round(node: &Node<'_, '_>) -> RoundConfig {
+    let mut round = RoundConfig::default();
+    let Some(fields) = node.mapping(&["interval", "packets", "timeout"]) else { return round };
+    if let Some(interval) = fields.get("interval").duration(SHORTEST_INTERVAL, LONGEST_INTERVAL) {
+        round.interval = interval;
+    }
+    if let Some(packets) = read_packets(&fields) {
+        round.packets = packets;
+    }
+    round.timeout = read_timeout(&fields, round.interval).unwrap_or(round.timeout.min(round.interval));
+    round
+}
+
+/// `packets` of a round or a target.
+fn read_packets(fields: &Fields<'_, '_>) -> Option<u32> {
+    fields.get("packets").whole(1, MOST_PACKETS).and_then(|packets| u32::try_from(packets).ok())
+}
+
+/// `timeout` of a round or a target: not over the interval, so that at most two rounds are under way at once.
+fn read_timeout(fields: &Fields<'_, '_>, interval: Duration) -> Option<Duration> {
+    fields.get("timeout").duration(SHORTEST_TIMEOUT, interval)
+}
+
+/// An HTTP or HTTPS URL with a host and without user, query or fragment.
+fn parse_url(text: &str) -> Option<reqwest::Url> {
+    let url = reqwest::Url::parse(text).ok()?;
+    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    let known = matches!(url.scheme(), "http" | "https");
+    (known && plain && url.fragment().is_none() && url.host_str().is_some()).then_some(url)
+}
+
+/// A URL's host without the brackets of an IPv6 address.
+fn bare_host(url: &reqwest::Url) -> String {
+    url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../wan-agent.sample.yaml");
+
+    #[test]
+    fn the_sample_is_exactly_the_defaults() {
+        let sample = Config::parse(SAMPLE, Use::Run).unwrap();
+        let collector = Collector {
+            urls: vec![Endpoint {
+                url: "http://collector.example:8080/api/v1/write".into(),
+                host: "collector.example".into(),
+            }],
+            secret: Secret::File("/etc/wanwatch/secret".into()),
+            ca_file: None,
+            timeout: DEFAULT_PUSH_TIMEOUT,
+            queue_bytes: DEFAULT_QUEUE_BYTES,
+        };
+        assert_eq!(sample, Config { collector: Some(collector), ..Config::default() });
+    }
+
+    #[test]
+    fn the_samples_commented_links_are_good_too() {
+        let (head, examples) = SAMPLE.split_once("every key a link or a target may have:\n").unwrap();
+        let examples: String =
+            examples.lines().map(|line| format!("{}\n", line.strip_prefix('#').unwrap_or(line))).collect();
+        let config = Config::parse(&format!("{head}\n{examples}"), Use::Run).unwrap();
+        let names: Vec<&str> = config.links.iter().map(|link| link.name.as_str()).collect();
+        assert_eq!(names, ["lan", "wan", "internet", "wan-vnpt", "service-mail"]);
+        let labels: Vec<String> =
+            config.links.iter().flat_map(|link| &link.targets).map(|target| target.probe.label()).collect();
+        let expected = [
+            "gateway",
+            "collector",
+            "1.1.1.1",
+            "8.8.8.8",
+            "gateway",
+            "10.20.0.1",
+            "10.20.0.1:443",
+            "https://mail.example/health",
+            "mail.example/MX@10.20.0.53",
+            "mail.example:25",
+        ];
+        assert_eq!(labels, expected);
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults_for_probe_and_lacks_a_collector_for_run() {
+        assert_eq!(Config::parse("", Use::Probe), Ok(Config::default()));
+        assert_eq!(Config::parse("# nothing\n", Use::Probe), Ok(Config::default()));
+        let mistakes = Config::parse("", Use::Run).unwrap_err();
+        assert_eq!(mistakes.len(), 1);
+        assert_eq!(mistakes[0].key, "collector");
+    }
+
+    #[test]
+    fn the_default_links_follow_the_files_round() {
+        let config = Config::parse("round: {interval: 10s, packets: 3, timeout: 2s}", Use::Probe).unwrap();
+        assert!(config.links.iter().flat_map(|link| &link.targets).all(|target| target.packets == 3));
+        // HTTP asks once a round and takes its time, within the interval.
+        let text = "round: {interval: 2s}\nlinks: [{name: service, targets: [{http: {url: 'http://a/'}}]}]";
+        let target = Config::parse(text, Use::Probe).unwrap().links[0].targets[0].clone();
+        assert_eq!((target.packets, target.timeout), (1, Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn peers_are_read_in_every_form() {
+        let peer = |text: &str| {
+            let text = format!("links: [{{name: wan, targets: [{{tcp: '{text}'}}]}}]");
+            let config = Config::parse(&text, Use::Probe).ok()?;
+            let ProbeConfig::Tcp(peer) = &config.links[0].targets[0].probe else { return None };
+            Some((peer.host.name.clone(), peer.host.family, peer.port, peer.to_string()))
+        };
+        let told =
+            |name: &str, family, port, shown: &str| Some((name.to_owned(), family, port, shown.to_owned()));
+        assert_eq!(peer("10.0.0.1:80"), told("10.0.0.1", Family::V4, 80, "10.0.0.1:80"));
+        assert_eq!(peer("[fd00::1]:443"), told("fd00::1", Family::V6, 443, "[fd00::1]:443"));
+        assert_eq!(peer("Mail.Example:25"), told("mail.example", Family::V4, 25, "mail.example:25"));
+        for bad in
+            ["10.0.0.1", "fd00::1:443", "[fd00::1]", "a:0", "a:65536", "a:", ":80", "a b:80", "10.0.0:80"]
+        {
+            assert_eq!(peer(bad), None, "{bad}");
+        }
+    }
+
+    /// One file for each rule under `tests/bad-config/`; each of its messages, whole, stands behind `# expect: ` at its end.
+    #[test]
+    fn every_bad_file_is_answered_with_exactly_its_messages() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad-config");
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        assert!(files.len() >= 30, "only {} files", files.len());
+        let mut wrong = String::new();
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let expected: Vec<&str> =
+                text.lines().filter_map(|line| line.strip_prefix("# expect: ")).collect();
+            let found: Vec<String> = match Config::parse(&text, Use::Run) {
+                Ok(_) => vec!["no mistake".into()],
+                Err(mistakes) => mistakes.iter().map(Mistake::to_string).collect(),
+            };
+            if found != expected {
+                let name = file.file_name().unwrap().display();
+                wrong.push_str(&format!("{name}:\n# expect: {}\n", found.join("\n# expect: ")));
+            }
+        }
+        assert!(wrong.is_empty(), "found instead:\n{wrong}");
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let text = "collector: {urls: [{url: 'http://a'}], secret: wan_hidden}";
+        let config = Config::parse(text, Use::Run).unwrap();
+        assert!(!format!("{config:?}").contains("hidden"));
+        let text = "collector: {urls: [{url: 'http://a'}], secret: wan_hidden é}";
+        let mistakes = Config::parse(text, Use::Run).unwrap_err();
+        assert!(!format!("{mistakes:?}").contains("hidden"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_fail(text in "[a-z:\\[\\]{}, \\n\"'&*!#0-9-]{0,200}") {
+            let _ = Config::parse(&text, Use::Run);
+        }
+
+        #[test]
+        fn no_damage_to_the_sample_makes_it_fail(from in 0usize..4000, length in 0usize..40) {
+            let kept: Vec<char> = SAMPLE.chars().enumerate().filter(|(at, _)| !(from..from + length).contains(at)).map(|(_, c)| c).collect();
+            let _ = Config::parse(&kept.into_iter().collect::<String>(), Use::Run);
+        }
+    }
+}

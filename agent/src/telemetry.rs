@@ -1,0 +1,141 @@
+//! What the agent says about itself and its host, beside the rounds: as samples in the live push.
+//!
+//! What the collector needs for every verdict (version, boot, start, queue) goes with each push; interfaces and neighbours
+//! every [`INTERFACES_EVERY`], since nothing that is derived from them moves faster.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wan_wire::{Label, LinkName, Metric, RequestBuilder, UnixMillis, encode::EncodeError};
+
+use crate::config::{Config, LinkConfig, ProbeConfig};
+use crate::link::{self, Boot, gateway, interface};
+use crate::queue::Queue;
+
+/// How often interfaces and neighbours are reported.
+pub(crate) const INTERFACES_EVERY: Duration = Duration::from_secs(30);
+
+/// Counters of the pusher.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct PushCounts {
+    pub(crate) delivered: u64,
+    pub(crate) refused: u64,
+    pub(crate) failed: u64,
+    pub(crate) set_aside_samples: u64,
+}
+
+/// What does not change, or is due only now and then.
+pub(crate) struct Telemetry {
+    boot: Boot,
+    started: UnixMillis,
+    links: Vec<LinkConfig>,
+    interfaces_due: Option<Instant>,
+}
+
+impl Telemetry {
+    pub(crate) fn new(config: &Config, boot: Boot, started: UnixMillis) -> Telemetry {
+        Telemetry { boot, started, links: config.links.clone(), interfaces_due: None }
+    }
+
+    /// Adds what is due now.
+    pub(crate) fn add(
+        &self,
+        request: &mut RequestBuilder,
+        now: UnixMillis,
+        instant: Instant,
+        queue: &Queue,
+        counts: &PushCounts,
+    ) -> Result<(), EncodeError> {
+        let mut gauge = |metric, labels: &[(Label, &str)], value: f64| {
+            request.sample(metric, labels, now, value).map_err(EncodeError::from)
+        };
+        let mut info = vec![(Label::Version, env!("CARGO_PKG_VERSION"))];
+        if !self.boot.id.is_empty() {
+            info.push((Label::BootId, self.boot.id.as_str()));
+        }
+        gauge(Metric::AgentInfo, &info, 1.0)?;
+        // Read again: it follows a clock that was set right.
+        if let Some(boot) = link::boot_time().or(self.boot.time) {
+            gauge(Metric::AgentBootTimeSeconds, &[], signed(boot))?;
+        }
+        gauge(Metric::AgentStartTimeSeconds, &[], seconds(self.started))?;
+        gauge(Metric::AgentQueueBytes, &[], count(queue.bytes()))?;
+        gauge(Metric::AgentQueueRounds, &[], count(u64::try_from(queue.rounds()).unwrap_or(u64::MAX)))?;
+        if let Some(oldest) = queue.oldest() {
+            gauge(Metric::AgentQueueOldestTimestampSeconds, &[], seconds(oldest))?;
+        }
+        gauge(Metric::AgentDroppedSamplesTotal, &[], count(queue.dropped_samples()))?;
+        gauge(Metric::AgentSetAsideSamplesTotal, &[], count(counts.set_aside_samples))?;
+        let results =
+            [("delivered", counts.delivered), ("refused", counts.refused), ("failed", counts.failed)];
+        for (result, number) in results {
+            gauge(Metric::AgentPushesTotal, &[(Label::Result, result)], count(number))?;
+        }
+        if self.interfaces_due.is_none_or(|due| due <= instant) {
+            self.add_interfaces(request, now)?;
+        }
+        Ok(())
+    }
+
+    /// A push with these samples was delivered.
+    pub(crate) fn pushed(&mut self, instant: Instant) {
+        if self.interfaces_due.is_none_or(|due| due <= instant) {
+            self.interfaces_due = Some(instant + INTERFACES_EVERY);
+        }
+    }
+
+    fn add_interfaces(&self, request: &mut RequestBuilder, now: UnixMillis) -> Result<(), EncodeError> {
+        for found in interface::interfaces() {
+            let labels = [(Label::Interface, found.name.as_str())];
+            let figures = [
+                (Metric::InterfaceCarrier, Some(u64::from(found.carrier))),
+                (Metric::InterfaceSpeedBitsPerSecond, found.speed),
+                (Metric::InterfaceReceiveBytesTotal, found.receive_bytes),
+                (Metric::InterfaceTransmitBytesTotal, found.transmit_bytes),
+                (Metric::InterfaceReceiveErrorsTotal, found.receive_errors),
+                (Metric::InterfaceTransmitErrorsTotal, found.transmit_errors),
+                (Metric::InterfaceReceiveDropsTotal, found.receive_drops),
+                (Metric::InterfaceTransmitDropsTotal, found.transmit_drops),
+            ];
+            for (metric, value) in figures {
+                if let Some(value) = value {
+                    request.sample(metric, &labels, now, count(value))?;
+                }
+            }
+        }
+        let neighbours = interface::neighbours();
+        for (link, interface) in self.link_interfaces() {
+            let seen = neighbours.get(&interface).copied().unwrap_or(0);
+            let labels = [(Label::Link, link.as_str()), (Label::Interface, interface.as_str())];
+            request.sample(Metric::LinkNeighbours, &labels, now, f64::from(seen))?;
+        }
+        Ok(())
+    }
+
+    /// The interface of each link that has one: configured, or its gateway's.
+    fn link_interfaces(&self) -> BTreeMap<LinkName, String> {
+        let gateways = gateway::default_gateways();
+        let of = |link: &LinkConfig| {
+            let asks_gateway = link.targets.iter().any(|target| target.probe == ProbeConfig::Gateway);
+            let found = gateways.first().filter(|_| asks_gateway).map(|gateway| gateway.interface.clone());
+            Some((link.name.clone(), link.interface.clone().or(found)?))
+        };
+        self.links.iter().filter_map(of).collect()
+    }
+}
+
+/// Counters above 2^53 lose their last digits, as in every Prometheus exposition.
+#[allow(clippy::cast_precision_loss)]
+fn count(number: u64) -> f64 {
+    number as f64
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn signed(number: i64) -> f64 {
+    number as f64
+}
+
+fn seconds(time: UnixMillis) -> f64 {
+    signed(time.as_millis()) / 1000.0
+}

@@ -1,0 +1,253 @@
+//! The rounds: a shell around [`schedule`](crate::schedule), [`plan`](crate::plan), [`probe`](crate::probe) and
+//! [`round`](crate::round). Nothing in here waits for a push.
+//!
+//! A round is one task for each link, which waits for all its packets and then for the round's end in wall time. The next
+//! round begins at its boundary whether the packets of this one have come back or not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use wan_wire::{LinkName, Outcome, OutcomeRule, RoundFacts, UnixMillis, classify};
+
+use crate::clock;
+use crate::config::Config;
+use crate::link::gateway;
+use crate::plan::{LinkPlan, Planner, Series, TargetPlan};
+use crate::probe::{IcmpPool, Prober, Question, TargetTurn, Way, probe_target, prober};
+use crate::round::{Attempt, End, TargetRound, sum_up};
+use crate::schedule::{self, Schedule, Turn};
+
+/// How long after a round's end (and the ordinary timeout) its push waits for links that are not done.
+const PUSH_GRACE: Duration = Duration::from_millis(100);
+
+/// One link's round: what all its targets showed over one span.
+#[derive(Debug, Clone)]
+pub struct LinkRound {
+    /// The link.
+    pub link: LinkName,
+    /// The rule that this agent judges it by.
+    pub rule: OutcomeRule,
+    /// When it ended.
+    pub end: UnixMillis,
+    /// How long it was.
+    pub interval: Duration,
+    /// Its targets. Never empty.
+    pub targets: Vec<TargetResult>,
+}
+
+/// One target's round.
+#[derive(Debug, Clone)]
+pub struct TargetResult {
+    /// What it is known by.
+    pub series: Arc<Series>,
+    /// What was measured.
+    pub facts: RoundFacts,
+    /// What there is to say about it.
+    pub note: Option<String>,
+}
+
+impl LinkRound {
+    /// What the round showed: a link is up when any of its targets is.
+    pub fn outcome(&self) -> Outcome {
+        self.targets.iter().map(|target| classify(&target.facts, &self.rule)).max().unwrap_or(Outcome::Fault)
+    }
+}
+
+/// Receives what rounds bring.
+pub(crate) trait Sink: Send + Sync + 'static {
+    /// A link's round is done.
+    fn link_round(&self, round: LinkRound);
+    /// All links' rounds of a tick are done, or are not waited for any longer: time to push.
+    fn tick(&self);
+}
+
+/// Makes rounds until `stop`; then ends the one under way with what it has.
+pub(crate) async fn run(config: &Config, identity: u64, sink: Arc<dyn Sink>, stop: CancellationToken) {
+    let origin = clock::monotonic();
+    let period = config.round.interval;
+    let spacing = period / config.round.packets;
+    let (schedule, mut turn) = Schedule::begin(Duration::ZERO, period, spacing, identity);
+    let mut watcher = Watcher::default();
+    let mut ticks = JoinSet::new();
+    let mut previous: Option<(Duration, UnixMillis)> = None;
+    loop {
+        tokio::select! {
+            () = sleep_until(origin + turn.start) => {}
+            () = stop.cancelled() => break,
+        }
+        let (end, end_seen) = watch::channel(None);
+        let links = watcher.begin(config, origin, turn, &end_seen, &stop);
+        let deadline = origin + turn.end + config.round.timeout + PUSH_GRACE;
+        ticks.spawn(finish(links, deadline, Arc::clone(&sink)));
+        tokio::select! {
+            () = sleep_until(origin + turn.end) => {}
+            () = stop.cancelled() => {}
+        }
+        let woke = clock::monotonic().duration_since(origin);
+        if stop.is_cancelled() {
+            turn.end = turn.end.min(woke);
+        }
+        // The boundary's own wall time: waking up late does not make the round longer.
+        let wall = clock::wall().minus(woke.saturating_sub(turn.end));
+        let touching = previous.filter(|(boundary, _)| *boundary == turn.start).map(|(_, wall)| wall);
+        // Without a receiver every link was done for already.
+        let _ = end.send(Some((wall, schedule::interval(touching, wall, turn.length()))));
+        previous = Some((turn.end, wall));
+        while ticks.try_join_next().is_some() {}
+        if stop.is_cancelled() {
+            break;
+        }
+        let next = schedule.next(turn.end, woke);
+        if next.start > turn.end {
+            tracing::warn!(
+                unobserved_seconds = (next.start - turn.end).as_secs_f64(),
+                "the host kept the agent from running; no round covers this time"
+            );
+        }
+        turn = next;
+    }
+    while ticks.join_next().await.is_some() {}
+}
+
+/// One round of everything, beginning now; for `wan-agent probe`.
+pub(crate) async fn once(config: &Config, stop: &CancellationToken) -> Vec<LinkRound> {
+    let origin = clock::monotonic();
+    let turn = Turn { start: Duration::ZERO, end: config.round.interval };
+    // No one waits for the boundary: the round ends when its last packet is back.
+    let (_end, end_seen) = watch::channel(Some((clock::wall().plus(turn.end), turn.end)));
+    let mut links = Watcher::default().begin(config, origin, turn, &end_seen, stop);
+    let mut rounds = Vec::new();
+    while let Some(joined) = links.join_next().await {
+        rounds.extend(joined.ok().flatten());
+    }
+    let order = |name: &LinkName| config.links.iter().position(|link| link.name == *name);
+    rounds.sort_by_key(|round| order(&round.link));
+    rounds
+}
+
+/// Hands each link's round on as it is done, and says when it is time to push.
+async fn finish(mut links: JoinSet<Option<LinkRound>>, deadline: Instant, sink: Arc<dyn Sink>) {
+    let mut told = false;
+    loop {
+        tokio::select! {
+            biased;
+            joined = links.join_next() => match joined {
+                Some(Ok(Some(round))) => sink.link_round(round),
+                Some(Ok(None)) => {}
+                Some(Err(error)) => tracing::error!(%error, "a link's round was lost to a defect of the agent"),
+                None => break,
+            },
+            () = sleep_until(deadline), if !told => {
+                told = true;
+                sink.tick();
+            }
+        }
+    }
+    if !told {
+        sink.tick();
+    }
+}
+
+/// The end of a round: its wall time, and the round's interval.
+type EndSeen = watch::Receiver<Option<(UnixMillis, Duration)>>;
+
+/// What is kept from round to round.
+#[derive(Default)]
+struct Watcher {
+    planner: Planner,
+    pool: Arc<IcmpPool>,
+    probers: BTreeMap<(Question, Way), Arc<dyn Prober>>,
+}
+
+impl Watcher {
+    /// Starts every link's part of a round.
+    fn begin(
+        &mut self,
+        config: &Config,
+        origin: Instant,
+        turn: Turn,
+        end: &EndSeen,
+        stop: &CancellationToken,
+    ) -> JoinSet<Option<LinkRound>> {
+        let plans = self.planner.plan(config, &gateway::default_gateways());
+        let targets = plans.iter().map(|plan| plan.targets.len()).sum();
+        let mut used = BTreeMap::new();
+        let mut links = JoinSet::new();
+        let mut place = 0;
+        for plan in plans {
+            let mut tasks = Vec::new();
+            for target in &plan.targets {
+                let prober = self.prober(target, &plan.way, &mut used);
+                let packets = schedule::packets_in(turn.length(), config.round.interval, target.packets);
+                let due = schedule::packet_offsets(turn.length(), packets, place, targets)
+                    .into_iter()
+                    .map(|offset| origin + turn.start + offset)
+                    .collect();
+                tasks.push((prober, TargetTurn { due, timeout: target.timeout }));
+                place += 1;
+            }
+            links.spawn(link_round(plan, tasks, end.clone(), stop.clone()));
+        }
+        // Probers of targets that are gone (a former gateway) go with this round.
+        self.probers = used;
+        links
+    }
+
+    fn prober(
+        &mut self,
+        target: &TargetPlan,
+        way: &Way,
+        used: &mut BTreeMap<(Question, Way), Arc<dyn Prober>>,
+    ) -> Option<Arc<dyn Prober>> {
+        let question = target.question.as_ref().ok()?;
+        let key = (question.clone(), way.clone());
+        let prober = match used.get(&key).or_else(|| self.probers.get(&key)) {
+            Some(prober) => Arc::clone(prober),
+            None => prober(question, way, &self.pool)?,
+        };
+        used.insert(key, Arc::clone(&prober));
+        Some(prober)
+    }
+}
+
+/// One link's round; `None` when it was cut short before anything was measured.
+async fn link_round(
+    plan: LinkPlan,
+    tasks: Vec<(Option<Arc<dyn Prober>>, TargetTurn)>,
+    mut end: EndSeen,
+    stop: CancellationToken,
+) -> Option<LinkRound> {
+    let mut probing = JoinSet::new();
+    for (at, (prober, turn)) in tasks.into_iter().enumerate() {
+        if let Some(prober) = prober {
+            let stop = stop.clone();
+            probing.spawn(async move { (at, probe_target(prober, turn, stop).await) });
+        }
+    }
+    let mut results: BTreeMap<usize, Vec<Attempt>> = BTreeMap::new();
+    while let Some(joined) = probing.join_next().await {
+        if let Ok((at, attempts)) = joined {
+            results.insert(at, attempts);
+        }
+    }
+    let (end, interval) = (*end.wait_for(Option::is_some).await.ok()?)?;
+    let mut targets = Vec::new();
+    for (at, target) in plan.targets.into_iter().enumerate() {
+        let attempts = match target.question {
+            Ok(_) => results.remove(&at).unwrap_or_default(),
+            Err(why) => vec![Attempt { end: End::Fault, note: Some(why) }],
+        };
+        if attempts.is_empty() {
+            // Only a stop leaves a target without an attempt; nothing was seen, so nothing is said.
+            continue;
+        }
+        let TargetRound { facts, note } = sum_up(&attempts);
+        targets.push(TargetResult { series: target.series, facts, note });
+    }
+    (!targets.is_empty()).then_some(LinkRound { link: plan.name, rule: plan.rule, end, interval, targets })
+}
