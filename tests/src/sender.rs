@@ -52,6 +52,11 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(4096) })
     }
 
+    /// Bounds every later read by `limit`.
+    pub fn set_limit(&mut self, limit: Duration) -> Result<()> {
+        self.stream.set_read_timeout(Some(limit)).context("set the read limit")
+    }
+
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
         self.stream.write_all(bytes).context("send")

@@ -68,7 +68,7 @@ struct Arguments {
     /// Requests a second in open loop; without it, closed loop.
     #[arg(long)]
     rate: Option<f64>,
-    /// `site,secret` lines as `wan-collector agents issue --all` writes them; without it, made-up ones.
+    /// CSV with the site first and its secret last, as `wan-collector agents issue --all` writes them; without it, made-up ones.
     #[arg(long)]
     secrets: Option<PathBuf>,
     /// The server's process id: its CPU time and memory are read around the run.
@@ -161,7 +161,7 @@ fn agents(arguments: &Arguments) -> Result<Vec<Agent>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     let agents: Vec<Agent> = text
         .lines()
-        .filter_map(|line| line.split_once(','))
+        .filter_map(|line| Some((line.split_once(',')?.0, line.rsplit_once(',')?.1)))
         .filter(|(_, secret)| secret.starts_with("wan_"))
         .map(|(site, secret)| Agent { site: site.to_owned(), secret: secret.trim().to_owned() })
         .take(arguments.sites)
