@@ -112,3 +112,9 @@ fn assemble_rounds(bencher: Bencher) {
         assembler.finish().rounds.len()
     });
 }
+
+/// A name of our own, and one that is not: the last of the table and a common foreign one.
+#[divan::bench(args = ["wan_round_rtt_median_seconds", "wan_collector_checkpoint_failures_total", "node_cpu_seconds_total"])]
+fn metric_from_bytes(bencher: Bencher, name: &str) {
+    bencher.bench_local(|| Metric::from_bytes(black_box(name.as_bytes())));
+}

@@ -46,7 +46,7 @@ fn render(protocol: Protocol, message: &[u8]) -> String {
         match series.key.map(|key| (describe(key), LabelPairs::parse(key, protocol))) {
             Ok((_, Ok(labels))) => writeln!(out, "{labels}").unwrap(),
             Ok((name, Err(error))) => writeln!(out, "{name}\n  refused: {error}").unwrap(),
-            Err(error) => writeln!(out, "refused: {error}").unwrap(),
+            Err(error) => writeln!(out, "{}\n  refused: {error}", describe(series.seen)).unwrap(),
         }
         for sample in series.samples {
             let marker = if is_stale_marker(sample.value) { " (stale marker)" } else { "" };
