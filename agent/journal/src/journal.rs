@@ -5,7 +5,7 @@ use crate::disk::{DirDisk, Disk, WriteAt};
 use crate::error::{Context, JournalError};
 use crate::frame::{self, HEADER_LEN};
 use crate::options::{FullPolicy, Options, Recovery};
-use crate::reader::Reader;
+use crate::reader::{Progress, Reader};
 use crate::segment::{Named, Scan, SegmentName, segments};
 use crate::{Seq, SeqRange};
 use std::collections::VecDeque;
@@ -28,8 +28,8 @@ pub struct Journal<D: Disk = DirDisk> {
     /// The frames that are not durable yet, encoded for the active segment.
     unsynced: Vec<u8>,
     next: Seq,
-    /// The last durable sequence number, shared with readers.
-    durable: Arc<AtomicU64>,
+    /// Shared with readers.
+    progress: Arc<Progress>,
     next_number: u64,
     cursors: Cursors,
     dropped: Option<SeqRange>,
@@ -137,7 +137,7 @@ impl<D: Disk> Journal<D> {
             active,
             unsynced: Vec::new(),
             next,
-            durable: Arc::new(AtomicU64::new(next.0 - 1)),
+            progress: Arc::new(Progress { durable: AtomicU64::new(next.0 - 1), begun: AtomicU64::new(0) }),
             next_number: next_number + 1,
             cursors,
             dropped: None,
@@ -198,7 +198,10 @@ impl<D: Disk> Journal<D> {
             return Err(error);
         }
         let durable = self.next.previous();
-        self.durable.store(durable.0, Ordering::Release);
+        if self.active.written == self.unsynced.len() as u64 {
+            self.progress.begun.fetch_add(1, Ordering::Release);
+        }
+        self.progress.durable.store(durable.0, Ordering::Release);
         self.unsynced.clear();
         // A group of unusual size does not hold its memory for ever.
         self.unsynced.shrink_to(4 << 20);
@@ -218,7 +221,7 @@ impl<D: Disk> Journal<D> {
     /// The last durable sequence number; [`Seq::NONE`] when there has never been a frame.
     #[must_use]
     pub fn durable(&self) -> Seq {
-        Seq(self.durable.load(Ordering::Acquire))
+        Seq(self.progress.durable.load(Ordering::Acquire))
     }
 
     /// The sequence number that the next append will have.
@@ -248,7 +251,7 @@ impl<D: Disk> Journal<D> {
 
     /// Reads the durable frames from `from` on. May be moved to another thread; it follows this journal as that grows.
     pub fn reader(&self, from: Seq) -> Reader<D> {
-        Reader::new(self.disk.clone(), from, self.options.max_payload, Some(Arc::clone(&self.durable)))
+        Reader::new(self.disk.clone(), from, self.options.max_payload, Some(Arc::clone(&self.progress)))
     }
 
     /// Where a cursor is: everything before this is done. `None` when it was never set.

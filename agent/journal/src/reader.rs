@@ -31,11 +31,23 @@ pub struct Reader<D: Disk = DirDisk> {
     disk: D,
     max_payload: u32,
     next: Seq,
-    /// The last durable sequence number, told by the writer in this process; `None` when reading another's journal.
-    durable: Option<Arc<AtomicU64>>,
+    /// Told by the writer in this process; `None` when reading another's journal.
+    progress: Option<Arc<Progress>>,
+    /// [`Progress::begun`] when the segments were last listed.
+    begun: u64,
     /// As last listed; what the writer has added since is found when these are read through.
     segments: Vec<SegmentName>,
     scan: Option<Scan<D::Source>>,
+}
+
+/// What a writer tells the readers in its process.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// The last durable sequence number.
+    pub(crate) durable: AtomicU64,
+    /// Counts the segments that have durable frames; stored before `durable`. Such a segment may supersede what lies at the end
+    /// of the one before it, after a failed sync, so a reader must know of it before it reads on.
+    pub(crate) begun: AtomicU64,
 }
 
 impl Reader<DirDisk> {
@@ -62,9 +74,9 @@ impl<D: Disk> Reader<D> {
         Ok(reader)
     }
 
-    pub(crate) fn new(disk: D, from: Seq, max_payload: u32, durable: Option<Arc<AtomicU64>>) -> Self {
+    pub(crate) fn new(disk: D, from: Seq, max_payload: u32, progress: Option<Arc<Progress>>) -> Self {
         let next = from.max(Seq::FIRST);
-        Self { disk, max_payload, next, durable, segments: Vec::new(), scan: None }
+        Self { disk, max_payload, next, progress, begun: 0, segments: Vec::new(), scan: None }
     }
 
     /// The sequence number that the next item begins with.
@@ -81,9 +93,18 @@ impl<D: Disk> Reader<D> {
     /// # Errors
     /// A file cannot be opened or read; the next call tries again. Damage is no error but a [`Item::Gap`].
     pub fn read(&mut self) -> Result<Option<Item<'_>>, JournalError> {
-        let end = self.durable.as_ref().map(|durable| Seq(durable.load(Ordering::Acquire)));
-        if end.is_some_and(|end| self.next > end) {
-            return Ok(None);
+        let mut end = None;
+        if let Some(progress) = &self.progress {
+            let durable = Seq(progress.durable.load(Ordering::Acquire));
+            if self.next > durable {
+                return Ok(None);
+            }
+            end = Some(durable);
+            let begun = progress.begun.load(Ordering::Acquire);
+            if begun != self.begun {
+                self.refresh()?;
+                self.begun = begun;
+            }
         }
         loop {
             if self.scan.is_none() && !self.select()? {

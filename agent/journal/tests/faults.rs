@@ -78,10 +78,15 @@ fn a_failed_sync_that_is_followed_by_a_crash_costs_nothing_that_was_durable() {
 fn what_is_refused_after_a_failed_sync_can_be_discarded() {
     let disk = SimDisk::new(1);
     let mut journal = one_durable_then_failing(&disk, 1);
+    let mut follower = journal.reader(Seq::FIRST);
+    assert!(matches!(follower.read().unwrap(), Some(Item::Frame { payload: b"one", .. })));
+    // Not even the room can be given back: the refused frames stay in the file.
+    disk.fail(1, 2);
     journal.sync().unwrap_err();
     journal.discard_unsynced();
     assert_eq!(journal.append(b"another").unwrap(), Seq(2));
     journal.sync().unwrap();
+    assert!(matches!(follower.read().unwrap(), Some(Item::Frame { payload: b"another", .. })));
     drop(journal);
     disk.crash();
     assert_eq!(read(&open(&disk)), [(1, b"one".to_vec()), (2, b"another".to_vec())]);

@@ -99,6 +99,8 @@ struct Model {
     damaged_cursors: BTreeSet<&'static str>,
     /// A sync failed and none has succeeded since.
     sync_failed: bool,
+    /// Bytes were cut off or out of a segment.
+    cut: bool,
     /// Of a failed sync, and found in the cache by the next process: on the disk or not, nobody can tell. Never acknowledged.
     doubtful: BTreeSet<u64>,
 }
@@ -119,6 +121,7 @@ impl Model {
             in_memory: BTreeMap::new(),
             damaged_cursors: BTreeSet::new(),
             sync_failed: false,
+            cut: false,
             doubtful: BTreeSet::new(),
         };
         model.open();
@@ -290,9 +293,11 @@ impl Model {
         assert_eq!(recovery.foreign, Vec::<String>::new());
         self.check_cursors(&journal, &recovery);
         self.waiting.clear();
-        // A follower goes on where it was: what it has seen was durable, but for what a process that came after a failed sync
-        // found in the cache.
-        let follower = self.follower.take().filter(|_| !self.sync_failed);
+        // A follower goes on where it was: what it has seen was durable. Not so what a process that came after a failed sync
+        // found in the cache, and what was cut off has left no trace of its number but in a cursor.
+        let unsure = self.sync_failed || self.cut;
+        let follower =
+            self.follower.take().filter(|follower| !unsure || follower.position() <= journal.next_seq());
         let from = follower.map_or(Seq::FIRST, |follower| follower.position());
         assert!(from <= journal.next_seq());
         self.follower = Some(journal.reader(from));
@@ -410,8 +415,7 @@ impl Model {
             after.len() < bytes.len()
         };
         if cut {
-            // What a follower has seen may leave no trace; where it was is not where it must go on.
-            self.follower = None;
+            self.cut = true;
         }
         for (seq, payloads) in &self.candidates {
             for payload in payloads {
