@@ -4,9 +4,12 @@
 
 pub mod agents;
 pub mod check;
+pub mod coverage;
+mod figures;
 mod output;
 pub mod serve;
 pub mod sites;
+pub mod uptime;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +44,10 @@ pub enum Command {
     /// Issue, list and revoke the secrets by which agents prove their site.
     #[command(subcommand)]
     Agents(agents::Agents),
+    /// Print how much of the province is connected, by tier and branch, against the plan.
+    Coverage(coverage::Args),
+    /// Print how reliable sites and links were.
+    Uptime(uptime::Args),
 }
 
 /// Runs a command; what goes wrong is said on standard error.
@@ -51,6 +58,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::CheckConfig => check::run(&cli.config),
         Command::Sites(command) => sites::run(&cli.config, &command),
         Command::Agents(command) => agents::run(&cli.config, &command),
+        Command::Coverage(args) => coverage::run(&cli.config, &args),
+        Command::Uptime(args) => uptime::run(&cli.config, &args),
     };
     match result {
         Ok(code) => code,

@@ -25,6 +25,8 @@ pub mod ingest;
 pub mod inventory;
 pub mod ledger;
 pub mod load;
+pub mod localtime;
+pub mod metrics;
 pub mod mistake;
 pub mod province;
 pub mod record;
@@ -34,6 +36,7 @@ pub mod server;
 pub mod state;
 pub mod store;
 pub mod verdict;
+pub mod web;
 mod yaml;
 
 use std::sync::Arc;

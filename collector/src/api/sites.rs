@@ -1,0 +1,431 @@
+//! `GET /api/v1/sites` and `GET /api/v1/sites/{id}`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use wan_wire::{LinkKind, Outcome, SiteId, UnixMillis};
+
+use super::common::{Figures, Rolling, StateNow};
+use super::fold::fold;
+use super::params;
+use super::problem::Problem;
+use crate::inventory::Watches;
+use crate::ledger::timeline::{Kinds, KindsSweep, State, Why, Window};
+use crate::localtime;
+use crate::province::{Link, Province, SiteNow};
+use crate::report::uptime::ratio;
+use crate::state::Latest;
+use crate::verdict::{Rule, Standing, Verdict};
+
+/// The parameters of the list.
+pub const PARAMETERS: [&str; 4] = ["tier", "branch", "verdict", "q"];
+
+/// What is asked of the list, as text. Lists are separated by commas.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Question<'q> {
+    /// Only these tiers.
+    pub tier: Option<&'q str>,
+    /// Only these branches.
+    pub branch: Option<&'q str>,
+    /// Only sites of which one of these verdicts holds.
+    pub verdict: Option<&'q str>,
+    /// Only sites whose id, name or district contains this, whatever the case and marks.
+    pub q: Option<&'q str>,
+}
+
+/// The registered sites.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct SitesAnswer {
+    /// The province's time zone.
+    pub zone: String,
+    /// When this was so, Unix milliseconds.
+    pub now: i64,
+    /// The same, RFC 3339 in the province's zone.
+    pub now_local: String,
+    /// The sites that are registered now and fit, in the order of their ids.
+    pub sites: Vec<SiteSummary>,
+}
+
+/// A site now.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct SiteSummary {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its tier.
+    pub tier: String,
+    /// Its branch.
+    pub branch: String,
+    /// The site that its WAN path depends on.
+    pub parent: Option<String>,
+    /// The district that it lies in.
+    pub district: Option<String>,
+    /// Where it stands.
+    pub location: Option<Location>,
+    /// What it is now.
+    pub verdict: Verdict,
+    /// Since when the verdict holds, Unix milliseconds.
+    pub since: i64,
+    /// The same, RFC 3339 in the province's zone.
+    pub since_local: String,
+    /// The rule that gave the verdict.
+    pub rule: Rule,
+    /// The state by kind of link: the required kinds, and those that it has links of.
+    pub kinds: BTreeMap<String, StateNow>,
+    /// The state that coverage counts.
+    pub state: StateNow,
+    /// When its agent last pushed, Unix milliseconds; null when that is not remembered.
+    pub last_push: Option<i64>,
+    /// The same, RFC 3339 in the province's zone.
+    pub last_push_local: Option<String>,
+    /// Its links by name: those of the register and those that were seen.
+    pub links: Vec<LinkNow>,
+}
+
+/// A place in WGS 84.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct Location {
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+}
+
+/// A link now.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct LinkNow {
+    /// Its name.
+    pub link: String,
+    /// What it is for: lan, wan, internet or service.
+    pub kind: String,
+    /// Who provides it.
+    pub carrier: Option<String>,
+    /// The contract's number.
+    pub contract: Option<String>,
+    /// The uptime that the contract promises, 0 to 1.
+    pub contract_uptime: Option<f64>,
+    /// The interface of the agent's host that leads to it.
+    pub interface: Option<String>,
+    /// The site's router on it.
+    pub router: Option<String>,
+    /// What it is now.
+    pub state: StateNow,
+    /// The newest round of the site's own agent since the collector's start.
+    pub latest: Option<LatestRound>,
+    /// Who has looked at it, and until when the evidence of each reaches.
+    pub vantages: Vec<VantageNow>,
+}
+
+/// One observer of a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct VantageNow {
+    /// The site whose agent looks.
+    pub vantage: String,
+    /// The end of its newest evidence, Unix milliseconds.
+    pub until: i64,
+    /// The same, RFC 3339 in the province's zone.
+    pub until_local: String,
+}
+
+/// The figures of the newest round.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct LatestRound {
+    /// Its end, Unix milliseconds.
+    pub end: i64,
+    /// The same, RFC 3339 in the province's zone.
+    pub end_local: String,
+    /// Its length in milliseconds.
+    pub interval_ms: i64,
+    /// Packets sent.
+    pub sent: u32,
+    /// Packets answered.
+    pub received: u32,
+    /// The share that was not answered; null when nothing was sent.
+    pub loss: Option<f64>,
+    /// Median round-trip time in seconds; null when nothing was received.
+    pub rtt_median_seconds: Option<f64>,
+    /// What it showed: up, degraded, down or fault.
+    #[schema(value_type = String)]
+    pub outcome: Outcome,
+}
+
+/// Everything about one site.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct SiteAnswer {
+    /// The province's time zone.
+    pub zone: String,
+    /// When this was so, Unix milliseconds.
+    pub now: i64,
+    /// The same, RFC 3339 in the province's zone.
+    pub now_local: String,
+    /// The site now.
+    #[serde(flatten)]
+    pub summary: SiteSummary,
+    /// Whether it is registered now.
+    pub registered: bool,
+    /// First day on which it is registered, YYYY-MM-DD; null: since ever.
+    pub valid_from: Option<String>,
+    /// First day on which it is not registered any more; null: not closed.
+    pub valid_to: Option<String>,
+    /// The sites whose WAN path depends on it, directly.
+    pub children: Vec<String>,
+    /// Whom to call.
+    pub contacts: Vec<String>,
+    /// Anything else that people should know.
+    pub note: Option<String>,
+    /// Of which other sites its agent may report: `all`, or their ids.
+    pub watches: Vec<String>,
+    /// What its agent says of itself.
+    pub agent: AgentNow,
+    /// Its figures and those of its links, over the windows `24h`, `7d`, `30d` and `month`.
+    pub uptime: Vec<RollingUptime>,
+}
+
+/// What is known of a site's agent.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct AgentNow {
+    /// When the site was first given a secret, Unix milliseconds; null: never.
+    pub issued: Option<i64>,
+    /// The same, RFC 3339 in the province's zone.
+    pub issued_local: Option<String>,
+    /// Build version.
+    pub version: Option<String>,
+    /// The boot id of its host's kernel.
+    pub boot_id: Option<String>,
+    /// When its host booted, Unix milliseconds.
+    pub boot_time: Option<i64>,
+    /// The same, RFC 3339 in the province's zone.
+    pub boot_time_local: Option<String>,
+    /// When it was started, Unix milliseconds.
+    pub start_time: Option<i64>,
+    /// The same, RFC 3339 in the province's zone.
+    pub start_time_local: Option<String>,
+    /// The collector's clock less its own, in seconds.
+    pub clock_offset_seconds: Option<f64>,
+    /// Bytes that wait in its queue.
+    pub queue_bytes: Option<f64>,
+    /// Samples that it had to drop since its start.
+    pub dropped_samples: Option<f64>,
+}
+
+/// Figures over one window that ends now.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct RollingUptime {
+    /// `24h`, `7d`, `30d` or `month` (since the start of the province's month).
+    pub period: String,
+    /// The site itself, as the plan defines connected.
+    pub site: Figures,
+    /// Its links, by name.
+    pub links: BTreeMap<String, Figures>,
+}
+
+/// Answers the list.
+///
+/// # Errors
+/// When a filter names a tier, branch or verdict that is none.
+pub fn list(province: &Province<'_>, question: Question<'_>) -> Result<SitesAnswer, Problem> {
+    let plan = &province.config().plan;
+    let tiers: Vec<&str> = plan.tiers.iter().map(|tier| tier.id.as_str()).collect();
+    let branches: Vec<&str> = plan.branches.iter().map(|branch| branch.id.as_str()).collect();
+    let tiers = params::list("tier", question.tier, &tiers)?;
+    let branches = params::list("branch", question.branch, &branches)?;
+    let verdicts = params::list("verdict", question.verdict, &Verdict::ALL.map(Verdict::as_str))?;
+    let wanted = question.q.map(fold);
+    let allowed =
+        |list: &Option<Vec<&str>>, word: &str| list.as_ref().is_none_or(|list| list.contains(&word));
+    let standings = province.standings();
+    let mut sites = Vec::new();
+    for site in province.sites() {
+        let Some(standing) = standings.get(&site.site.id) else { continue };
+        let found = wanted.as_ref().is_none_or(|wanted| {
+            let district = site.site.district.as_deref().unwrap_or_default();
+            [site.site.id.as_str(), &site.site.name, district].iter().any(|text| fold(text).contains(wanted))
+        });
+        if found
+            && allowed(&tiers, site.site.tier.as_str())
+            && allowed(&branches, site.site.branch.as_str())
+            && allowed(&verdicts, standing.verdict.as_str())
+        {
+            sites.push(summary(province, &site, *standing));
+        }
+    }
+    let zone = &province.config().timezone;
+    Ok(SitesAnswer {
+        zone: localtime::zone_name(zone),
+        now: province.now.0,
+        now_local: localtime::rfc3339(province.now, zone),
+        sites,
+    })
+}
+
+/// Answers for one site.
+///
+/// # Errors
+/// When there is none of this id.
+pub fn one(province: &Province<'_>, id: &str) -> Result<SiteAnswer, Problem> {
+    let id = params::site(province, "id", id)?;
+    let (Some(site), Some(standing)) = (province.site(&id), province.standing(&id)) else {
+        return Err(Problem::not_found("id", format!("{id} is not registered any more"), "ask again"));
+    };
+    let zone = &province.config().timezone;
+    let entry = site.site;
+    Ok(SiteAnswer {
+        zone: localtime::zone_name(zone),
+        now: province.now.0,
+        now_local: localtime::rfc3339(province.now, zone),
+        summary: summary(province, &site, standing),
+        registered: entry.registered_at(province.now, zone),
+        valid_from: entry.valid_from.map(|day| day.to_string()),
+        valid_to: entry.valid_to.map(|day| day.to_string()),
+        children: children(province, &id),
+        contacts: entry.contacts.clone(),
+        note: entry.note.clone(),
+        watches: match &entry.watches {
+            Watches::None => Vec::new(),
+            Watches::All => vec!["all".to_owned()],
+            Watches::Only(sites) => sites.iter().map(ToString::to_string).collect(),
+        },
+        agent: agent(province, &site),
+        uptime: Rolling::ALL.iter().filter_map(|rolling| rolling_uptime(province, &site, *rolling)).collect(),
+    })
+}
+
+/// The state of each of the site's kinds of link now: the required kinds, and those that it has links of.
+pub(super) fn kinds(province: &Province<'_>, site: &SiteNow<'_>) -> BTreeMap<LinkKind, State> {
+    let required = province.config().plan.required.iter().copied();
+    let kinds: BTreeSet<LinkKind> = required.chain(site.links.keys().map(wan_wire::LinkName::kind)).collect();
+    let list: Vec<LinkKind> = kinds.iter().copied().collect();
+    let view = site.view();
+    let mut sweep = KindsSweep::new(&view, &list, &province.basis(), Window::instant(province.now));
+    let states = sweep.next().map_or(Kinds::NOT_MEASURED, |(_, _, states)| states);
+    kinds.into_iter().map(|kind| (kind, states.get(kind))).collect()
+}
+
+/// The state of one link now. A link that the register lists and nobody has probed is not measured.
+#[must_use]
+pub fn link_state(province: &Province<'_>, site: &SiteNow<'_>, link: &Link) -> State {
+    let view = site.view();
+    if !link.is_seen() {
+        let why = if view.equipped().is_none() { Why::NotEquipped } else { Why::NotMeasured };
+        return State::Unknown(why);
+    }
+    view.link_state_at(&link.view(), &province.basis(), province.now)
+}
+
+/// The loss of a round; `None` when nothing was sent.
+#[must_use]
+pub fn loss(latest: &Latest) -> Option<f64> {
+    let lost = latest.sent.saturating_sub(latest.received);
+    ratio(i64::from(lost), i64::from(latest.sent))
+}
+
+fn summary(province: &Province<'_>, site: &SiteNow<'_>, standing: Standing) -> SiteSummary {
+    let zone = &province.config().timezone;
+    let entry = site.site;
+    let last_push = site.last_push;
+    SiteSummary {
+        id: entry.id.to_string(),
+        name: entry.name.clone(),
+        tier: entry.tier.to_string(),
+        branch: entry.branch.to_string(),
+        parent: entry.parent.as_ref().map(ToString::to_string),
+        district: entry.district.clone(),
+        location: entry
+            .location
+            .map(|place| Location { latitude: place.latitude, longitude: place.longitude }),
+        verdict: standing.verdict,
+        since: standing.since.0,
+        since_local: localtime::rfc3339(standing.since, zone),
+        rule: standing.rule,
+        kinds: kinds(province, site)
+            .into_iter()
+            .map(|(kind, state)| (kind.as_str().to_owned(), state.into()))
+            .collect(),
+        state: site.view().state_at(&province.basis(), province.now).into(),
+        last_push: last_push.map(|at| at.0),
+        last_push_local: last_push.map(|at| localtime::rfc3339(at, zone)),
+        links: site.links.values().map(|link| link_now(province, site, link)).collect(),
+    }
+}
+
+fn link_now(province: &Province<'_>, site: &SiteNow<'_>, link: &Link) -> LinkNow {
+    let zone = &province.config().timezone;
+    let entry = site.site.link(&link.name);
+    let latest = link.own.as_ref().and_then(|(_, latest)| latest.as_ref()).map(|latest| LatestRound {
+        end: latest.end.0,
+        end_local: localtime::rfc3339(latest.end, zone),
+        interval_ms: latest.interval_ms,
+        sent: latest.sent,
+        received: latest.received,
+        loss: loss(latest),
+        rtt_median_seconds: latest.rtt_median,
+        outcome: latest.outcome,
+    });
+    let own = link.own.iter().map(|(spans, _)| (&site.site.id, spans));
+    let vantages = own.chain(&link.others).filter_map(|(vantage, spans)| {
+        let until = spans.last()?.end;
+        Some(VantageNow {
+            vantage: vantage.to_string(),
+            until: until.0,
+            until_local: localtime::rfc3339(until, zone),
+        })
+    });
+    LinkNow {
+        link: link.name.to_string(),
+        kind: link.name.kind().as_str().to_owned(),
+        carrier: entry.and_then(|entry| entry.carrier.clone()),
+        contract: entry.and_then(|entry| entry.contract.clone()),
+        contract_uptime: entry.and_then(|entry| entry.uptime),
+        interface: entry.and_then(|entry| entry.interface.clone()),
+        router: entry.and_then(|entry| entry.router).map(|address| address.to_string()),
+        state: link_state(province, site, link).into(),
+        latest,
+        vantages: vantages.collect(),
+    }
+}
+
+fn children(province: &Province<'_>, id: &SiteId) -> Vec<String> {
+    let zone = &province.config().timezone;
+    let sites = province.register().sites();
+    let children = sites.filter(|site| site.parent.as_ref() == Some(id));
+    children.filter(|site| site.registered_at(province.now, zone)).map(|site| site.id.to_string()).collect()
+}
+
+fn agent(province: &Province<'_>, site: &SiteNow<'_>) -> AgentNow {
+    let zone = &province.config().timezone;
+    let facts = site.facts.clone();
+    let local = |at: Option<i64>| at.map(|at| localtime::rfc3339(UnixMillis(at), zone));
+    let (boot_time, start_time) = (facts.boot_time.and_then(millis), facts.start_time.and_then(millis));
+    let issued = site.issued.map(|at| at.0);
+    AgentNow {
+        issued,
+        issued_local: local(issued),
+        version: facts.version,
+        boot_id: facts.boot_id,
+        boot_time,
+        boot_time_local: local(boot_time),
+        start_time,
+        start_time_local: local(start_time),
+        clock_offset_seconds: facts.clock_offset.filter(|value| value.is_finite()),
+        queue_bytes: facts.queue_bytes.filter(|value| value.is_finite()),
+        dropped_samples: facts.dropped_samples.filter(|value| value.is_finite()),
+    }
+}
+
+fn rolling_uptime(province: &Province<'_>, site: &SiteNow<'_>, rolling: Rolling) -> Option<RollingUptime> {
+    let zone = &province.config().timezone;
+    let window = rolling.window(province.now, zone);
+    let figures = |link| province.uptime(site, link, window).map(|uptime| Figures::of(&uptime, zone));
+    let links = site.links.keys().filter_map(|name| Some((name.to_string(), figures(Some(name))?))).collect();
+    Some(RollingUptime { period: rolling.as_str().to_owned(), site: figures(None)?, links })
+}
+
+/// Unix seconds as milliseconds; `None` for what is no time: an agent may send any number.
+#[allow(clippy::cast_possible_truncation, reason = "bounded before")]
+fn millis(seconds: f64) -> Option<i64> {
+    // The year 9999.
+    const LATEST: f64 = 253_402_300_799.0;
+    (seconds.is_finite() && (0.0..=LATEST).contains(&seconds)).then(|| (seconds * 1000.0).round() as i64)
+}
