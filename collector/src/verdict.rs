@@ -258,8 +258,10 @@ pub struct Facts {
 pub struct Standing {
     /// What the site is.
     pub verdict: Verdict,
-    /// Since when, Unix milliseconds.
-    #[schema(value_type = i64)]
+    /// Since when, Unix milliseconds. [`UnixMillis::MIN`], and absent in JSON: since ever (a site without an agent whose
+    /// registration has no beginning).
+    #[schema(value_type = Option<i64>)]
+    #[serde(skip_serializing_if = "is_since_ever")]
     pub since: UnixMillis,
     /// The rule that says so.
     pub rule: Rule,
@@ -318,6 +320,11 @@ pub fn standing(site: &SiteView<'_>, facts: &Facts, basis: &Basis<'_>) -> Standi
         Rule::SeenDown => silent_since.max(seen_since(|state| state == State::Down)),
     };
     Standing { verdict, since: since.min(now), rule }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it by reference
+fn is_since_ever(since: &UnixMillis) -> bool {
+    *since == UnixMillis::MIN
 }
 
 /// The kinds that the verdict tells apart.
@@ -682,6 +689,15 @@ mod tests {
         let mut site = Site::well();
         site.facts.planned = Some(ms(700));
         assert_eq!(site.at(1500), (Verdict::Maintenance, 700, Rule::Planned));
+    }
+
+    #[test]
+    fn a_time_without_beginning_is_left_out_of_json() {
+        let standing = |since| Standing { verdict: Verdict::NotEnrolled, since, rule: Rule::NotEnrolled };
+        let json = |since| serde_json::to_value(standing(since)).unwrap();
+        let ever = serde_json::json!({"verdict": "not_enrolled", "rule": "not_enrolled"});
+        assert_eq!(json(UnixMillis::MIN), ever);
+        assert_eq!(json(ms(1))["since"], 1000);
     }
 
     #[test]

@@ -665,6 +665,15 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_is_flat_in_json() {
+        let interval = |state| Interval { start: ms(1), end: ms(3), state };
+        let json = |state| serde_json::to_value(interval(state)).unwrap();
+        assert_eq!(json(Up), serde_json::json!({"start": 1, "end": 3, "state": "up"}));
+        let silent = serde_json::json!({"start": 1, "end": 3, "state": "unknown", "why": "silent"});
+        assert_eq!(json(Unknown(Why::Silent)), silent);
+    }
+
+    #[test]
     fn the_sites_own_agent_decides_where_it_speaks() {
         let own = spans(&[(0, 10, Outcome::Up), (10, 20, Outcome::Down), (20, 30, Outcome::Fault)]);
         let centre = spans(&[(0, 10, Outcome::Down), (10, 25, Outcome::Up), (35, 40, Outcome::Down)]);
