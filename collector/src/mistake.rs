@@ -114,7 +114,7 @@ pub(crate) fn quote(text: &str) -> String {
 
 /// The entry of `known` that is nearest to `found`, where one is near enough to have been meant.
 pub fn nearest<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let limit = (found.chars().count() / 3).max(2);
+    let limit = (found.chars().count() / 3).max(1);
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(found, candidate), candidate))

@@ -60,11 +60,11 @@ impl<'t> Document<'t> {
     pub(crate) fn read(file: &'t str, bytes: &'t [u8]) -> Result<Self, Mistakes> {
         let text = utf8(file, bytes)?;
         let empty = text.lines().all(|line| matches!(line.trim_start().chars().next(), None | Some('#')));
-        let root = if empty {
-            Node::Map(Vec::new())
-        } else {
-            serde_yaml::from_str(text).map_err(|error| Mistakes::one(syntax(file, &error)))?
+        let root = match empty {
+            true => Node::Null,
+            false => serde_yaml::from_str(text).map_err(|error| Mistakes::one(syntax(file, &error)))?,
         };
+        let root = if root == Node::Null { Node::Map(Vec::new()) } else { root };
         Ok(Self { file, text, root, mistakes: RefCell::new(Vec::new()) })
     }
 

@@ -6,9 +6,9 @@
 //!                 crc 9f86d081
 //! ```
 //!
-//! The CRC covers the name, the sequence number and the text around them, so that a file that was copied over another's is
-//! noticed. A new content is written to `NAME.cursor1.tmp`, synced, renamed over the old file, and the directory synced: at every
-//! instant one whole file has the name.
+//! The CRC covers the name, the sequence number and the text around them, so that a file that was copied over
+//! another's is noticed. A new content is written to `NAME.cursor1.tmp`, synced, renamed over the old file,
+//! and the directory synced: at every instant one whole file has the name.
 
 use crate::disk::{Disk, ReadAt, WriteAt};
 use crate::error::{Context, JournalError};
@@ -36,7 +36,8 @@ pub(crate) struct Cursors {
 }
 
 impl Cursors {
-    /// Loads every cursor among `entries`; one whose file is damaged starts from `oldest` and is named in the answer.
+    /// Loads every cursor among `entries`; one whose file is damaged starts from `oldest` and is named in the
+    /// answer.
     pub(crate) fn load<D: Disk>(
         disk: &D,
         entries: &[Entry],

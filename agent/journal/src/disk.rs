@@ -1,6 +1,7 @@
 //! The few things a journal asks of a file system, as a trait, and the real one.
 //!
-//! A [`Disk`] is one directory. The tests put a simulated one in its place that loses, tears and reorders whatever was not synced.
+//! A [`Disk`] is one directory. The tests put a simulated one in its place that loses, tears and reorders
+//! whatever was not synced.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -12,7 +13,8 @@ use std::sync::Arc;
 /// A file as a directory lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The name within the directory; a name that is not UTF-8 is shown with replacement characters (and is foreign anyway).
+    /// The name within the directory; a name that is not UTF-8 is shown with replacement characters (and is
+    /// foreign anyway).
     pub name: String,
     /// Length in bytes.
     pub len: u64,
@@ -20,8 +22,8 @@ pub struct Entry {
 
 /// One directory of files.
 ///
-/// Nothing is durable before its sync returned: contents by [`WriteAt::sync_data`], names (created, renamed, removed) by
-/// [`Disk::sync_dir`].
+/// Nothing is durable before its sync returned: contents by [`WriteAt::sync_data`], names (created, renamed,
+/// removed) by [`Disk::sync_dir`].
 pub trait Disk: Clone {
     /// A file being written.
     type File: WriteAt;
@@ -83,8 +85,9 @@ pub trait Disk: Clone {
 
     /// 64 unpredictable bits for a new segment.
     ///
-    /// The standard library seeds [`RandomState`] from the operating system and its SipHash output does not show the keys; that is
-    /// all a salt needs (it must not be guessed by who sends payloads), so no random number crate is pulled in for it.
+    /// The standard library seeds [`RandomState`] from the operating system and its SipHash output does not
+    /// show the keys; that is all a salt needs (it must not be guessed by who sends payloads), so no random
+    /// number crate is pulled in for it.
     fn fresh_salt(&self) -> u64 {
         RandomState::new().build_hasher().finish()
     }
@@ -143,8 +146,8 @@ impl DirDisk {
     pub fn create(dir: &Path) -> io::Result<Self> {
         if !dir.is_dir() {
             fs::create_dir_all(dir)?;
-            // The directory's own name must be durable too, else a power cut takes all that is in it. Parents that were made
-            // along with it are synced upward until one that cannot be opened.
+            // The directory's own name must be durable too, else a power cut takes all that is in it. Parents
+            // that were made along with it are synced upward until one that cannot be opened.
             for parent in dir.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty()) {
                 match File::open(parent) {
                     Ok(opened) => opened.sync_all()?,

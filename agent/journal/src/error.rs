@@ -19,14 +19,17 @@ pub enum JournalError {
         source: io::Error,
     },
     /// Another process, or another journal of this one, has the directory open for writing.
-    #[error("the journal in {} is in use by another process; stop that one, or use another directory", dir.display())]
+    #[error(
+        "the journal in {} is in use by another process; stop that one, or use another directory",
+        dir.display()
+    )]
     Locked {
         /// The journal's directory.
         dir: PathBuf,
     },
     /// The journal holds as many bytes as it may; nothing was appended.
     #[error(
-        "the journal in {} is full: {used} bytes of {max}, the frame needs {needed}; trim it or raise its limit",
+        "the journal in {} is full: {used} of {max} bytes, a frame needs {needed}; trim it or raise the limit",
         dir.display()
     )]
     Full {

@@ -8,18 +8,20 @@
 //!         └────────┴──────────┴──────────────┴─────────────┴────────────┴───────────┘
 //! ```
 //!
-//! The header CRC covers the 20 bytes before it; the payload CRC covers the payload. Both are CRC-32 (IEEE), each started from
-//! its own half of the segment's [`Salt`].
+//! The header CRC covers the 20 bytes before it; the payload CRC covers the payload. Both are CRC-32 (IEEE),
+//! each started from its own half of the segment's [`Salt`].
 
 use crate::Seq;
 
 /// Length of a frame's header in bytes; a frame takes this much more than its payload.
 pub const HEADER_LEN: usize = 24;
 
-/// How a header begins. Not ASCII, so that it is rare in text; it only makes the search for headers fast, it proves nothing.
+/// How a header begins. Not ASCII, so that it is rare in text; it only makes the search for headers fast, it
+/// proves nothing.
 pub(crate) const MAGIC: [u8; 4] = *b"\xF7WJ1";
 
-/// The largest payload that any journal can be told to take: 256 MiB, far above one request body, far below `u32::MAX`.
+/// The largest payload that any journal can be told to take: 256 MiB, far above one request body, far below
+/// `u32::MAX`.
 pub const PAYLOAD_CEILING: u32 = 256 << 20;
 
 /// The random 64 bits of a segment, from its file name; the two CRCs start from one half each.
@@ -51,7 +53,8 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads a header from the start of `bytes`; `None` when there are too few bytes, the magic differs or the CRC does not hold.
+    /// Reads a header from the start of `bytes`; `None` when there are too few bytes, the magic differs or
+    /// the CRC does not hold.
     pub(crate) fn parse(bytes: &[u8], salt: Salt) -> Option<Self> {
         let (head, _) = bytes.split_first_chunk::<HEADER_LEN>()?;
         if head[..4] != MAGIC {

@@ -71,8 +71,8 @@ impl Journal<DirDisk> {
 impl<D: Disk> Journal<D> {
     /// Opens a journal for writing, and says what was found.
     ///
-    /// Nothing is written to the segments that are there: the next frames go to a new one. What is read from this journal is
-    /// durable, also where the process before this one died between writing and syncing it.
+    /// Nothing is written to the segments that are there: the next frames go to a new one. What is read from
+    /// this journal is durable, also where the process before this one died between writing and syncing it.
     ///
     /// # Errors
     /// [`JournalError::Locked`], [`JournalError::Option`], or the file system refused something.
@@ -84,7 +84,8 @@ impl<D: Disk> Journal<D> {
             }
             JournalError::Io { op: "lock", path: disk.path(DirDisk::LOCK), source }
         })?;
-        // What an earlier process left is taken as it is found, so it must be durable first: names here, the newest contents below.
+        // What an earlier process left is taken as it is found, so it must be durable first: names here, the
+        // newest contents below.
         disk.sync_dir().context("sync the directory", || disk.path(""))?;
         let entries = disk.list().context("list", || disk.path(""))?;
         let found = segments(&entries);
@@ -111,7 +112,8 @@ impl<D: Disk> Journal<D> {
             match SegmentName::parse(&entry.name) {
                 Named::Segment(_) => {}
                 Named::OtherVersion(name, _) => {
-                    // Its frames cannot be read, but are not more than its bytes: their numbers are not used again.
+                    // Its frames cannot be read, but are not more than its bytes: their numbers are not used
+                    // again.
                     next = next.max(Seq(name.first.0.saturating_add(entry.len)));
                     next_number = next_number.max(name.number.saturating_add(1));
                     recovery.foreign.push(entry.name.clone());
@@ -149,7 +151,8 @@ impl<D: Disk> Journal<D> {
     /// Takes a payload into memory and numbers it; the next [`Journal::sync`] makes it durable.
     ///
     /// # Errors
-    /// [`JournalError::TooLong`], [`JournalError::Full`] or [`JournalError::Unsynced`]; the journal is as before.
+    /// [`JournalError::TooLong`], [`JournalError::Full`] or [`JournalError::Unsynced`]; the journal is as
+    /// before.
     pub fn append(&mut self, payload: &[u8]) -> Result<Seq, JournalError> {
         let max = self.options.max_payload;
         if payload.len() > max as usize {
@@ -181,13 +184,14 @@ impl<D: Disk> Journal<D> {
         Ok(seq)
     }
 
-    /// Makes everything that was appended durable, with one write and one sync, and gives the last durable sequence number
-    /// ([`Seq::NONE`] when there has never been a frame).
+    /// Makes everything that was appended durable, with one write and one sync, and gives the last durable
+    /// sequence number ([`Seq::NONE`] when there has never been a frame).
     ///
     /// # Errors
-    /// The file system refused the write or the sync. Nothing that was appended since the last success may be acknowledged.
-    /// It stays in memory, and the next call writes it to a new segment: what the kernel did with the pages of a failed sync is
-    /// not known, and a second sync of the same file may succeed without having written them.
+    /// The file system refused the write or the sync. Nothing that was appended since the last success may be
+    /// acknowledged. It stays in memory, and the next call writes it to a new segment: what the kernel did
+    /// with the pages of a failed sync is not known, and a second sync of the same file may succeed without
+    /// having written them.
     pub fn sync(&mut self) -> Result<Seq, JournalError> {
         if self.unsynced.is_empty() {
             return Ok(self.durable());
@@ -211,8 +215,8 @@ impl<D: Disk> Journal<D> {
         Ok(durable)
     }
 
-    /// Forgets what was appended since the last sync that succeeded; the sequence numbers are used again. For who has refused
-    /// those payloads after a failed sync, and will be sent them again.
+    /// Forgets what was appended since the last sync that succeeded; the sequence numbers are used again. For
+    /// who has refused those payloads after a failed sync, and will be sent them again.
     pub fn discard_unsynced(&mut self) {
         self.unsynced.clear();
         self.next = self.durable().next();
@@ -249,14 +253,16 @@ impl<D: Disk> Journal<D> {
         self.unsynced.len() as u64
     }
 
-    /// Reads the durable frames from `from` on. May be moved to another thread; it follows this journal as that grows.
+    /// Reads the durable frames from `from` on. May be moved to another thread; it follows this journal as
+    /// that grows.
     pub fn reader(&self, from: Seq) -> Reader<D> {
         Reader::new(self.disk.clone(), from, self.options.max_payload, Some(Arc::clone(&self.progress)))
     }
 
     /// Where a cursor is: everything before this is done. `None` when it was never set.
     ///
-    /// It may be before [`Journal::oldest`], when frames were dropped that it had not passed: the reader then begins with that gap.
+    /// It may be before [`Journal::oldest`], when frames were dropped that it had not passed: the reader then
+    /// begins with that gap.
     #[must_use]
     pub fn cursor(&self, name: &str) -> Option<Seq> {
         self.cursors.get(name)
@@ -270,15 +276,15 @@ impl<D: Disk> Journal<D> {
     /// Moves a cursor, forward or back, and makes that durable: everything before `seq` is done.
     ///
     /// # Errors
-    /// [`JournalError::CursorName`], [`JournalError::CursorPastEnd`], or the file system refused; then the move holds in memory
-    /// and is made durable with the next that succeeds.
+    /// [`JournalError::CursorName`], [`JournalError::CursorPastEnd`], or the file system refused; then the
+    /// move holds in memory and is made durable with the next that succeeds.
     pub fn set_cursor(&mut self, name: &str, seq: Seq) -> Result<(), JournalError> {
         self.advance_cursor(name, seq)?;
         self.sync_cursors()
     }
 
-    /// Moves a cursor in memory only, for those whose work is harmless to repeat: a crash takes it back to where it was last
-    /// durable. [`Journal::sync_cursors`] and [`Journal::trim`] make it durable.
+    /// Moves a cursor in memory only, for those whose work is harmless to repeat: a crash takes it back to
+    /// where it was last durable. [`Journal::sync_cursors`] and [`Journal::trim`] make it durable.
     ///
     /// # Errors
     /// [`JournalError::CursorName`] or [`JournalError::CursorPastEnd`].
@@ -307,8 +313,8 @@ impl<D: Disk> Journal<D> {
         self.cursors.remove(&self.disk, name)
     }
 
-    /// Removes the segments that every cursor has passed; none when there is no cursor, and never the newest, which knows the
-    /// sequence numbers in use.
+    /// Removes the segments that every cursor has passed; none when there is no cursor, and never the newest,
+    /// which knows the sequence numbers in use.
     ///
     /// # Errors
     /// The file system refused; what was removed by then is gone.
@@ -328,7 +334,8 @@ impl<D: Disk> Journal<D> {
         Ok(trimmed)
     }
 
-    /// The frames that were dropped since this was last asked because the journal was full, and that some cursor had not passed.
+    /// The frames that were dropped since this was last asked because the journal was full, and that some
+    /// cursor had not passed.
     pub fn take_dropped(&mut self) -> Option<SeqRange> {
         self.dropped.take()
     }
@@ -405,8 +412,8 @@ impl<D: Disk> Journal<D> {
     fn abandon_active(&mut self) {
         let name = self.active.name;
         if self.active.written > 0 {
-            // Only to give back the room: what lies behind the durable frames is ignored, for the new segment begins with its
-            // sequence numbers.
+            // Only to give back the room: what lies behind the durable frames is ignored, for the new segment
+            // begins with its sequence numbers.
             let cut = self.active.file.as_mut().is_some_and(|file| file.set_len(self.active.written).is_ok());
             self.closed.push_back((name, if cut { self.active.written } else { self.active.len }));
         } else if self.active.file.is_some() && self.disk.remove(&name.file_name()).is_err() {

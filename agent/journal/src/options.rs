@@ -7,17 +7,19 @@ use crate::{Seq, SeqRange};
 /// What happens to an append when the journal is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FullPolicy {
-    /// It is refused with [`JournalError::Full`]: nothing that is kept may be lost (the collector's ingest journal).
+    /// It is refused with [`JournalError::Full`]: nothing that is kept may be lost (the collector's ingest
+    /// journal).
     Refuse,
-    /// The oldest segments go, and [`Journal::take_dropped`](crate::Journal::take_dropped) says which frames went with them:
-    /// the present matters more than the distant past (the agent's queue).
+    /// The oldest segments go, and [`Journal::take_dropped`](crate::Journal::take_dropped) says which frames
+    /// went with them: the present matters more than the distant past (the agent's queue).
     DropOldest,
 }
 
 /// How a journal is set up. The limits may differ from one opening to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// A segment is closed by the sync that makes it this long, in bytes. Trimming and dropping work on whole segments.
+    /// A segment is closed by the sync that makes it this long, in bytes. Trimming and dropping work on whole
+    /// segments.
     pub segment_bytes: u64,
     /// All segments together take no more than this, in bytes, unsynced frames included.
     pub max_bytes: u64,
@@ -29,14 +31,15 @@ pub struct Options {
     pub max_unsynced: u64,
     /// How far ahead the active segment is filled with zeros, in bytes; 0 for not at all.
     ///
-    /// Where the file's blocks exist and are initialised already, a sync has only data to write; where the file grows, it commits
-    /// the file system's own journal too, which costs as much again. Zeros double the bytes that are written, so this is for
-    /// a server's disk; on an SD card leave it 0.
+    /// Where the file's blocks exist and are initialised already, a sync has only data to write; where the
+    /// file grows, it commits the file system's own journal too, which costs as much again. Zeros double the
+    /// bytes that are written, so this is for a server's disk; on an SD card leave it 0.
     pub zero_ahead: u64,
 }
 
 impl Default for Options {
-    /// 64 MiB segments, 4 GiB in all, refusing; payloads up to 4 MiB (a whole compressed request), 64 MiB unsynced; zeros 1 MiB ahead.
+    /// 64 MiB segments, 4 GiB in all, refusing; payloads up to 4 MiB (a whole compressed request), 64 MiB
+    /// unsynced; zeros 1 MiB ahead.
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,
@@ -51,7 +54,8 @@ impl Default for Options {
 
 impl Options {
     pub(crate) fn check(&self) -> Result<(), JournalError> {
-        // A sequence number in a segment is within 2^32 of its first because a segment is not longer than this.
+        // A sequence number in a segment is within 2^32 of its first because a segment is not longer than
+        // this.
         const SEGMENT_CEILING: u64 = 1 << 30;
         let within = |option, found, low: u64, high: u64| {
             if (low..=high).contains(&found) {
@@ -78,13 +82,14 @@ pub struct Recovery {
     pub next: Seq,
     /// Segment files found.
     pub segments: usize,
-    /// Bytes behind the last valid frame of the last segment that are no whole frame: a torn write, or damage. They are left
-    /// where they are, and nothing is appended to that segment any more.
+    /// Bytes behind the last valid frame of the last segment that are no whole frame: a torn write, or
+    /// damage. They are left where they are, and nothing is appended to that segment any more.
     pub torn_bytes: u64,
     /// Sequence numbers that frames in the torn bytes may have had, and which are therefore not used again.
     pub torn: Option<SeqRange>,
     /// Cursors whose file was damaged: they start again from the oldest frame.
     pub damaged_cursors: Vec<String>,
-    /// Files that are not this format version's: newer or older segments, and what others put there. They are left alone.
+    /// Files that are not this format version's: newer or older segments, and what others put there. They are
+    /// left alone.
     pub foreign: Vec<String>,
 }

@@ -19,7 +19,8 @@ pub enum Item<'r> {
         /// Its payload.
         payload: &'r [u8],
     },
-    /// No readable frame has these sequence numbers: they were damaged, dropped or trimmed, or never became durable.
+    /// No readable frame has these sequence numbers: they were damaged, dropped or trimmed, or never became
+    /// durable.
     Gap(SeqRange),
 }
 
@@ -45,16 +46,17 @@ pub struct Reader<D: Disk = DirDisk> {
 pub(crate) struct Progress {
     /// The last durable sequence number.
     pub(crate) durable: AtomicU64,
-    /// Counts the segments that have durable frames; stored before `durable`. Such a segment may supersede what lies at the end
-    /// of the one before it, after a failed sync, so a reader must know of it before it reads on.
+    /// Counts the segments that have durable frames; stored before `durable`. Such a segment may supersede
+    /// what lies at the end of the one before it, after a failed sync, so a reader must know of it before it
+    /// reads on.
     pub(crate) begun: AtomicU64,
 }
 
 impl Reader<DirDisk> {
     /// Reads a journal that another process may be writing, without its lock and without changing anything.
     ///
-    /// A partial frame at the end is the end for now. Frames may be seen before they are durable; after a power cut such
-    /// frames may be gone and their sequence numbers used again for others.
+    /// A partial frame at the end is the end for now. Frames may be seen before they are durable; after a
+    /// power cut such frames may be gone and their sequence numbers used again for others.
     ///
     /// # Errors
     /// The directory cannot be listed.
@@ -87,8 +89,8 @@ impl<D: Disk> Reader<D> {
 
     /// The next frame or gap; `None` at the end for now: call again when there may be more.
     ///
-    /// A reader from [`Journal::reader`](crate::Journal::reader) ends at the last durable frame, and asks no file when it is
-    /// there already.
+    /// A reader from [`Journal::reader`](crate::Journal::reader) ends at the last durable frame, and asks no
+    /// file when it is there already.
     ///
     /// # Errors
     /// A file cannot be opened or read; the next call tries again. Damage is no error but a [`Item::Gap`].
@@ -131,7 +133,8 @@ impl<D: Disk> Reader<D> {
                 self.open(following)?;
             } else {
                 self.refresh()?;
-                // A segment that was begun meanwhile bounds this one, which may itself have grown before that: read on here.
+                // A segment that was begun meanwhile bounds this one, which may itself have grown before
+                // that: read on here.
                 if self.following().is_none() {
                     return Ok(self.finish(end));
                 }

@@ -8,13 +8,15 @@ use std::io;
 /// The format this crate writes, and the only one it reads.
 pub(crate) const VERSION: u32 = 1;
 
-/// How far a sequence number can be from its segment's first: segments are at most 1 GiB and every frame has a header.
+/// How far a sequence number can be from its segment's first: segments are at most 1 GiB and every frame has
+/// a header.
 const SEGMENT_SPAN: u64 = 1 << 32;
 
 /// Bytes read from a file at a time. Large enough that the system call is a small part of checking them.
 const CHUNK: usize = 64 << 10;
 
-/// A segment's file name: `NUMBER-FIRST-SALT.wjVERSION`, as in `00000012-00000000000000001234-9f86d081884c7d65.wj1`.
+/// A segment's file name: `NUMBER-FIRST-SALT.wjVERSION`, as in
+/// `00000012-00000000000000001234-9f86d081884c7d65.wj1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentName {
     /// Counts the segments ever planned; orders them.
@@ -28,7 +30,8 @@ pub(crate) struct SegmentName {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Named {
     Segment(SegmentName),
-    /// A segment of another format version, whose number and first sequence number are still told by its name.
+    /// A segment of another format version, whose number and first sequence number are still told by its
+    /// name.
     OtherVersion(SegmentName, u32),
     Other,
 }
@@ -122,7 +125,8 @@ impl<S: ReadAt> Scan<S> {
         &self.name
     }
 
-    /// The next valid frame with a sequence number in `[from, before)`; `None` when the file as it is now has no more.
+    /// The next valid frame with a sequence number in `[from, before)`; `None` when the file as it is now has
+    /// no more.
     ///
     /// After `None`, what was seen behind the last frame is forgotten: the file may be growing.
     pub(crate) fn find(&mut self, from: Seq, before: Option<Seq>) -> io::Result<Option<Found>> {
@@ -148,8 +152,9 @@ impl<S: ReadAt> Scan<S> {
 
     /// Looks at what is behind the last valid frame, after [`Scan::find`] gave `None`.
     pub(crate) fn tail(&mut self) -> io::Result<Tail> {
-        // A header that is whole tells the number and the length of a frame whose payload is not. Bytes that no header explains
-        // may have been whole frames once: as many as there are headers' lengths in them, at most.
+        // A header that is whole tells the number and the length of a frame whose payload is not. Bytes that
+        // no header explains may have been whole frames once: as many as there are headers' lengths in them,
+        // at most.
         let mut next = self.last + 1;
         let mut unexplained_from = self.at;
         let mut last_nonzero = None;
@@ -199,8 +204,8 @@ impl<S: ReadAt> Scan<S> {
         if found.at == self.at {
             return Ok(Some(found));
         }
-        // A writer in another process fills the file in order while this scan passes over it, so now that a later frame is
-        // there, an earlier one may be as well.
+        // A writer in another process fills the file in order while this scan passes over it, so now that a
+        // later frame is there, an earlier one may be as well.
         self.forget();
         self.resync(before)
     }
@@ -211,7 +216,8 @@ impl<S: ReadAt> Scan<S> {
             if let Some(found) = self.check(candidate, before)? {
                 return Ok(Some(found));
             }
-            // Not past the whole frame that a header tells of: if bytes were cut out of it, the next one begins within.
+            // Not past the whole frame that a header tells of: if bytes were cut out of it, the next one
+            // begins within.
             at = candidate + 1;
         }
         Ok(None)

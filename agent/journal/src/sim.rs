@@ -1,9 +1,10 @@
 //! A simulated disk that keeps no promise that a real one does not make.
 //!
-//! What was not synced is lost, kept or torn at a crash, sector by sector and in any order; a lost sector reads as zeros or as
-//! what the block held before. Names that were created, renamed or removed since the directory was synced are kept or lost one
-//! by one. A failed sync forgets the writes it was for, and the next one succeeds without them, as Linux does. Space runs out,
-//! in the middle of a write. Everything follows from one seed.
+//! What was not synced is lost, kept or torn at a crash, sector by sector and in any order; a lost sector
+//! reads as zeros or as what the block held before. Names that were created, renamed or removed since the
+//! directory was synced are kept or lost one by one. A failed sync forgets the writes it was for, and the
+//! next one succeeds without them, as Linux does. Space runs out, in the middle of a write. Everything
+//! follows from one seed.
 
 use crate::disk::{Disk, Entry, ReadAt, WriteAt};
 use std::collections::BTreeMap;
@@ -85,12 +86,14 @@ impl SimDisk {
         Self { world: Arc::new(Mutex::new(world)) }
     }
 
-    /// The power fails: what was not synced is kept, lost or torn. Journals and files that are open must be dropped before.
+    /// The power fails: what was not synced is kept, lost or torn. Journals and files that are open must be
+    /// dropped before.
     pub fn crash(&self) {
         self.world().crash();
     }
 
-    /// Lets the next `good` operations that change something succeed and the `bad` after them fail with an I/O error.
+    /// Lets the next `good` operations that change something succeed and the `bad` after them fail with an
+    /// I/O error.
     pub fn fail(&self, good: u32, bad: u32) {
         self.world().faults = (good, bad);
     }
@@ -209,7 +212,8 @@ impl World {
             for mut piece in pieces {
                 let kept = self.below(100) < kept_percent;
                 if let Change::Write(offset, bytes) = &mut piece {
-                    // A lost sector within the file is what its block held before: mostly zeros, sometimes an old file.
+                    // A lost sector within the file is what its block held before: mostly zeros, sometimes an
+                    // old file.
                     let garbage = !kept && self.below(10) == 0 && *offset >= file.durable.len();
                     if garbage {
                         bytes.iter_mut().for_each(|byte| *byte = self.draw().to_le_bytes()[0]);

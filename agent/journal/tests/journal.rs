@@ -60,6 +60,13 @@ fn what_was_synced_is_read_back_in_order_now_and_after_reopening() {
 }
 
 #[test]
+fn journal_and_reader_can_be_moved_between_threads() {
+    fn is_send<T: Send + 'static>() {}
+    is_send::<Journal>();
+    is_send::<Reader>();
+}
+
+#[test]
 fn a_reader_follows_the_writer_and_never_passes_the_durable_end() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = open(dir.path(), options());
@@ -150,4 +157,32 @@ fn a_full_journal_that_drops_says_which_frames_went() {
     let mut expected = vec![Err((3, oldest.0 - 1))];
     expected.extend(frames(oldest.0..=60));
     assert_eq!(drain(&mut journal.reader(journal.cursor("push").unwrap())), expected);
+}
+
+#[test]
+fn options_that_cannot_work_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = [
+        ("segment_bytes", Options { segment_bytes: 0, ..options() }),
+        ("max_bytes", Options { max_bytes: 1999, ..options() }),
+        ("max_payload", Options { max_payload: u32::MAX, ..options() }),
+        ("max_unsynced", Options { max_unsynced: 4 << 20, ..options() }),
+        ("zero_ahead", Options { zero_ahead: 1001, ..options() }),
+    ];
+    for (name, options) in wrong {
+        let refused = Journal::open_dir(dir.path(), options).unwrap_err();
+        assert!(matches!(refused, JournalError::Option { option, .. } if option == name), "{refused}");
+    }
+}
+
+#[test]
+fn limits_refuse_and_leave_the_journal_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path(), Options { max_payload: 100, max_unsynced: 300, ..options() });
+    assert!(matches!(journal.append(&[0; 101]), Err(JournalError::TooLong { len: 101, max: 100 })));
+    journal.append(&[1; 100]).unwrap();
+    journal.append(&[2; 100]).unwrap();
+    assert!(matches!(journal.append(&[3; 100]), Err(JournalError::Unsynced { waiting: 248, max: 300, .. })));
+    assert_eq!(journal.sync().unwrap(), Seq(2));
+    assert_eq!(drain(&mut journal.reader(Seq(1))), [Ok((1, vec![1; 100])), Ok((2, vec![2; 100]))]);
 }

@@ -101,7 +101,8 @@ struct Model {
     sync_failed: bool,
     /// Bytes were cut off or out of a segment.
     cut: bool,
-    /// Of a failed sync, and found in the cache by the next process: on the disk or not, nobody can tell. Never acknowledged.
+    /// Of a failed sync, and found in the cache by the next process: on the disk or not, nobody can tell.
+    /// Never acknowledged.
     doubtful: BTreeSet<u64>,
 }
 
@@ -293,8 +294,9 @@ impl Model {
         assert_eq!(recovery.foreign, Vec::<String>::new());
         self.check_cursors(&journal, &recovery);
         self.waiting.clear();
-        // A follower goes on where it was: what it has seen was durable. Not so what a process that came after a failed sync
-        // found in the cache, and what was cut off has left no trace of its number but in a cursor.
+        // A follower goes on where it was: what it has seen was durable. Not so what a process that came
+        // after a failed sync found in the cache, and what was cut off has left no trace of its number but in
+        // a cursor.
         let unsure = self.sync_failed || self.cut;
         let follower =
             self.follower.take().filter(|follower| !unsure || follower.position() <= journal.next_seq());

@@ -95,11 +95,11 @@ impl Import {
     async fn run(&self, file: &Path) -> anyhow::Result<()> {
         let config = Config::load(file)?;
         let database = config.database();
-        // A dry run leaves no database behind where there was none.
-        let store = match self.dry_run {
-            true if !database.exists() => None,
-            true => Some(SqliteStore::open_read_only(&database).await?),
-            false => Some(SqliteStore::open(&database).await?),
+        // Nothing is made on the disk before all is known to be good.
+        let store = match database.exists() {
+            false => None,
+            true if self.dry_run => Some(SqliteStore::open_read_only(&database).await?),
+            true => Some(SqliteStore::open(&database).await?),
         };
         let before = match &store {
             Some(store) => store.snapshot().await?,
@@ -125,7 +125,10 @@ impl Import {
         if self.dry_run {
             return print("dry run: nothing was written\n");
         }
-        let Some(store) = store else { return Ok(()) };
+        let store = match store {
+            Some(store) => store,
+            None => SqliteStore::open(&database).await?,
+        };
         if !changes.is_empty() {
             store.change_register(before.revision, &changes).await?;
         }

@@ -10,7 +10,7 @@ use wan_wire::LinkName;
 
 use super::Site;
 use super::read::{MAX_SITES, Place};
-use super::value::{Cell, Draft, Field, LinkField, Wrong, link_fields, site_fields};
+use super::value::{Cell, Draft, Field, LinkField, Noted, Wrong, link_fields, site_fields};
 use crate::mistake::{nearest, quote};
 
 /// Reads the rows of `text`. Mistakes in the table's form are noted in `wrong`.
@@ -175,13 +175,18 @@ fn row(
         Some(id) if key != "id" => format!("{key} of {}", quote(id)),
         Some(_) | None => key.to_owned(),
     };
-    let surplus = record.iter().skip(columns.len()).any(|cell| !cell.trim().is_empty());
-    if surplus || record.len() < columns.len() {
+    if record.len() != columns.len() {
         let found = format!("{} cells", record.len());
         let expected = format!("{} as in the first row", columns.len());
         let remedy = "put text that holds the delimiter in quotation marks, and close every quotation mark";
         wrong.push(Wrong::new(&place, &subject("row"), found, expected, remedy));
-        return Draft { place, cells: Vec::new() };
+        let id = id.map(|text| Cell {
+            field: Field::Id,
+            key: "id".to_owned(),
+            text: text.to_owned(),
+            place: place.clone(),
+        });
+        return Draft { place, cells: id.into_iter().collect(), noted: Noted::Whole };
     }
     let mut cells = Vec::with_capacity(columns.len());
     for (cell, column) in record.iter().zip(columns) {
@@ -200,7 +205,10 @@ fn row(
             )),
         }
     }
-    Draft { place, cells }
+    // A required column that is missing has been noted once; not again for each row.
+    let missing = Field::REQUIRED.into_iter().map(|(_, field)| field);
+    let missing = missing.filter(|field| !columns.iter().flatten().any(|(_, known)| known == field));
+    Draft { place, cells, noted: Noted::Fields(missing.collect()) }
 }
 
 fn link_key(field: LinkField) -> &'static str {

@@ -99,6 +99,17 @@ pub(super) struct Cell {
 pub(super) struct Draft {
     pub(super) place: Place,
     pub(super) cells: Vec<Cell>,
+    /// What is known to be wrong already.
+    pub(super) noted: Noted,
+}
+
+/// What the reader of the file has already said about a draft, so that it is not said again in other words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Noted {
+    /// Nothing, or that some of these fields cannot be read.
+    Fields(Vec<Field>),
+    /// That its cells are not where they belong; only its id is of use.
+    Whole,
 }
 
 /// What is wrong with a cell; the reader adds file and line.
@@ -127,6 +138,10 @@ impl Wrong {
 /// Makes a site of a draft. What is wrong goes to `wrong`; then the site is not usable.
 pub(super) fn build(draft: &Draft, plan: &Plan, wrong: &mut Vec<Wrong>) -> Option<Site> {
     let before = wrong.len();
+    let readable = match &draft.noted {
+        Noted::Whole => return None,
+        Noted::Fields(fields) => fields.is_empty(),
+    };
     let mut cells = Cells { draft, wrong };
     let id = cells.required(&Field::Id, "id").and_then(|cell| cells.id(cell));
     let name = cells.required(&Field::Name, "name").and_then(|cell| cells.label(cell, &cell.text));
@@ -146,7 +161,7 @@ pub(super) fn build(draft: &Draft, plan: &Plan, wrong: &mut Vec<Wrong>) -> Optio
     let watches = cells.watches();
     let links = cells.links();
     let note = cells.get(&Field::Note).and_then(|cell| cells.label(cell, &cell.text));
-    if wrong.len() > before {
+    if wrong.len() > before || !readable {
         return None;
     }
     Some(Site {
@@ -179,7 +194,7 @@ impl<'d> Cells<'d, '_> {
 
     fn required(&mut self, field: &Field, key: &str) -> Option<&'d Cell> {
         let found = self.get(field);
-        if found.is_none() {
+        if found.is_none() && !matches!(&self.draft.noted, Noted::Fields(fields) if fields.contains(field)) {
             let present = self.draft.cells.iter().find(|cell| cell.field == *field);
             let place = present.map_or(&self.draft.place, |cell| &cell.place);
             let key = present.map_or(key, |cell| cell.key.as_str());

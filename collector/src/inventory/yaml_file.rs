@@ -4,7 +4,7 @@ use wan_wire::LinkName;
 
 use super::Site;
 use super::read::{MAX_SITES, Place};
-use super::value::{Cell, Draft, Field, LinkField, link_fields, site_fields};
+use super::value::{Cell, Draft, Field, LinkField, Noted, link_fields, site_fields};
 use crate::mistake::quote;
 use crate::yaml::{At, Document};
 
@@ -86,6 +86,7 @@ fn draft(at: &At<'_>) -> Option<Draft> {
         Some(_) | None => key.to_owned(),
     };
     let mut cells = Vec::with_capacity(keys.len());
+    let mut noted = Vec::new();
     for (key, field) in Field::OF_SITE {
         let Some(value) = fields.get(key) else { continue };
         let value = value.renamed(subject(key));
@@ -118,10 +119,13 @@ fn draft(at: &At<'_>) -> Option<Draft> {
             | Field::Watches
             | Field::Links
             | Field::Note
-            | Field::Link(..) => cells.extend(value.text("text").map(|text| cell(field, &value, text))),
+            | Field::Link(..) => match value.text("text") {
+                Some(text) => cells.push(cell(field, &value, text)),
+                None => noted.push(field),
+            },
         }
     }
-    Some(Draft { place: Place::Node(at.path().clone()), cells })
+    Some(Draft { place: Place::Node(at.path().clone()), cells, noted: Noted::Fields(noted) })
 }
 
 /// `links: [lan, wan]`, or a mapping from the name to the fields.

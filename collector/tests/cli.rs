@@ -1,0 +1,308 @@
+//! The command line as an administrator meets it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "a test")]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+const PROVINCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/examples/tayninh-sites.csv");
+
+/// A folder with a configuration, and the program.
+struct Office {
+    folder: TempDir,
+}
+
+impl Office {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("collector.yaml"), "data: data\nlisten: 127.0.0.1:18080\n")
+            .unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        std::fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wan-collector"));
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("collector.yaml"))
+            .current_dir(self.folder.path());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Said {
+        Said::from(self.command(arguments).output().unwrap())
+    }
+
+    fn sites(&self) -> usize {
+        let listed = self.run(&["sites", "list", "--format", "json"]);
+        if listed.err.contains("no database yet") {
+            return 0;
+        }
+        serde_json::from_str::<Vec<serde_json::Value>>(&listed.ok().out).unwrap().len()
+    }
+}
+
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Said {
+    #[track_caller]
+    fn ok(self) -> Self {
+        assert_eq!((self.code, self.err.as_str()), (0, ""), "{}", self.out);
+        self
+    }
+
+    #[track_caller]
+    fn failed(self, with: &str) -> Self {
+        assert_eq!(self.code, 1, "{}{}", self.out, self.err);
+        assert!(self.err.contains(with), "{with}\n{}", self.err);
+        self
+    }
+}
+
+#[test]
+fn the_sample_province_is_checked_imported_and_listed() {
+    let office = Office::new();
+    let said = office.run(&["sites", "check", PROVINCE]).ok();
+    assert!(said.out.contains("355 sites, no mistakes"), "{}", said.out);
+    assert!(!office.path("data").exists(), "a check writes nothing");
+
+    let said = office.run(&["sites", "import", PROVINCE, "--dry-run"]).ok();
+    assert!(said.out.ends_with(
+        "355 added, 0 changed, 0 unchanged, 0 closed, 0 taken out\ndry run: nothing was written\n"
+    ));
+    assert!(!office.path("data").exists(), "a dry run writes nothing");
+
+    office.run(&["sites", "import", PROVINCE]).ok();
+    assert_eq!(office.sites(), 355);
+    let said = office.run(&["sites", "import", PROVINCE]).ok();
+    assert!(said.out.starts_with("0 added, 0 changed, 355 unchanged"), "{}", said.out);
+
+    let listed = office.run(&["sites", "list", "--tier", "commune", "--branch", "party"]).ok();
+    assert!(
+        listed.out.contains("Đảng ủy xã Hảo Đước") && listed.out.ends_with("94 sites\n"),
+        "{}",
+        listed.out
+    );
+    for format in ["csv", "yaml"] {
+        let written = office.run(&["sites", "list", "--format", format]).ok();
+        let file = office.file(&format!("again.{format}"), &written.out);
+        let said = office.run(&["sites", "import", file.to_str().unwrap(), "--replace"]).ok();
+        assert!(said.out.starts_with("0 added, 0 changed, 355 unchanged, 0 closed"), "{}", said.out);
+    }
+    office
+        .run(&["sites", "list", "--tier", "xa"])
+        .failed("there is no tier \"xa\"; the plan has province, district, commune");
+}
+
+#[test]
+fn every_mistake_of_every_file_is_listed_and_nothing_is_imported() {
+    let office = Office::new();
+    office.file("good.csv", "id,name,tier,branch\na,A,commune,state\n");
+    office.file("bad.csv", "id,name,tier,branch\nb,B,comune,state\nc,,commune,state\n");
+    office.file("worse.yaml", "sites:\n- {id: d, name: D, tier: commune, branch: state, parent: nobody}\n");
+    for command in ["check", "import"] {
+        let said =
+            office.run(&["sites", command, "good.csv", "bad.csv", "worse.yaml", "none.csv", "odd.doc"]);
+        let lines: Vec<&str> = said.err.lines().collect();
+        assert_eq!((said.code, lines.len()), (1, 6), "{}", said.err);
+        assert!(lines[0].starts_with("bad.csv:2: tier of “b”: found “comune”"), "{}", lines[0]);
+        assert!(lines[1].starts_with("bad.csv:3: name of “c”: found nothing"), "{}", lines[1]);
+        assert!(lines[2].starts_with("none.csv: found no readable file"), "{}", lines[2]);
+        assert!(lines[3].starts_with("odd.doc: found a name that does not tell the format"), "{}", lines[3]);
+        assert!(
+            lines[4].starts_with("worse.yaml:2:58: parent of “d”: found the unknown site “nobody”"),
+            "{}",
+            lines[4]
+        );
+        assert_eq!(lines[5], "5 mistakes");
+        assert!(!office.path("data").exists(), "nothing is written");
+    }
+}
+
+#[test]
+fn an_import_shows_what_changes_and_replace_closes_the_rest() {
+    let office = Office::new();
+    office.file("one.csv", "id,name,tier,branch\na,A,commune,state\nb,B,commune,state\n");
+    office.file("two.csv", "id,name,tier,branch,wan.router\na,Á,commune,state,10.0.0.1\n");
+    office.run(&["sites", "import", "one.csv"]).ok();
+    let said = office.run(&["sites", "import", "two.csv"]).ok();
+    let expected = "~ a  Á\n    name: A → Á\n    links:  → wan router=10.0.0.1\n0 added, 1 changed, 0 unchanged, 0 closed, 0 taken out\n";
+    assert!(said.out.starts_with(expected), "{}", said.out);
+    let said = office.run(&["sites", "import", "two.csv", "--replace"]).ok();
+    assert!(said.out.starts_with("- b  B (closed on 20"), "{}", said.out);
+    assert_eq!(office.sites(), 2, "a closed site stays in the register");
+    let said = office.run(&["sites", "import", "two.csv", "--replace"]).ok();
+    assert!(said.out.starts_with("0 added, 0 changed, 1 unchanged, 0 closed"), "{}", said.out);
+}
+
+#[test]
+fn a_secret_is_shown_once_and_stored_as_a_hash() {
+    let office = Office::new();
+    office.run(&["agents", "issue", "a"]).failed("there is no database yet; import a register");
+    office.file("s.csv", "id,name,tier,branch\nxa-a,A,commune,state\nxa-b,B,commune,state\n");
+    office.run(&["sites", "import", "s.csv"]).ok();
+
+    let said = office.run(&["agents", "issue", "xa-a"]).ok();
+    let secret = said.out.lines().find_map(|line| line.strip_prefix("  secret: ")).unwrap();
+    assert_eq!((secret.len(), &secret[..4]), (47, "wan_"));
+    assert!(
+        said.out.contains("collector:\n  urls:\n    - url: http://127.0.0.1:18080\n  secret: "),
+        "{}",
+        said.out
+    );
+    for entry in std::fs::read_dir(office.path("data")).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(
+            !bytes.windows(secret.len()).any(|window| window == secret.as_bytes()),
+            "the secret is on the disk"
+        );
+    }
+
+    office.run(&["agents", "issue", "xa-a"]).failed("xa-a has a secret, issued 20");
+    office
+        .run(&["agents", "issue", "xa-c"])
+        .failed("there is no site \"xa-c\" in the register; did you mean xa-");
+    assert_ne!(office.run(&["agents", "issue", "xa-a", "--rotate"]).ok().out, said.out);
+    let listed = office.run(&["agents", "list"]).ok().out;
+    assert!(listed.contains("1 of 2 sites have a secret"), "{listed}");
+
+    assert_eq!(
+        office.run(&["agents", "revoke", "xa-a", "xa-b"]).ok().out,
+        "the secret of xa-a is revoked\nxa-b has no secret: nothing to revoke\n"
+    );
+    let listed = office.run(&["agents", "list", "--format", "csv"]).ok().out;
+    assert!(listed.contains("\nxa-a,A,revoked,20"), "{listed}");
+}
+
+#[test]
+fn secrets_for_all_go_to_a_new_private_file() {
+    let office = Office::new();
+    office.file("s.csv", "id,name,tier,branch,valid_to\na,A,commune,state,\nb,B,district,state,\nc,C,commune,party,2020-01-01\n");
+    office.run(&["sites", "import", "s.csv"]).ok();
+    office.run(&["agents", "issue", "a"]).ok();
+    office
+        .run(&["agents", "issue", "--all"])
+        .failed("1 of these 2 sites have a secret; --missing leaves them out");
+
+    let said = office.run(&["agents", "issue", "--all", "--missing", "--output", "secrets.csv"]).ok();
+    assert_eq!(said.out, "1 secrets written to secrets.csv\n");
+    let written = std::fs::read_to_string(office.path("secrets.csv")).unwrap();
+    assert!(written.starts_with("site,name,secret\nb,B,wan_") && written.lines().count() == 2, "{written}");
+    let mode = std::fs::metadata(office.path("secrets.csv")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    office
+        .run(&["agents", "issue", "--all", "--rotate", "--output", "secrets.csv"])
+        .failed("one that exists is not overwritten");
+    assert_eq!(std::fs::read_to_string(office.path("secrets.csv")).unwrap(), written);
+    let said = office.run(&["agents", "issue", "--all", "--missing"]);
+    assert_eq!((said.code, said.out.as_str()), (0, ""), "nothing is left to issue: {}", said.err);
+    let said = office.run(&["agents", "issue", "--all", "--rotate", "--tier", "district"]).ok();
+    assert_eq!(said.out.lines().count(), 2);
+}
+
+#[test]
+fn wrong_use_of_the_command_line_exits_with_2() {
+    let office = Office::new();
+    for arguments in [
+        &["sites"][..],
+        &["sites", "import"],
+        &["agents", "issue"],
+        &["agents", "issue", "a", "--all"],
+        &["no"],
+    ] {
+        assert_eq!(office.run(arguments).code, 2, "{arguments:?}");
+    }
+    for arguments in
+        [&["sites", "import", "--help"][..], &["agents", "issue", "--help"], &["sites", "check", "--help"]]
+    {
+        let said = office.run(arguments).ok();
+        assert!(said.out.contains("Example"), "{}", said.out);
+    }
+}
+
+#[test]
+fn a_configuration_is_checked_and_its_mistakes_are_listed() {
+    let office = Office::new();
+    assert!(office.run(&["check-config"]).ok().out.contains("collector.yaml: good"));
+    office.file("collector.yaml", "listen: here\ntimezone: there\n");
+    let said = office.run(&["check-config"]).failed("collector.yaml:1:9: listen: found “here”");
+    assert!(said.err.ends_with("2 mistakes\n"), "{}", said.err);
+}
+
+#[test]
+fn a_database_that_is_none_is_named() {
+    let office = Office::new();
+    std::fs::create_dir(office.path("data")).unwrap();
+    office.file("data/wanwatch.db", &"not a database ".repeat(500));
+    office.run(&["sites", "list"]).failed("wanwatch.db: the database is damaged or is not one");
+}
+
+#[test]
+fn an_import_killed_at_any_moment_leaves_all_or_nothing() {
+    const SITES: usize = 4000;
+    let mut text = "id,name,tier,branch,wan.router,internet.carrier\n".to_owned();
+    for n in 0..SITES {
+        text.push_str(&format!("s{n},Xã {n},commune,state,10.1.{}.{},VNPT\n", n / 250, n % 250));
+    }
+    let (mut nothing, mut all) = (0, 0);
+    for delay in 0..24 {
+        let office = Office::new();
+        office.file("s.csv", &text);
+        let mut child = office
+            .command(&["sites", "import", "s.csv"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Not before there is something to interrupt.
+        while !office.path("data/wanwatch.db-wal").exists() && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        std::thread::sleep(Duration::from_millis(delay * delay));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        match sites_after_kill(&office) {
+            0 => nothing += 1,
+            SITES => all += 1,
+            some => panic!("{some} sites after {delay}² ms"),
+        }
+    }
+    assert!(nothing > 0, "{nothing} imports left nothing, {all} all: no kill came in time");
+}
+
+/// The next command that writes recovers what the killed one left behind.
+fn sites_after_kill(office: &Office) -> usize {
+    office.file("none.csv", "id,name,tier,branch\n");
+    office.run(&["sites", "import", "none.csv"]).ok();
+    assert!(Path::new(&office.path("data/wanwatch.db")).exists());
+    office.sites()
+}

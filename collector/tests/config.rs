@@ -1,0 +1,190 @@
+//! The configuration file: the shipped sample, and one bad file for each rule.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use proptest::prelude::*;
+use wan_collector::config::Config;
+
+const SAMPLE: &str = include_str!("../../deploy/examples/collector.yaml");
+
+#[test]
+fn the_shipped_sample_is_the_defaults_and_the_provinces_targets() {
+    let mut expected = Config::default();
+    for tier in &mut expected.plan.tiers {
+        tier.target = Some(if tier.id.as_str() == "commune" { 0.5 } else { 0.7 });
+    }
+    assert_eq!(Config::parse("collector.yaml", SAMPLE.as_bytes()).unwrap(), expected);
+}
+
+#[test]
+fn the_shipped_sample_shows_every_key() {
+    // A key that is misspelt is answered with all that could stand there: each of them has to be in the sample.
+    let probes = ["x: 1", "ingest: {x: 1}", "journal: {x: 1}", "plan: {x: 1}", "plan: {tiers: [{x: 1}]}"];
+    for probe in probes {
+        let answer = Config::parse("c", probe.as_bytes()).unwrap_err();
+        let unknown = answer.iter().find(|mistake| mistake.found == "an unknown key").unwrap();
+        for key in unknown.expected.trim_start_matches("one of ").split(", ") {
+            assert!(SAMPLE.contains(&format!("{key}:")), "{key} is not in the sample");
+        }
+    }
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    for text in ["", "# nothing\n", "{}", "---\n"] {
+        assert_eq!(Config::parse("c", text.as_bytes()).unwrap(), Config::default(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_relative_data_folder_starts_at_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("collector.yaml");
+    std::fs::write(&path, "data: here").unwrap();
+    assert_eq!(Config::load(&path).unwrap().data, folder.path().join("here"));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let answer = Config::load("/nowhere/collector.yaml".as_ref()).unwrap_err().to_string();
+    assert!(answer.starts_with("/nowhere/collector.yaml: found no readable file (No such file"), "{answer}");
+}
+
+#[test]
+fn each_bad_file_is_answered_with_line_key_and_remedy() {
+    let cases = [
+        (
+            "listn: 1",
+            "c:1:1: listn: found an unknown key, expected one of listen, data, timezone, plan, ingest, journal, checkpoint_interval; did you mean listen?",
+        ),
+        (
+            "listen: localhost",
+            "c:1:9: listen: found “localhost”, expected an IP address and port such as 127.0.0.1:8080; write [::]:8080 or 0.0.0.0:8080 to listen on every address",
+        ),
+        (
+            "listen: 1.2.3.4:8080\nlisten: 1.2.3.4:8081",
+            "c:2:1: listen: found the key twice, expected it once; remove one of them",
+        ),
+        ("data: 7", "c:1:7: data: found 7, expected a folder such as /var/lib/wanwatch; put it in quotes"),
+        ("data: ''", "c:1:7: data: found “”, expected a folder such as /var/lib/wanwatch"),
+        (
+            "timezone: Asia/Saigonn",
+            "c:1:11: timezone: found “Asia/Saigonn”, expected an IANA time zone such as Asia/Ho_Chi_Minh; see the list of tz database zones",
+        ),
+        (
+            "checkpoint_interval: 10",
+            "c:1:22: checkpoint_interval: found 10, expected a duration such as 500ms, 15s, 5m, 2h or 35d, from 1s to 1h",
+        ),
+        (
+            "checkpoint_interval: 2h",
+            "c:1:22: checkpoint_interval: found “2h”, expected a duration such as 500ms, 15s, 5m, 2h or 35d, from 1s to 1h",
+        ),
+        (
+            "ingest: 5",
+            "c:1:9: ingest: found 5, expected a mapping with keys such as max_age, max_future, silence_limit, compressed_limit",
+        ),
+        (
+            "ingest:\n  max_age: 1s",
+            "c:2:12: ingest.max_age: found “1s”, expected a duration such as 500ms, 15s, 5m, 2h or 35d, from 1m to 3660d",
+        ),
+        (
+            "ingest: {backlog: 0}",
+            "c:1:19: ingest.backlog: found 0, expected a whole number from 1 to 1000000",
+        ),
+        (
+            "ingest: {compressed_limit: 1KiB}",
+            "c:1:28: ingest.compressed_limit: found “1KiB”, expected a size such as 512KiB, 4MiB or 8GiB, from 64KiB to 1GiB",
+        ),
+        (
+            "ingest: {decompressed_limit: 1MiB}",
+            "c:1:30: ingest.decompressed_limit: found “1MiB”, expected a decompressed_limit not below compressed_limit; raise decompressed_limit",
+        ),
+        (
+            "journal: {segment: 1GiB, limit: 1GiB}",
+            "c:1:33: journal.limit: found “1GiB”, expected a limit of at least two segments; raise journal.limit or lower journal.segment",
+        ),
+        (
+            "plan: {c1: 2}",
+            "c:1:12: plan.c1: found 2, expected a share from 0 to 1, or a percentage such as 70%; 0.20 is ITU-T Y.1540's value",
+        ),
+        (
+            "plan: {required: []}",
+            "c:1:18: plan.required: found a list of 0, expected at least one kind of link; write [lan, wan, internet]",
+        ),
+        (
+            "plan: {required: [lan, vpn]}",
+            "c:1:24: plan.required[1]: found “vpn”, expected one of lan, wan, internet, service",
+        ),
+        (
+            "plan: {rtt_limit: {vpn: 1s}}",
+            "c:1:25: plan.rtt_limit.vpn: found the kind “vpn”, expected one of lan, wan, internet, service",
+        ),
+        (
+            "plan: {tiers: []}",
+            "c:1:15: plan.tiers: found a list of 0, expected at least one; remove the key to have the default",
+        ),
+        (
+            "plan:\n  tiers:\n    - {name: Xã}",
+            "c:3:7: plan.tiers[0].id: found nothing, expected the tier's id; add “id: …”",
+        ),
+        (
+            "plan: {tiers: [{id: Xã, name: Xã}]}",
+            "c:1:21: plan.tiers[0].id: found “Xã”, expected 1 to 32 lower-case letters, digits, “-” or “_”; write for example “commune”",
+        ),
+        (
+            "plan: {tiers: [{id: a, name: A}, {id: a, name: B}]}",
+            "c:1:34: plan.tiers[1]: found the tier “a” twice, expected each id once; rename or remove one of them",
+        ),
+        (
+            "plan: {tiers: [{id: a, name: {en: A}}]}",
+            "c:1:30: plan.tiers[0].name.vi: found nothing, expected the Vietnamese name; add “vi: …”",
+        ),
+        (
+            "plan: {branches: [{id: a, name: A, target: 1}]}",
+            "c:1:36: plan.branches[0].target: found an unknown key, expected one of id, name; remove it",
+        ),
+        (
+            "plan: {tiers: [{id: a, name: A, target: 70}]}",
+            "c:1:41: plan.tiers[0].target: found 70, expected a share from 0 to 1, or a percentage such as 70%",
+        ),
+    ];
+    for (text, expected) in cases {
+        let answer = Config::parse("c", text.as_bytes()).expect_err(text);
+        assert_eq!(answer.to_string(), format!("{expected}\n1 mistake"), "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_yaml_is_answered_with_the_line() {
+    for text in
+        ["listen: [1\ndata: 2", "listen: 'x\n", "a:\n\t- b", "- listen", "listen: !env X", "a: 1\n---\nb: 2"]
+    {
+        let answer = Config::parse("c", text.as_bytes()).expect_err(text).to_string();
+        assert!(answer.starts_with("c:"), "{text:?}: {answer}");
+    }
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_listed_at_once_in_its_order() {
+    let text =
+        "listen: here\nplan:\n  c1: 7\n  tiers:\n    - {id: a}\ningest:\n  backlog: many\n  max_age: 1\n";
+    let answer = Config::parse("c", text.as_bytes()).unwrap_err();
+    let lines: Vec<usize> = answer.iter().map(|mistake| mistake.line).collect();
+    assert_eq!(lines, [1, 3, 5, 7, 8]);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Config::parse("c", &bytes);
+    }
+
+    #[test]
+    fn a_sample_with_a_broken_line_is_read_or_answered(line in 0usize..80, text in "[ -~]{0,20}") {
+        let broken: Vec<&str> =
+            SAMPLE.lines().enumerate().map(|(at, old)| if at == line { text.as_str() } else { old }).collect();
+        if let Err(answer) = Config::parse("c", broken.join("\n").as_bytes()) {
+            prop_assert!(!answer.is_empty());
+        }
+    }
+}
