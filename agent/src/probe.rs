@@ -207,3 +207,6 @@ async fn ask(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -241,3 +241,6 @@ fn retry_after(answered: Answered) -> Option<Duration> {
         Answered::Failed => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

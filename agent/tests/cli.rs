@@ -1,0 +1,358 @@
+//! The program as its users meet it.
+// The lints that tests are free of are only free inside `#[test]`, not in their helpers; time here is the test's own patience.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use wan_wire::{Decoder, Limits, Metric, Protocol, Scratch, decompress};
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+fn agent() -> Command {
+    let mut command = Command::cargo_bin("wan-agent").unwrap();
+    command.env_remove("RUST_LOG");
+    command
+}
+
+fn program() -> PathBuf {
+    assert_cmd::cargo::cargo_bin("wan-agent")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn version_and_help_say_what_it_is_and_what_its_exit_codes_mean() {
+    let version = text(&agent().arg("--version").assert().success().get_output().stdout);
+    assert_eq!(version, format!("wan-agent {}\n", env!("CARGO_PKG_VERSION")));
+    let help = text(&agent().arg("--help").assert().success().get_output().stdout);
+    for word in ["run", "probe", "check-config", "--log"] {
+        assert!(help.contains(word), "{help}");
+    }
+    let help = text(&agent().args(["probe", "--help"]).assert().success().get_output().stdout);
+    assert!(
+        help.contains("1 some link is degraded or down") && help.contains("3 the instrument failed"),
+        "{help}"
+    );
+    agent().assert().code(2);
+    agent().arg("fly").assert().code(2);
+    agent().args(["probe", "--log", "a=b=c"]).assert().code(2);
+}
+
+#[test]
+fn check_config_accepts_the_sample_and_lists_every_mistake_with_its_place() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("wan-agent.sample.yaml");
+    let out = agent().arg("check-config").arg(&sample).assert().success().get_output().stdout.clone();
+    assert!(
+        text(&out).ends_with("wan-agent.sample.yaml: no mistakes; 3 links, 4 targets\n"),
+        "{}",
+        text(&out)
+    );
+
+    let bad = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad-config/several.yaml");
+    let err = text(&agent().arg("check-config").arg(&bad).assert().code(2).get_output().stderr);
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(lines.len(), 3, "{err}");
+    assert!(lines[1].contains("several.yaml:2:9: round.packets: found `0`, expected "), "{err}");
+
+    let json = agent()
+        .args(["check-config", "--format", "json"])
+        .arg(&bad)
+        .assert()
+        .code(2)
+        .get_output()
+        .stdout
+        .clone();
+    let mistakes: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!((&mistakes[1]["line"], &mistakes[1]["key"]), (&2.into(), &"round.packets".into()));
+
+    let err = text(&agent().args(["check-config", "/nowhere.yaml"]).assert().code(2).get_output().stderr);
+    assert!(err.contains("/nowhere.yaml: cannot be read"), "{err}");
+}
+
+#[test]
+fn run_refuses_a_file_without_a_collector() {
+    let folder = Folder::new();
+    let config = folder.file("a.yaml", "round: {interval: 1s}\n");
+    let err = text(&agent().args(["run", "--config"]).arg(config).assert().code(2).get_output().stderr);
+    assert!(err.contains(":1:1: collector: found nothing"), "{err}");
+}
+
+fn probe(targets: &str) -> (i32, String) {
+    let folder = Folder::new();
+    let links = format!("round: {{interval: 1s, timeout: 300ms}}\nlinks:\n{targets}");
+    let output = agent().args(["probe", "--config"]).arg(folder.file("a.yaml", &links)).output().unwrap();
+    assert!(output.stderr.is_empty() || text(&output.stderr).contains("INFO"), "{}", text(&output.stderr));
+    (output.status.code().unwrap(), text(&output.stdout))
+}
+
+#[test]
+fn probe_shows_a_table_and_its_exit_code_tells_the_outcome() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let open = listener.local_addr().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+
+    let up = format!("- {{name: lan, targets: [{{tcp: '{closed}'}}, {{tcp: '{open}'}}]}}\n");
+    let (code, table) = probe(&up);
+    assert_eq!(code, 0, "{table}");
+    let row = table.lines().find(|line| line.contains(&open.to_string())).unwrap();
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(&cells[1..8], ["lan", "tcp", &open.to_string(), "up", "5", "5", "0"], "{table}");
+    assert!(
+        table.contains("refused") && table.contains("lan: up"),
+        "a link is up when any target is: {table}"
+    );
+
+    let down = format!("{up}- {{name: wan, targets: [{{tcp: '{closed}'}}]}}\n");
+    let (code, table) = probe(&down);
+    assert_eq!(code, 1, "{table}");
+    assert!(table.contains("wan: down"), "{table}");
+
+    let fault = format!("{down}- {{name: internet, interface: nosuch0, targets: [{{tcp: '{open}'}}]}}\n");
+    let (code, table) = probe(&fault);
+    assert_eq!(code, 3, "{table}");
+    assert!(
+        table.contains("interface nosuch0 does not exist") && table.contains("internet: fault"),
+        "{table}"
+    );
+
+    let slow = format!("- {{name: lan, rtt_limit: 1ms, targets: [{{http: {{url: 'http://{open}/'}}}}]}}\n");
+    let served = thread::spawn(move || {
+        let (mut stream, _) = listener.incoming().find_map(|stream| with_request(stream.unwrap())).unwrap();
+        thread::sleep(Duration::from_millis(20));
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+    });
+    let (code, table) = probe(&slow);
+    served.join().unwrap();
+    assert_eq!(code, 1, "{table}");
+    assert!(table.contains("lan: degraded"), "{table}");
+}
+
+/// A connection on which a request came; the TCP probes of before left some that were reset.
+fn with_request(mut stream: TcpStream) -> Option<(TcpStream, usize)> {
+    match stream.read(&mut [0; 4096]) {
+        Ok(length) if length > 0 => Some((stream, length)),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// Runs `wan-agent probe` in a network namespace of its own, with this `ping_group_range`. Needs root, and fails without it.
+fn probe_in_namespace(range: &str, yaml: &str) -> Output {
+    let folder = Folder::new();
+    let config = folder.file("a.yaml", yaml);
+    let script = format!(
+        "ip link set lo up && echo '{range}' > /proc/sys/net/ipv4/ping_group_range && exec {} probe --config {}",
+        program().display(),
+        config.display()
+    );
+    let output = Process::new("unshare").args(["--net", "sh", "-ec", &script]).output().unwrap();
+    assert!(!text(&output.stderr).contains("unshare"), "this test needs root: {}", text(&output.stderr));
+    output
+}
+
+#[test]
+fn both_kinds_of_icmp_socket_work_in_both_families_and_the_kind_used_is_logged() {
+    let yaml = |socket: &str| {
+        format!(
+            "round: {{interval: 1s}}\nicmp: {{socket: {socket}}}\n\
+             links: [{{name: lan, targets: [{{icmp: 127.0.0.1}}, {{icmp: '::1'}}]}}]\n"
+        )
+    };
+    for (socket, range, used) in [
+        ("datagram", "0 2147483647", "datagram"),
+        ("raw", "0 2147483647", "raw"),
+        ("auto", "0 2147483647", "datagram"),
+        ("auto", "1 0", "raw"),
+    ] {
+        let output = probe_in_namespace(range, &yaml(socket));
+        let (table, log) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{socket}: {table}{log}");
+        assert_eq!(
+            table.lines().filter(|line| line.contains(" up ") && line.contains(" 5 ")).count(),
+            2,
+            "{table}"
+        );
+        assert_eq!(log.matches(&format!("socket=\"{used}\"")).count(), 2, "{log}");
+    }
+    let output = probe_in_namespace("1 0", &yaml("datagram"));
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stdout).contains("ping_group_range does not allow it"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn no_route_and_an_interface_that_is_down_are_outages_and_not_faults() {
+    // Loopback is up and has no default route; `off0` exists but is down.
+    let folder = Folder::new();
+    let yaml = "round: {interval: 1s, timeout: 300ms}\nlinks:\n\
+                - {name: wan, targets: [{icmp: 192.0.2.1}, {tcp: '192.0.2.1:80'}, {dns: {server: 192.0.2.1, name: a.b}}, {http: {url: 'http://192.0.2.1:80/'}}]}\n\
+                - {name: internet, interface: off0, targets: [{icmp: 192.0.2.1}, {tcp: '192.0.2.1:80'}, {icmp: '2001:db8::1'}]}\n";
+    let config = folder.file("a.yaml", yaml);
+    let script = format!(
+        "ip link set lo up && ip link add off0 type veth peer name off1 && exec {} probe --config {}",
+        program().display(),
+        config.display()
+    );
+    let output = Process::new("unshare").args(["--net", "sh", "-ec", &script]).output().unwrap();
+    let table = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{table}{}", text(&output.stderr));
+    assert!(table.contains("wan: down") && table.contains("internet: down"), "{table}");
+    assert_eq!(table.matches("no route").count(), 7, "{table}");
+}
+
+/// A collector that answers in a given way, and hands each request's rounds on: (series of `wan_round_sent`: time, interval).
+struct Sink {
+    url: String,
+    requests: mpsc::Receiver<Vec<(i64, i64)>>,
+}
+
+impl Sink {
+    /// Answers 204 after `delay`; the first `hang` requests are never answered.
+    fn start(hang: usize) -> Sink {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (send, requests) = mpsc::channel();
+        thread::spawn(move || {
+            let mut seen = 0;
+            let mut kept = Vec::new();
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                while let Some(body) = request(&mut stream) {
+                    seen += 1;
+                    if seen <= hang {
+                        kept.push(stream);
+                        break;
+                    }
+                    let _ = send.send(rounds(&body));
+                    let answer =
+                        "HTTP/1.1 204 No Content\r\nx-prometheus-remote-write-samples-written: 1\r\n\r\n";
+                    if stream.write_all(answer.as_bytes()).is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        Sink { url, requests }
+    }
+}
+
+fn request(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some(body)
+}
+
+/// (end, interval in milliseconds) of each round of the first target.
+fn rounds(body: &[u8]) -> Vec<(i64, i64)> {
+    let (limits, mut plain) = (Limits::default(), Vec::new());
+    decompress(body, &limits, &mut plain).unwrap();
+    let mut scratch = Scratch::default();
+    let mut decoder = Decoder::new(Protocol::V2, &plain, &mut scratch, &limits).unwrap();
+    let mut rounds = Vec::new();
+    while let Some(series) = decoder.next_series().unwrap() {
+        let name = Metric::RoundIntervalSeconds.as_str().as_bytes();
+        if series.key.unwrap().windows(name.len()).any(|window| window == name) {
+            rounds.extend(series.samples.iter().map(|sample| {
+                #[allow(clippy::cast_possible_truncation)]
+                let interval = (sample.value * 1000.0).round() as i64;
+                (sample.time.0, interval)
+            }));
+        }
+    }
+    rounds
+}
+
+fn start(folder: &Folder, url: &str) -> Child {
+    let yaml = format!(
+        "collector: {{urls: [{{url: '{url}'}}], secret: wan_x, timeout: 2s}}\n\
+         round: {{interval: 1s, timeout: 200ms}}\n\
+         links: [{{name: lan, targets: [{{tcp: '127.0.0.1:1'}}]}}]\n"
+    );
+    let config = folder.file("a.yaml", &yaml);
+    Process::new(program()).arg("run").arg("--config").arg(config).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn terminate(mut child: Child) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let began = Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(3), "stopped after {:?}", began.elapsed());
+}
+
+fn assert_touching(rounds: &[(i64, i64)]) {
+    for pair in rounds.windows(2) {
+        assert_eq!(pair[1].0 - pair[1].1, pair[0].0, "rounds touch to the millisecond: {rounds:?}");
+    }
+}
+
+#[test]
+fn rounds_are_pushed_as_they_end_touch_each_other_and_the_last_one_is_pushed_on_sigterm() {
+    let sink = Sink::start(0);
+    let folder = Folder::new();
+    let child = start(&folder, &sink.url);
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        all.extend(sink.requests.recv_timeout(Duration::from_secs(5)).unwrap());
+    }
+    thread::sleep(Duration::from_millis(600));
+    terminate(child);
+    let last = sink.requests.recv_timeout(Duration::from_secs(1)).expect("a last push");
+    assert_eq!(last.len(), 1);
+    assert!(last[0].1 < 1000, "the round under way was cut short: {last:?}");
+    all.extend(last);
+    assert_touching(&all);
+    assert!(all[1..all.len() - 1].iter().all(|(_, interval)| (990..=1010).contains(interval)), "{all:?}");
+}
+
+#[test]
+fn a_collector_that_hangs_moves_no_round_and_costs_none() {
+    let sink = Sink::start(2);
+    let folder = Folder::new();
+    let child = start(&folder, &sink.url);
+    let mut all = Vec::new();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(12) && all.len() < 8 {
+        if let Ok(rounds) = sink.requests.recv_timeout(Duration::from_secs(1)) {
+            all.extend(rounds);
+        }
+    }
+    terminate(child);
+    while let Ok(rounds) = sink.requests.try_recv() {
+        all.extend(rounds);
+    }
+    all.sort_unstable();
+    all.dedup();
+    assert!(all.len() >= 8, "{all:?}");
+    assert_touching(&all);
+    assert!(all[1..all.len() - 1].iter().all(|(_, interval)| (990..=1010).contains(interval)), "{all:?}");
+}
