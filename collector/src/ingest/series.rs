@@ -198,7 +198,7 @@ impl Request<'_> {
             let key = match series.key {
                 Ok(key) => key,
                 Err(error) => {
-                    self.decoded.refused.add(series.samples.len(), || "a series".into(), &error);
+                    self.decoded.refused.add(series.samples.len(), || describe(series.seen), &error);
                     continue;
                 }
             };
