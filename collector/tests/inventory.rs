@@ -195,6 +195,22 @@ fn each_bad_table_is_answered_with_line_column_and_remedy() {
 }
 
 #[test]
+fn lines_are_counted_as_an_editor_counts_them() {
+    let cases = [
+        ("id,name,tier,branch\n\n\na,,commune,state\n", "f:4: name"),
+        ("id,name,tier,branch\r\n\r\na,,commune,state\r\n", "f:3: name"),
+        ("sep=;\r\nid;name;tier;branch\r\n;;;\r\na;;commune;state\r\n", "f:4: name"),
+        ("\u{feff}id,name,tier,branch\na,A,commune,state\nb,,commune,state\n", "f:3: name"),
+    ];
+    for (text, expected) in cases {
+        let answer = csv(text).expect_err(text).to_string();
+        assert!(answer.starts_with(expected), "{text:?}: {answer}");
+    }
+    let answer = csv("id,name,tier,branch\na,\"A\n\nA\",commune,state\nb,,commune,state\n").unwrap_err();
+    assert_eq!(answer.iter().map(|mistake| mistake.line).collect::<Vec<_>>(), [2, 5]);
+}
+
+#[test]
 fn a_bad_first_row_is_answered_column_by_column() {
     let answer = csv("id,nam,tier,tier,wan.speed\n").unwrap_err().to_string();
     for expected in [

@@ -25,18 +25,17 @@ pub(super) fn drafts(text: &str, wrong: &mut Vec<Wrong>) -> Vec<Draft> {
     let mut drafts = Vec::new();
     let mut record = csv::StringRecord::new();
     loop {
-        let line = usize::try_from(reader.position().line()).unwrap_or(usize::MAX).saturating_add(skipped);
+        let before = reader.position().clone();
         match reader.read_record(&mut record) {
             Ok(false) => break,
             Ok(true) => {}
             Err(error) => {
-                let place = Place::Line(line);
+                let place = Place::Line(line_of(&before, text) + skipped);
                 wrong.push(Wrong::new(&place, "", format!("a row that cannot be read ({error})"), "CSV", ""));
                 break;
             }
         }
-        // Blank lines before a record are skipped by the parser; the record's own position is the right one.
-        let line = record.position().map_or(line, |at| usize::try_from(at.line()).unwrap_or(line) + skipped);
+        let line = line_of(&before, text) + skipped;
         if record.iter().all(|cell| cell.trim().is_empty()) {
             continue;
         }
@@ -99,6 +98,14 @@ fn dialect(text: &str) -> (u8, usize, &str) {
     let count = |delimiter: u8| head.bytes().filter(|&b| b == delimiter).count();
     let best = [b'\t', b';', b','].into_iter().max_by_key(|&delimiter| count(delimiter)).unwrap_or(b',');
     (best, 0, text)
+}
+
+/// The line on which the record begins that is read from `before` on. The parser skips blank lines as part of it.
+fn line_of(before: &csv::Position, text: &str) -> usize {
+    let rest =
+        usize::try_from(before.byte()).ok().and_then(|at| text.as_bytes().get(at..)).unwrap_or_default();
+    let blank = rest.iter().take_while(|&&b| b == b'\r' || b == b'\n').filter(|&&b| b == b'\n').count();
+    usize::try_from(before.line()).unwrap_or(usize::MAX).saturating_add(blank)
 }
 
 /// What each column holds; `None` for one without a name.

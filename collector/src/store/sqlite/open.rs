@@ -126,11 +126,11 @@ fn newest() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// Makes the data folder for this user and group alone: it holds who is cut off, and hashes of secrets.
+/// Makes the data folder for this user alone: it holds who is cut off, and hashes of secrets.
 fn make_folder(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
-    std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
