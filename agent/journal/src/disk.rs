@@ -144,16 +144,13 @@ impl DirDisk {
     /// # Errors
     /// What the file system said.
     pub fn create(dir: &Path) -> io::Result<Self> {
-        if !dir.is_dir() {
-            fs::create_dir_all(dir)?;
-            // The directory's own name must be durable too, else a power cut takes all that is in it. Parents
-            // that were made along with it are synced upward until one that cannot be opened.
-            for parent in dir.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty()) {
-                match File::open(parent) {
-                    Ok(opened) => opened.sync_all()?,
-                    Err(_) => break,
-                }
-            }
+        // With an absolute path every ancestor has a name to be opened by.
+        let absolute = std::path::absolute(dir)?;
+        let missing = absolute.ancestors().take_while(|ancestor| !ancestor.exists()).count();
+        fs::create_dir_all(&absolute)?;
+        // A directory that was made must have a durable name, else a power cut takes all that is in it.
+        for parent in absolute.ancestors().skip(1).take(missing) {
+            File::open(parent)?.sync_all()?;
         }
         Ok(Self::at(dir))
     }

@@ -29,7 +29,7 @@ pub enum JournalError {
     },
     /// The journal holds as many bytes as it may; nothing was appended.
     #[error(
-        "the journal in {} is full: {used} of {max} bytes, a frame needs {needed}; trim it or raise the limit",
+        "the journal in {} is full: {used} of {max} bytes, the frame is {needed}; trim it or raise the limit",
         dir.display()
     )]
     Full {

@@ -105,9 +105,11 @@
 //! A sync of a file that grew commits the file system's own journal as well. Where the blocks are already
 //! allocated *and* initialised it only writes the data. `fallocate` gives the first but not the second, and
 //! is not in the standard library; a preset length gives neither. So [`Options::zero_ahead`] writes zeros
-//! behind a group whenever it reaches the end of the last ones. On ext4 with 3 KB writes, medians of three
-//! runs in µs: growing 192–249, preset length 162–206, fallocate 151–175, zeros 122–141. The price is twice
-//! the bytes written, so an SD card does without. Zeros are no frame, so they are the end.
+//! behind a group whenever it reaches the end of the last ones. On ext4 with 3 KB writes, the medians of
+//! three runs were, in µs: growing 192–249, preset length 162–206, fallocate 151–175, zeros written before
+//! 122–141. When both cores are busy with other work, any of them waits about 4 ms to be scheduled again, and
+//! only large groups help. The price is twice the bytes written, so an SD card does without. Zeros are no
+//! frame, so they are the end.
 //!
 //! # Reading
 //!

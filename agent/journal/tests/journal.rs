@@ -186,3 +186,40 @@ fn limits_refuse_and_leave_the_journal_as_it_was() {
     assert_eq!(journal.sync().unwrap(), Seq(2));
     assert_eq!(drain(&mut journal.reader(Seq(1))), [Ok((1, vec![1; 100])), Ok((2, vec![2; 100]))]);
 }
+
+#[test]
+fn readers_beside_a_busy_writer_see_every_frame_once_and_no_gap() {
+    const LAST: u64 = 3000;
+    let dir = tempfile::tempdir().unwrap();
+    let wide = Options { segment_bytes: 200_000, max_bytes: 10 << 20, zero_ahead: 30_000, ..options() };
+    let (mut journal, _) = open(dir.path(), wide);
+    let readers = [journal.reader(Seq(1)), Reader::open_read_only(dir.path(), Seq(1)).unwrap()];
+    std::thread::scope(|scope| {
+        for mut reader in readers {
+            scope.spawn(move || {
+                while reader.position() <= Seq(LAST) {
+                    match reader.read().unwrap() {
+                        Some(Item::Frame { seq, payload: found }) => assert_eq!(found, payload(seq.0)),
+                        Some(Item::Gap(gap)) => panic!("{gap}"),
+                        None => std::thread::yield_now(),
+                    }
+                }
+            });
+        }
+        while journal.next_seq() <= Seq(LAST) {
+            for _ in 0..journal.next_seq().0 % 50 + 1 {
+                journal.append(&payload(journal.next_seq().0)).unwrap();
+            }
+            journal.sync().unwrap();
+        }
+    });
+}
+
+#[test]
+fn missing_directories_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let deep = dir.path().join("var/lib/journal");
+    let (mut journal, _) = open(&deep, options());
+    fill(&mut journal, 1..=2);
+    assert!(deep.join("lock").exists());
+}
