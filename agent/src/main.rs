@@ -22,9 +22,9 @@ Without `links` in its configuration the agent probes the default gateway (lan),
 public resolvers (internet). The sample configuration documents every key."
 )]
 struct Arguments {
-    /// What to log: error, warn, info, debug, or a filter such as `info,wan_agent::push=debug`
-    #[arg(long, global = true, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    /// What to log: error, warn, info, debug, or a filter such as `info,wan_agent::push=debug` [default: info for run, else warn]
+    #[arg(long, global = true, env = "RUST_LOG", value_name = "FILTER")]
+    log: Option<String>,
 
     #[command(subcommand)]
     command: Command,
@@ -71,11 +71,12 @@ enum Format {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = match EnvFilter::try_new(&arguments.log) {
+    // A service's log tells its story; a table is not to be buried in one.
+    let usual = if matches!(arguments.command, Command::Run { .. }) { "info" } else { "warn" };
+    let log = arguments.log.unwrap_or_else(|| usual.to_owned());
+    let filter = match EnvFilter::try_new(&log) {
         Ok(filter) => filter,
-        Err(error) => {
-            return refuse(&format!("--log {}: {error}; use error, warn, info or debug", arguments.log));
-        }
+        Err(error) => return refuse(&format!("--log {log}: {error}; use error, warn, info or debug")),
     };
     let coloured = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(coloured).init();

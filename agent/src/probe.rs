@@ -209,4 +209,4 @@ async fn ask(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

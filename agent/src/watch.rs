@@ -251,3 +251,102 @@ async fn link_round(
     }
     (!targets.is_empty()).then_some(LinkRound { link: plan.name, rule: plan.rule, end, interval, targets })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use wan_wire::{LinkKind, ProbeKind};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl Sink for Heard {
+        fn link_round(&self, round: LinkRound) {
+            self.0.lock().unwrap().push(round.link.to_string());
+        }
+
+        fn tick(&self) {
+            self.0.lock().unwrap().push("push".into());
+        }
+    }
+
+    fn facts(received: u32, fault: bool) -> TargetResult {
+        let rtt = (received > 0).then_some(wan_wire::Rtt { min: 0.1, median: 0.1, mean: 0.1, max: 0.1 });
+        let series = Series {
+            link: LinkKind::Wan.into(),
+            probe: ProbeKind::Icmp,
+            target: "10.0.0.1".into(),
+            about: None,
+        };
+        let facts = RoundFacts { sent: if fault { 0 } else { 5 }, received, rtt, fault };
+        TargetResult { series: Arc::new(series), facts, note: None }
+    }
+
+    fn round(kind: LinkKind, targets: Vec<TargetResult>) -> LinkRound {
+        LinkRound {
+            link: kind.into(),
+            rule: OutcomeRule::default(),
+            end: UnixMillis(5000),
+            interval: Duration::from_secs(5),
+            targets,
+        }
+    }
+
+    #[test]
+    fn a_link_is_what_its_best_target_is() {
+        let of = |targets: &[(u32, bool)]| {
+            round(LinkKind::Wan, targets.iter().map(|(received, fault)| facts(*received, *fault)).collect())
+                .outcome()
+        };
+        assert_eq!(of(&[(0, false), (5, false)]), Outcome::Up);
+        assert_eq!(of(&[(0, false), (3, false)]), Outcome::Degraded);
+        assert_eq!(of(&[(0, true), (0, false)]), Outcome::Down);
+        assert_eq!(of(&[(0, true)]), Outcome::Fault);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_push_waits_for_all_links_but_not_for_a_slow_one() {
+        let links = |delays: [(LinkKind, u64); 3]| {
+            let mut links = JoinSet::new();
+            for (kind, delay) in delays {
+                links.spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(delay)).await;
+                    Some(round(kind, vec![facts(5, false)]))
+                });
+            }
+            links
+        };
+        let heard = async |delays| {
+            let sink = Arc::new(Heard::default());
+            let deadline = clock::monotonic() + Duration::from_secs(1);
+            finish(links(delays), deadline, Arc::clone(&sink) as Arc<dyn Sink>).await;
+            sink.0.lock().unwrap().clone()
+        };
+        let kinds = |last| [(LinkKind::Lan, 1), (LinkKind::Wan, 900), (LinkKind::Service, last)];
+        assert_eq!(heard(kinds(950)).await, ["lan", "wan", "service", "push"]);
+        assert_eq!(heard(kinds(4000)).await, ["lan", "wan", "push", "service"]);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_gateway_is_a_fault_and_never_an_outage() {
+        let plan = LinkPlan {
+            name: LinkKind::Lan.into(),
+            rule: OutcomeRule::default(),
+            way: Way::default(),
+            targets: vec![TargetPlan {
+                series: facts(0, true).series,
+                packets: 5,
+                timeout: Duration::from_secs(1),
+                question: Err("no default gateway was ever seen".into()),
+            }],
+        };
+        let (_end, seen) = watch::channel(Some((UnixMillis(5000), Duration::from_secs(5))));
+        let turn = TargetTurn { due: Vec::new(), timeout: Duration::ZERO };
+        let round = link_round(plan, vec![(None, turn)], seen, CancellationToken::new()).await.unwrap();
+        assert_eq!(round.outcome(), Outcome::Fault);
+        assert_eq!(round.targets[0].note.as_deref(), Some("no default gateway was ever seen"));
+    }
+}

@@ -164,7 +164,7 @@ mod tcp_connect {
     }
 }
 
-mod http_request {
+pub(crate) mod http_request {
     use super::*;
 
     fn config(url: String) -> HttpConfig {
@@ -259,7 +259,7 @@ mod http_request {
     }
 
     /// An HTTPS server with the certificate of `tests/tls`, which ends in 2126.
-    fn serve_tls() -> u16 {
+    pub(crate) fn serve_tls() -> u16 {
         use rustls::pki_types::pem::PemObject;
         use rustls::pki_types::{CertificateDer, PrivateKeyDer};
         crate::install_crypto();

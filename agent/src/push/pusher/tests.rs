@@ -303,3 +303,27 @@ async fn the_last_push_carries_what_was_cut_off_and_does_not_wait_long() {
     dead.last().await;
     assert!(clock::monotonic().duration_since(began) < LAST_PUSH + Duration::from_millis(500));
 }
+
+#[tokio::test]
+async fn a_collector_behind_tls_is_trusted_only_by_its_authority() {
+    let port = crate::probe::tests::http_request::serve_tls();
+    let told = async |ca_file: Option<&str>| {
+        let url = format!("https://localhost:{port}/api/v1/write");
+        let collector = Collector {
+            urls: vec![Endpoint { url, host: "localhost".into() }],
+            secret: Secret::Inline("x".into()),
+            ca_file: ca_file.map(Into::into),
+            timeout: Duration::from_secs(5),
+            queue_bytes: DEFAULT_QUEUE_BYTES,
+        };
+        Pushing::new(collector).post(0, Protocol::V1, "x", Vec::new()).await
+    };
+    let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/ca.pem");
+    let good = told(Some(ca)).await;
+    assert!(matches!(good.answered, Answered::Status { code: 200, .. }), "{good:?}");
+    let stranger = told(None).await;
+    assert_eq!(stranger.answered, Answered::Failed);
+    assert!(stranger.why.contains("ertificate"), "{stranger:?}");
+    let missing = told(Some("/nowhere.pem")).await;
+    assert!(missing.why.contains("ca_file /nowhere.pem"), "{missing:?}");
+}
