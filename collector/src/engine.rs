@@ -221,8 +221,8 @@ impl Engine {
         for submission in group {
             if let Err(error) = self.journal.append(&submission.record) {
                 tracing::error!(%error, "cannot append to the journal; nothing of this group is acknowledged");
-                // What was appended before is still synced, so that the journal and its own view of itself agree.
-                let _ = self.journal.sync();
+                // The senders are told to send all of it again, so none of it need be tried again here.
+                self.journal.discard_unsynced();
                 self.counters.journal_failures.inc();
                 return Err(if matches!(error, JournalError::Full { .. }) {
                     CommitError::JournalFull
@@ -233,6 +233,7 @@ impl Engine {
         }
         self.journal.sync().map(drop).map_err(|error| {
             tracing::error!(%error, "cannot sync the journal; nothing of this group is acknowledged");
+            self.journal.discard_unsynced();
             self.counters.journal_failures.inc();
             CommitError::JournalFailed
         })

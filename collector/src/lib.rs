@@ -126,8 +126,12 @@ async fn start_state(state: &Arc<State>, store: &SqliteStore) -> anyhow::Result<
         tracing::warn!(%file, "a file in the journal's folder is not this version's; it is left alone");
     }
     load::store(state, store).await?;
-    let position = store.journal_position().await?;
-    let from = position.map_or(Seq::FIRST, Seq);
+    let mut from = store.journal_position().await?.map_or(Seq::FIRST, Seq);
+    if from > journal.next_seq() {
+        // Nothing is missing from the evidence, but the journal's newest frames have been cut off or moved away.
+        tracing::error!(position = %from, next = %journal.next_seq(), "the journal ends before the last checkpoint");
+        from = journal.next_seq();
+    }
     let replay = load::journal(state, journal.reader(from))?;
     tracing::info!(
         requests = replay.requests,
@@ -139,10 +143,8 @@ async fn start_state(state: &Arc<State>, store: &SqliteStore) -> anyhow::Result<
         store.checkpoint(Checkpoint { updates: &[], alive: Some(alive), journal_position }).await?;
         state.restore_alive(store.alive().await?);
     }
-    if let Some(position) = position {
-        journal.set_cursor(engine::LEDGER_CURSOR, Seq(position))?;
-        journal.trim()?;
-    }
+    journal.set_cursor(engine::LEDGER_CURSOR, from)?;
+    journal.trim()?;
     Ok(journal)
 }
 

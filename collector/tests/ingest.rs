@@ -355,3 +355,24 @@ async fn a_second_collector_on_the_same_data_is_refused() {
     assert!(format!("{error:#}").contains("journal"), "{error:#}");
     collector.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_was_moved_away_costs_no_evidence_and_no_later_round() {
+    let data = tempfile::tempdir().unwrap();
+    seed(data.path()).await;
+    let base = base();
+    let collector = Collector::start(data.path()).await;
+    for end in 1..=5 {
+        let round = round("wan", base.plus_millis(end * 5_000), 5, None);
+        assert_eq!(collector.push("an-hoa", request(Protocol::V2, &[round])).await.status(), 204);
+    }
+    collector.stop().await;
+    std::fs::remove_dir_all(config(data.path()).journal_dir()).unwrap();
+    let again = Collector::start(data.path()).await;
+    let answer =
+        again.push("an-hoa", request(Protocol::V2, &[round("wan", base.plus_millis(30_000), 0, None)])).await;
+    assert_eq!(answer.status(), 204);
+    let expected = [(0, 25, State::Up), (25, 30, State::Down)];
+    assert_eq!(timeline(data.path(), base, "an-hoa", "wan").await, expected);
+    again.stop().await;
+}
