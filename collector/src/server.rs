@@ -34,7 +34,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// After a failed accept (no descriptors left, say) the loop rests this long instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `shutdown`, then lets requests that have begun finish, for at most [`DRAIN`].
+/// Serves until `shutdown`, then lets requests that have begun finish, for at most five seconds.
 pub async fn serve(
     listener: TcpListener,
     ingest: Arc<Ingest>,
