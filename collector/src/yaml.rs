@@ -4,17 +4,18 @@
 //! tree ([`Node`]), which a reader walks with [`At`]: each accessor either yields the value or notes what is wrong and
 //! yields nothing, and the walk goes on. The tree holds no positions, because `serde_yaml` tells a position only with an
 //! error. [`Locator`] makes use of exactly that: it reads the text again and fails on purpose at the node in question. Good
-//! files pay nothing; a bad one pays one reading for each mistake, of which [`LOCATED_AT_MOST`] are located.
+//! files pay nothing; a bad one pays one reading for each mistake, up to [`LOCATING_BYTES`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::mistake::{Mistake, Mistakes, nearest, quote};
 
-/// Mistakes past this many in one file are listed with their key only: each location costs a reading of the file.
-pub(crate) const LOCATED_AT_MOST: usize = 200;
+/// Bytes that may be read again to locate mistakes; past it they are listed with their key only. It is some seconds of
+/// work, enough for every mistake of all but the largest files.
+const LOCATING_BYTES: usize = 128 << 20;
 
 /// A value of a YAML document; scalars keep what `serde_yaml` took them for.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +54,8 @@ pub(crate) struct Document<'t> {
     text: &'t str,
     root: Node,
     mistakes: RefCell<Vec<Pending>>,
+    /// How many more mistakes will be located.
+    locatable: Cell<usize>,
 }
 
 impl<'t> Document<'t> {
@@ -65,7 +68,8 @@ impl<'t> Document<'t> {
             false => serde_yaml::from_str(text).map_err(|error| Mistakes::one(syntax(file, &error)))?,
         };
         let root = if root == Node::Null { Node::Map(Vec::new()) } else { root };
-        Ok(Self { file, text, root, mistakes: RefCell::new(Vec::new()) })
+        let locatable = Cell::new(LOCATING_BYTES / text.len().max(1));
+        Ok(Self { file, text, root, mistakes: RefCell::new(Vec::new()), locatable })
     }
 
     /// The document's root.
@@ -75,6 +79,8 @@ impl<'t> Document<'t> {
 
     /// Where the node of `path` stands: its line and column, or zeros.
     pub(crate) fn locate(&self, path: &Path) -> (usize, usize) {
+        let Some(left) = self.locatable.get().checked_sub(1) else { return (0, 0) };
+        self.locatable.set(left);
         let locator = Locator { steps: &path.0 };
         match locator.deserialize(serde_yaml::Deserializer::from_str(self.text)) {
             Ok(()) => (0, 0),
@@ -84,17 +90,11 @@ impl<'t> Document<'t> {
 
     /// The mistakes noted so far, located.
     pub(crate) fn into_mistakes(self) -> Vec<Mistake> {
-        let pending = self.mistakes.take();
-        pending
-            .into_iter()
-            .enumerate()
-            .map(|(index, Pending { path, mut mistake })| {
-                if index < LOCATED_AT_MOST {
-                    (mistake.line, mistake.column) = self.locate(&path);
-                }
-                mistake
-            })
-            .collect()
+        let locate = |Pending { path, mut mistake }| {
+            (mistake.line, mistake.column) = self.locate(&path);
+            mistake
+        };
+        self.mistakes.take().into_iter().map(locate).collect()
     }
 
     fn note(&self, path: Path, key: &str, found: String, expected: String, remedy: String) {

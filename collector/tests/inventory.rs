@@ -359,6 +359,37 @@ fn an_import_changes_what_differs_and_closes_only_when_told() {
     assert_eq!(again, [], "a second import of the same changes nothing");
 }
 
+/// Figures on paper: `cargo test --release -p wan-collector --test inventory -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement: run it in the release profile"]
+fn measure_reading_10_000_sites() {
+    #[allow(clippy::disallowed_methods)]
+    let measure = |what: &str, work: &dyn Fn()| {
+        let start = std::time::Instant::now();
+        work();
+        println!("{what}: {:?}", start.elapsed());
+    };
+    let template = csv(PROVINCE).unwrap();
+    let mut sites: Vec<Site> = template.iter().cycle().take(10_000).cloned().collect();
+    for (index, site) in sites.iter_mut().enumerate() {
+        site.id = format!("site-{index}").parse().unwrap();
+        site.parent = (index > 0).then(|| format!("site-{}", index / 20).parse().unwrap());
+    }
+    let all: Vec<&Site> = sites.iter().collect();
+    for format in [Format::Csv, Format::Yaml] {
+        let written = write(&all, format);
+        let bad = written.replace("commune", "comune");
+        measure(&format!("{format:?}, {} bytes, good", written.len()), &|| {
+            drop(parse(&written, format).unwrap())
+        });
+        measure(&format!("{format:?}, mistakes"), &|| {
+            let mistakes = parse(&bad, format).unwrap_err();
+            let located = mistakes.iter().filter(|mistake| mistake.line > 0).count();
+            println!("{} mistakes, {located} with their line", mistakes.len());
+        });
+    }
+}
+
 fn text() -> impl Strategy<Value = String> {
     // What spreadsheets and YAML find special, and Vietnamese.
     "[a-zĐđấầộưỹ0-9'\",;:#=@&*!%{}\\[\\]<>~\\-. ]{0,24}".prop_map(|text| text.trim().to_owned())

@@ -154,9 +154,8 @@ impl<'b> Source<'b> {
 
     fn into_mistakes(self) -> Vec<Mistake> {
         let mut mistakes = Vec::with_capacity(self.wrong.len());
-        for (index, wrong) in self.wrong.iter().enumerate() {
-            let located = index < yaml::LOCATED_AT_MOST || matches!(wrong.place, Place::Line(_));
-            let (line, column) = if located { self.locate(&wrong.place) } else { (0, 0) };
+        for wrong in &self.wrong {
+            let (line, column) = self.locate(&wrong.place);
             let Wrong { key, found, expected, remedy, .. } = wrong.clone();
             mistakes.push(Mistake { file: self.name.to_owned(), line, column, key, found, expected, remedy });
         }
