@@ -195,7 +195,7 @@ pub fn start_agent(
         &format!("collector:\n  urls:\n    - url: {collector_url}\n  secret_file: {secret_file}\n{rest}"),
     )?;
     let program = process::binary("wan-agent")?;
-    process::run(&program, &["check-config", "--config", &config])?;
+    process::run(&program, &["check-config", &config])?;
     Process::start(
         &format!("agent-{site}"),
         Path::new(&program),

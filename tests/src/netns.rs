@@ -243,6 +243,11 @@ impl Province {
         self.space(&format!("s{site}"))
     }
 
+    /// Gives the host in the Internet a further IPv4 address.
+    pub fn answer_in_internet(&self, address: &str) -> Result<()> {
+        self.space("internet")?.ip(&["addr", "add", &format!("{address}/32"), "dev", "lo"])
+    }
+
     /// The LAN gateway of a site, IPv4 and IPv6.
     pub fn gateway(site: u8) -> [String; 2] {
         [format!("10.77.{site}.1"), format!("fd77:{site}::1")]
@@ -252,10 +257,13 @@ impl Province {
     pub fn cut(&self, site: u8, path: Path, cut: Cut) -> Result<()> {
         let (space, device) = self.far_side(site, path)?;
         match cut {
-            Cut::Silent => space.nft(&fault_table(&format!(
-                "chain in {{ type filter hook prerouting priority -300; iifname \"{device}\" drop; }}\n\
+            Cut::Silent => space.nft(&fault_table(
+                &device,
+                &format!(
+                    "chain in {{ type filter hook prerouting priority -300; iifname \"{device}\" drop; }}\n\
                  chain out {{ type filter hook postrouting priority 300; oifname \"{device}\" drop; }}"
-            ))),
+                ),
+            )),
             Cut::LinkDown => space.ip(&["link", "set", &device, "down"]),
         }
     }
@@ -272,7 +280,10 @@ impl Province {
                  iifname \"{device}\" icmpv6 type echo-request numgen inc mod {of} < {drop} drop;"
             ),
         };
-        space.nft(&fault_table(&format!("chain in {{ type filter hook prerouting priority -300; {rules} }}")))
+        space.nft(&fault_table(
+            &device,
+            &format!("chain in {{ type filter hook prerouting priority -300; {rules} }}"),
+        ))
     }
 
     /// Undoes whatever was done to the path: rules away, link up, addresses and routes as built.
@@ -280,7 +291,7 @@ impl Province {
         let (space, device) = self.far_side(site, path)?;
         space.ip(&["link", "set", &device, "up"])?;
         self.restore_far_side(site, path)?;
-        space.nft("table inet wan_faults\ndelete table inet wan_faults\n")
+        space.nft(&format!("table inet fault_{device}\ndelete table inet fault_{device}\n"))
     }
 
     fn space(&self, role: &str) -> Result<&Namespace> {
@@ -393,9 +404,10 @@ impl Province {
     }
 }
 
-/// Replaces the fault table as one transaction: the path goes from one fault to the next with no whole packet between.
-fn fault_table(chains: &str) -> String {
-    format!("table inet wan_faults\ndelete table inet wan_faults\ntable inet wan_faults {{\n{chains}\n}}\n")
+/// Replaces the fault table of a device as one transaction: the path goes from one fault to the next with no whole packet between.
+fn fault_table(device: &str, chains: &str) -> String {
+    let table = format!("table inet fault_{device}");
+    format!("{table}\ndelete {table}\n{table} {{\n{chains}\n}}\n")
 }
 
 fn prefix() -> String {
@@ -495,6 +507,13 @@ mod tests {
             }
         }
         assert!(answers(machine, CENTRE_V6));
+        province.cut(1, Path::Wan, Cut::Silent).unwrap();
+        province.cut(2, Path::Wan, Cut::Silent).unwrap();
+        province.heal(2, Path::Wan).unwrap();
+        assert!(
+            !answers(machine, CENTRE_V4),
+            "its own cut outlasts the neighbour's, though both are made at the hub"
+        );
         drop(province);
         for name in names {
             assert!(!std::path::Path::new("/run/netns").join(&name).exists(), "{name} was left behind");
