@@ -1,9 +1,372 @@
-//! `/metrics`: what Prometheus scrapes.
+//! `/metrics`: the derived state of now and the collector's own counters, in Prometheus' text exposition format 0.0.4.
+//!
+//! Names, types and help are [`wan_wire::Metric`]'s. What is unknown is absent, never 0: a link of which nothing is known
+//! has no `wan_link_up`, a ratio of nothing has no sample. Of `wan_coverage_ratio` and `wan_coverage_equipped_ratio` there is
+//! one series for each tier × branch, one for each tier with branch `all`, and one for the province with both `all`;
+//! `wan_coverage_sites` has only the first, so that it can be summed. Ratios with a `window` are over the time that ends now.
+//!
+//! Cardinality: per site 2 to 3 series, per link 4 + 3 × 4, per tier × branch 6. So 10,000 sites of 4 links are 670,000.
+
+use std::fmt::Write as _;
+
+use prometheus::core::Collector as _;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{Encoder as _, TextEncoder};
+use wan_wire::{Label, Metric, UnixMillis};
+
+use crate::api::common::Rolling;
+use crate::api::sites::{link_state, loss};
+use crate::ledger::span::Periods;
+use crate::ledger::timeline::{LinkSweep, State as LinkState};
+use crate::province::{Link, Province, SiteNow};
+use crate::report::coverage::Row;
+use crate::report::uptime::Uptime;
 use crate::state::State;
-use wan_wire::UnixMillis;
+
 /// The content type of the text exposition format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// The exposition of now.
-pub fn exposition(_state: &State, _now: UnixMillis) -> String {
-    String::new()
+
+/// The branch, or tier and branch, of figures over all of them.
+const ALL: &str = "all";
+
+/// The exposition of `state` at `now`.
+#[must_use]
+pub fn exposition(state: &State, now: UnixMillis) -> String {
+    let province = Province::of(state, now);
+    let mut page = Page::default();
+    sites(&province, &mut page);
+    links(&province, &mut page);
+    coverage(&province, &mut page);
+    collector(state, &province, &mut page);
+    own_counters(state, &mut page.text);
+    page.text
+}
+
+fn sites(province: &Province<'_>, page: &mut Page) {
+    let standings = province.standings();
+    let registered: Vec<SiteNow<'_>> =
+        province.sites().filter(|site| standings.contains_key(&site.site.id)).collect();
+    page.family(Metric::SiteInfo);
+    for SiteNow { site, .. } in &registered {
+        let labels = [
+            (Label::Site, site.id.as_str()),
+            (Label::SiteName, &site.name),
+            (Label::Tier, site.tier.as_str()),
+            (Label::Branch, site.branch.as_str()),
+            (Label::Parent, site.parent.as_ref().map_or("", |parent| parent.as_str())),
+        ];
+        page.sample(&labels, 1.0);
+    }
+    page.family(Metric::SiteVerdict);
+    for (site, standing) in &standings {
+        page.sample(&[(Label::Site, site.as_str()), (Label::Verdict, standing.verdict.as_str())], 1.0);
+    }
+    page.family(Metric::SiteLastSeenTimestampSeconds);
+    for site in &registered {
+        if let Some(at) = site.last_push {
+            page.sample(&[(Label::Site, site.site.id.as_str())], seconds(at));
+        }
+    }
+}
+
+/// What is exposed of one link.
+struct LinkRow<'p> {
+    labels: [(Label, &'p str); 4],
+    state: LinkState,
+    loss: Option<f64>,
+    rtt: Option<f64>,
+    windows: Vec<(&'static str, Uptime)>,
+}
+
+fn links(province: &Province<'_>, page: &mut Page) {
+    let registered: Vec<SiteNow<'_>> = province
+        .sites()
+        .filter(|site| site.site.registered_at(province.now, &province.config().timezone))
+        .collect();
+    let rows: Vec<LinkRow<'_>> = registered
+        .iter()
+        .flat_map(|site| {
+            site.links.values().filter(|link| link.is_seen()).map(|link| row(province, site, link))
+        })
+        .collect();
+    let mut each = |metric: Metric, value: &dyn Fn(&LinkRow<'_>) -> Option<f64>| {
+        page.family(metric);
+        for row in &rows {
+            if let Some(value) = value(row) {
+                page.sample(&row.labels, value);
+            }
+        }
+    };
+    each(Metric::LinkUp, &|row| match row.state {
+        LinkState::Up | LinkState::Degraded => Some(1.0),
+        LinkState::Down => Some(0.0),
+        LinkState::Unknown(_) => None,
+    });
+    each(Metric::LinkDegraded, &|row| match row.state {
+        LinkState::Degraded => Some(1.0),
+        LinkState::Up | LinkState::Down => Some(0.0),
+        LinkState::Unknown(_) => None,
+    });
+    each(Metric::LinkLossRatio, &|row| row.loss);
+    each(Metric::LinkRttMedianSeconds, &|row| row.rtt);
+    let mut each_window = |metric: Metric, value: fn(&Uptime) -> Option<f64>| {
+        page.family(metric);
+        for row in &rows {
+            for (window, uptime) in &row.windows {
+                if let Some(value) = value(uptime) {
+                    let [site, link, kind, carrier] = row.labels;
+                    page.sample(&[site, link, kind, carrier, (Label::Window, window)], value);
+                }
+            }
+        }
+    };
+    each_window(Metric::LinkUptimeRatio, |uptime| uptime.uptime);
+    each_window(Metric::LinkAvailabilityRatio, |uptime| uptime.availability);
+    each_window(Metric::LinkObservedRatio, |uptime| uptime.observed_share);
+}
+
+fn row<'p>(province: &Province<'_>, site: &'p SiteNow<'_>, link: &'p Link) -> LinkRow<'p> {
+    let zone = &province.config().timezone;
+    let carrier = site.site.link(&link.name).and_then(|entry| entry.carrier.as_deref());
+    let state = link_state(province, site, link);
+    // The newest round of a link that has since fallen silent is no longer the latest.
+    let known = !matches!(state, LinkState::Unknown(_));
+    let latest = link.own.as_ref().and_then(|(_, latest)| latest.as_ref()).filter(|_| known);
+    let (view, link_view, basis) = (site.view(), link.view(), province.basis());
+    let windows = Rolling::ALL.map(|rolling| {
+        let window = view.clip(rolling.window(province.now, zone), province.now);
+        let sweep = LinkSweep::new(&view, &link_view, &basis, window);
+        (rolling.as_str(), Uptime::over(window, sweep, &Periods::new()))
+    });
+    LinkRow {
+        labels: [
+            (Label::Site, site.site.id.as_str()),
+            (Label::Link, link.name.as_str()),
+            (Label::Kind, link.name.kind().as_str()),
+            (Label::Carrier, carrier.unwrap_or_default()),
+        ],
+        state,
+        loss: latest.and_then(loss),
+        rtt: latest.and_then(|latest| latest.rtt_median),
+        windows: windows.into(),
+    }
+}
+
+fn coverage(province: &Province<'_>, page: &mut Page) {
+    let coverage = province.coverage_at(province.now);
+    let rows = || coverage.cells.iter().chain(&coverage.tiers).chain([&coverage.total]);
+    let group = |row: &Row| {
+        let name = |part: &Option<String>| part.clone().unwrap_or_else(|| ALL.to_owned());
+        (name(&row.tier), name(&row.branch))
+    };
+    page.family(Metric::CoverageRatio);
+    for row in rows() {
+        let (tier, branch) = group(row);
+        for (bound, value) in [("low", row.low), ("high", row.high)] {
+            if let Some(value) = value {
+                page.sample(&[(Label::Tier, &tier), (Label::Branch, &branch), (Label::Bound, bound)], value);
+            }
+        }
+    }
+    page.family(Metric::CoverageEquippedRatio);
+    for row in rows() {
+        let (tier, branch) = group(row);
+        if let Some(value) = row.equipped_share {
+            page.sample(&[(Label::Tier, &tier), (Label::Branch, &branch)], value);
+        }
+    }
+    page.family(Metric::CoverageTargetRatio);
+    for row in &coverage.tiers {
+        if let (Some(tier), Some(target)) = (&row.tier, row.target) {
+            page.sample(&[(Label::Tier, tier)], target);
+        }
+    }
+    page.family(Metric::CoverageSites);
+    for row in &coverage.cells {
+        let (tier, branch) = group(row);
+        let counts = row.counts;
+        let states =
+            [("covered", counts.covered), ("not_covered", counts.not_covered), ("unknown", counts.unknown)];
+        for (state, count) in states {
+            let labels = [(Label::Tier, tier.as_str()), (Label::Branch, &branch), (Label::State, state)];
+            page.sample(&labels, number(count));
+        }
+    }
+}
+
+fn collector(state: &State, province: &Province<'_>, page: &mut Page) {
+    page.family(Metric::CollectorBuildInfo);
+    page.sample(&[(Label::Version, env!("CARGO_PKG_VERSION"))], 1.0);
+    if let Some(started) = state.started {
+        page.family(Metric::CollectorStartTimeSeconds);
+        page.sample(&[], seconds(started));
+    }
+    let zone = &province.config().timezone;
+    let registered =
+        province.register().sites().filter(|site| site.registered_at(province.now, zone)).count();
+    page.family(Metric::CollectorSites);
+    page.sample(&[], number(i64::try_from(registered).unwrap_or(i64::MAX)));
+    let directory = state.directory();
+    let of_site = |runtime: &crate::state::SiteRuntime| -> usize {
+        runtime.evidence().tracks().iter().map(|track| track.spans.len()).sum()
+    };
+    let spans: usize = directory.runtimes.values().map(|runtime| of_site(runtime)).sum();
+    page.family(Metric::CollectorEvidenceSpans);
+    page.sample(&[], number(i64::try_from(spans).unwrap_or(i64::MAX)));
+}
+
+/// The counters of [`crate::counters`], and what the operating system says of this process.
+fn own_counters(state: &State, text: &mut String) {
+    let mut families = state.counters.registry.gather();
+    families.extend(ProcessCollector::for_self().collect());
+    let mut bytes = Vec::new();
+    if let Err(error) = TextEncoder::new().encode(&families, &mut bytes) {
+        tracing::warn!(%error, "the collector's own counters could not be written");
+    }
+    text.push_str(&String::from_utf8_lossy(&bytes));
+}
+
+/// Writes families one after the other.
+#[derive(Debug, Default)]
+struct Page {
+    text: String,
+    name: &'static str,
+}
+
+impl Page {
+    /// Begins a family; the samples that follow are of it.
+    fn family(&mut self, metric: Metric) {
+        self.name = metric.as_str();
+        let (help, kind) = (metric.help(), metric.metric_type().as_str());
+        // Writing to a string does not fail.
+        let _ = writeln!(self.text, "# HELP {0} {help}\n# TYPE {0} {kind}", self.name);
+    }
+
+    /// A label with an empty value is a label that is not there, as Prometheus has it.
+    fn sample(&mut self, labels: &[(Label, &str)], value: f64) {
+        self.text.push_str(self.name);
+        let mut before = '{';
+        for (label, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
+            self.text.push(before);
+            self.text.push_str(label.as_str());
+            self.text.push_str("=\"");
+            escape(value, &mut self.text);
+            self.text.push('"');
+            before = ',';
+        }
+        if before == ',' {
+            self.text.push('}');
+        }
+        let _ = writeln!(self.text, " {value}");
+    }
+}
+
+fn escape(value: &str, text: &mut String) {
+    for letter in value.chars() {
+        match letter {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            other => text.push(other),
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "milliseconds of these centuries are below 2⁵³")]
+fn seconds(at: UnixMillis) -> f64 {
+    at.0 as f64 / 1000.0
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts are below 2⁵³")]
+fn number(count: i64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use wan_wire::Source;
+
+    use super::*;
+    use crate::api::tests::{NOW, get, province, served};
+
+    fn has(text: &str, line: &str) {
+        assert!(text.lines().any(|have| have == line), "no line {line} in\n{text}");
+    }
+
+    #[test]
+    fn the_state_of_now_is_exposed() {
+        let text = exposition(&province(), NOW);
+        for line in [
+            "wan_site_info{site=\"ubnd-loc-hung\",name=\"Ủy ban nhân dân xã Lộc Hưng\",tier=\"commune\",branch=\"state\",parent=\"trung-tam\"} 1",
+            "wan_site_info{site=\"trung-tam\",name=\"Trung tâm dữ liệu\",tier=\"province\",branch=\"state\"} 1",
+            "wan_site_verdict{site=\"ubnd-loc-hung\",verdict=\"wan_down\"} 1",
+            "wan_link_up{site=\"ubnd-loc-hung\",link=\"wan-vnpt\",kind=\"wan\"} 0",
+            "wan_link_up{site=\"ubnd-loc-hung\",link=\"lan\",kind=\"lan\"} 1",
+            "wan_link_loss_ratio{site=\"ubnd-loc-hung\",link=\"wan-vnpt\",kind=\"wan\"} 1",
+            "wan_link_rtt_median_seconds{site=\"trung-tam\",link=\"lan\",kind=\"lan\"} 0.012",
+            "wan_coverage_ratio{tier=\"all\",branch=\"all\",bound=\"low\"} 0.4",
+            "wan_coverage_ratio{tier=\"all\",branch=\"all\",bound=\"high\"} 0.6",
+            "wan_coverage_ratio{tier=\"commune\",branch=\"state\",bound=\"high\"} 0.5",
+            "wan_coverage_target_ratio{tier=\"commune\"} 0.5",
+            "wan_coverage_sites{tier=\"commune\",branch=\"state\",state=\"unknown\"} 1",
+            "wan_collector_sites 5",
+        ] {
+            has(&text, line);
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_absent() {
+        let text = exposition(&province(), NOW);
+        for start in [
+            "wan_link_up{site=\"ubnd-don-thuan\"",
+            "wan_link_loss_ratio{site=\"ubnd-don-thuan\"",
+            "wan_link_rtt_median_seconds{site=\"ubnd-loc-hung\",link=\"wan-vnpt\"",
+            "wan_link_up{site=\"du-hung-thuan\"",
+        ] {
+            assert!(!text.lines().any(|line| line.starts_with(start)), "{start}");
+        }
+        let observed = text.lines().find(|line| {
+            line.starts_with("wan_link_observed_ratio{site=\"ubnd-don-thuan\"") && line.contains("24h")
+        });
+        assert!(observed.unwrap().ends_with(" 0.9583333333333334"), "23 of 24 hours: {observed:?}");
+    }
+
+    #[test]
+    fn a_name_cannot_break_a_line() {
+        let text = exposition(&province(), NOW);
+        has(
+            &text,
+            "wan_site_info{site=\"hostile\",name=\"<script>alert(\\\"1\\\")</script>'&\\\\\",tier=\"district\",branch=\"mass\",parent=\"trung-tam\"} 1",
+        );
+        let mut escaped = String::new();
+        escape("a\nb", &mut escaped);
+        assert_eq!(escaped, "a\\nb");
+    }
+
+    #[test]
+    fn every_family_is_there_once_and_its_name_is_in_the_table() {
+        let text = exposition(&province(), NOW);
+        let mut seen = BTreeSet::new();
+        for line in text.lines() {
+            let Some(rest) = line.strip_prefix("# TYPE ") else { continue };
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(seen.insert(name), "{name} twice");
+            if let Some(metric) = Metric::from_bytes(name.as_bytes()) {
+                assert_eq!((metric.source(), metric.metric_type().as_str()), (Source::Collector, kind));
+            } else {
+                assert!(name.starts_with("process_"), "{name} is not in the table");
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_served_as_prometheus_wants_it() {
+        let (router, _folder) = served(&province());
+        let (status, headers, body) = get(&router, "/metrics");
+        assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, CONTENT_TYPE));
+        has(&body, "wan_collector_connections 0");
+    }
 }

@@ -82,8 +82,8 @@ pub struct Tile {
     pub district: Option<String>,
     /// What it is now.
     pub verdict: Verdict,
-    /// Since when, Unix milliseconds.
-    pub since: i64,
+    /// Since when, Unix milliseconds; null: since ever.
+    pub since: Option<i64>,
     /// The rule that says so.
     pub rule: Rule,
     /// The state by kind of link.
@@ -109,7 +109,7 @@ pub fn answer(province: &Province<'_>, started: Option<i64>) -> Overview {
             branch: site.site.branch.to_string(),
             district: site.site.district.clone(),
             verdict: standing.verdict,
-            since: standing.since.0,
+            since: sites::begun(*standing).map(|at| at.0),
             rule: standing.rule,
             kinds: kinds
                 .into_iter()

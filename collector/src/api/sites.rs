@@ -66,10 +66,10 @@ pub struct SiteSummary {
     pub location: Option<Location>,
     /// What it is now.
     pub verdict: Verdict,
-    /// Since when the verdict holds, Unix milliseconds.
-    pub since: i64,
+    /// Since when the verdict holds, Unix milliseconds; null: since ever.
+    pub since: Option<i64>,
     /// The same, RFC 3339 in the province's zone.
-    pub since_local: String,
+    pub since_local: Option<String>,
     /// The rule that gave the verdict.
     pub rule: Rule,
     /// The state by kind of link: the required kinds, and those that it has links of.
@@ -321,6 +321,11 @@ pub fn loss(latest: &Latest) -> Option<f64> {
     ratio(i64::from(lost), i64::from(latest.sent))
 }
 
+/// Since when a verdict holds; `None`: since ever.
+pub(super) fn begun(standing: Standing) -> Option<UnixMillis> {
+    Some(standing.since).filter(|since| *since != UnixMillis::MIN)
+}
+
 fn summary(province: &Province<'_>, site: &SiteNow<'_>, standing: Standing) -> SiteSummary {
     let zone = &province.config().timezone;
     let entry = site.site;
@@ -336,8 +341,8 @@ fn summary(province: &Province<'_>, site: &SiteNow<'_>, standing: Standing) -> S
             .location
             .map(|place| Location { latitude: place.latitude, longitude: place.longitude }),
         verdict: standing.verdict,
-        since: standing.since.0,
-        since_local: localtime::rfc3339(standing.since, zone),
+        since: begun(standing).map(|at| at.0),
+        since_local: begun(standing).map(|at| localtime::rfc3339(at, zone)),
         rule: standing.rule,
         kinds: kinds(province, site)
             .into_iter()
