@@ -325,6 +325,9 @@ impl State {
 
     /// Replaces the register and the secrets; runtimes that exist are kept, whatever the new register says.
     pub(crate) fn replace_register(&self, snapshot: Snapshot) {
+        for site in snapshot.register.outside(&self.config.plan) {
+            tracing::warn!(site = %site.id, tier = %site.tier, branch = %site.branch, "tier or branch is not in the plan");
+        }
         let mut runtimes = self.directory().runtimes.clone();
         for site in snapshot.register.sites() {
             runtimes.entry(site.id.clone()).or_insert_with(|| Arc::new(SiteRuntime::new(site.id.clone())));
