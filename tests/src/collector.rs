@@ -47,7 +47,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Writes the configuration, imports the register and issues a secret for each site of `equipped`. Starts nothing.
+    /// Writes the configuration, imports a register of `sites` and issues a secret for each of `equipped`. Starts nothing.
     pub fn prepare(
         scene: &Scene,
         listen: SocketAddr,
@@ -55,16 +55,28 @@ impl Collector {
         sites: &[Site],
         equipped: &[&str],
     ) -> Result<Self> {
-        let data = scene.path("collector");
-        let config = scene.write(
-            "collector.yaml",
-            &format!("listen: \"{listen}\"\ndata: {data}\ncheckpoint_interval: 1s\n{further_config}"),
-        )?;
         let mut register = String::from("id,name,tier,branch\n");
         for site in sites {
             register.push_str(&format!("{},Cơ quan {},{},{}\n", site.id, site.id, site.tier, site.branch));
         }
         let register = scene.write("sites.csv", &register)?;
+        Self::prepare_from(scene, listen, further_config, Path::new(&register), equipped)
+    }
+
+    /// The same with a register that is a file already.
+    pub fn prepare_from(
+        scene: &Scene,
+        listen: SocketAddr,
+        further_config: &str,
+        register: &Path,
+        equipped: &[&str],
+    ) -> Result<Self> {
+        let data = scene.path("collector");
+        let config = scene.write(
+            "collector.yaml",
+            &format!("listen: \"{listen}\"\ndata: {data}\ncheckpoint_interval: 1s\n{further_config}"),
+        )?;
+        let register = register.display().to_string();
         let program = process::binary("wan-collector")?;
         process::run(&program, &["sites", "import", "--config", &config, &register])?;
         let mut secrets = BTreeMap::new();
