@@ -25,9 +25,13 @@ const FAILING: &str = "trung-tam-du-lieu";
 fn the_page_shows_the_province_in_two_languages_and_follows_it() -> Result<()> {
     let scene = Scene::new("page")?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, browser::free_port()?));
-    let sample = repository()?.join("deploy/examples/tayninh-sites.csv");
+    let examples = repository()?.join("deploy/examples");
+    let sample = examples.join("tayninh-sites.csv");
+    // The plan with its targets is the sample's; the rest is a test's.
+    let config = std::fs::read_to_string(examples.join("collector.yaml"))?;
+    let plan = config.find("\nplan:").and_then(|at| config.get(at..)).context("the sample has no plan")?;
     let reporting = [WHOLE, NO_INTERNET, FAILING];
-    let mut collector = Collector::prepare_from(&scene, listen, "", &sample, &reporting)?;
+    let mut collector = Collector::prepare_from(&scene, listen, plan, &sample, &reporting)?;
     collector.start()?;
 
     let (stop, wan_fails) = (AtomicBool::new(false), AtomicBool::new(false));
