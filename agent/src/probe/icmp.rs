@@ -110,6 +110,10 @@ impl Icmp {
 const V4_ECHO_REPLY: u8 = 0;
 const V6_ECHO_REPLY: u8 = 129;
 
+/// What can come back for a request: the reply, unreachable, (IPv6: too big,) time exceeded, parameter problem.
+const V4_PASSED: [u8; 4] = [V4_ECHO_REPLY, 3, 11, 12];
+const V6_PASSED: [u8; 5] = [V6_ECHO_REPLY, 1, 2, 3, 4];
+
 /// Only an echo reply is an answer.
 fn judge(packet: &IcmpPacket) -> Answer {
     match packet {
@@ -199,6 +203,15 @@ fn open(key: &Key, interface_index: Option<u32>) -> Result<Socket, String> {
                 );
                 if let Err(error) = unsafe_fd::set_receive_buffer(&client, RECEIVE_BUFFER) {
                     tracing::warn!(%error, "the ICMP receive buffer stays small; bursts of replies may be lost");
+                }
+                let passed = match key.family {
+                    Family::V4 => V4_PASSED.as_slice(),
+                    Family::V6 => V6_PASSED.as_slice(),
+                };
+                if *kind == Type::RAW
+                    && let Err(error) = unsafe_fd::pass_only(&client, key.family, passed)
+                {
+                    tracing::debug!(%error, "no ICMP filter; packets of others are sorted out by the agent");
                 }
                 return Ok(Socket {
                     client,
