@@ -65,15 +65,21 @@ impl Schedule {
     }
 }
 
+/// Up to this many targets each have a moment of their own; of more, two share one. An agent of a site stays below it. Above
+/// it every other wake-up is saved, which is what probing costs; two packets are no burst.
+const ALONE: u64 = 8;
+
 /// When the packets of a round go, from its start: `packets` of them evenly spaced, shifted within the spacing by the
-/// target's place among `targets`, so that no two targets of an agent send at one moment.
+/// target's place among `targets`, so that an agent's targets are spread evenly. Two that share a moment are half the list
+/// apart, so mostly on different links.
 pub fn packet_offsets(length: Duration, packets: u32, place: usize, targets: usize) -> Vec<Duration> {
     let packets = packets.max(1);
     let targets = u64::try_from(targets).unwrap_or(u64::MAX).max(1);
-    let place = u64::try_from(place).unwrap_or(u64::MAX).min(targets - 1);
-    // In halves of a target's share, so that a single target sits in the middle of its spacing.
-    let shift = u128::from(2 * place + 1);
-    let parts = u128::from(2 * targets);
+    let moments = if targets > ALONE { targets.div_ceil(2) } else { targets };
+    let moment = u64::try_from(place).unwrap_or(u64::MAX) % moments;
+    // In halves of a moment's share, so that a single target sits in the middle of its spacing.
+    let shift = 2 * u128::from(moment) + 1;
+    let parts = 2 * u128::from(moments);
     (0..packets)
         .map(|packet| {
             let at = (u128::from(packet) * parts + shift) * length.as_nanos() / (parts * u128::from(packets));
@@ -159,10 +165,18 @@ mod tests {
 
     #[test]
     fn packets_of_all_targets_are_evenly_spaced_and_inside_the_round() {
-        let all: Vec<Duration> = (0..20).flat_map(|place| packet_offsets(PERIOD, 5, place, 20)).collect();
-        let mut sorted = all.clone();
-        sorted.sort();
-        assert!(sorted.windows(2).all(|pair| pair[1] - pair[0] == ms(50)));
+        for (targets, moments, apart) in
+            [(1, 5, 1000), (8, 40, 125), (9, 25, 200), (20, 50, 100), (501, 1255, 3)]
+        {
+            let all = (0..targets).flat_map(|place| packet_offsets(PERIOD, 5, place, targets));
+            let mut shared = std::collections::BTreeMap::new();
+            all.for_each(|at| *shared.entry(at).or_insert(0) += 1);
+            assert!(shared.values().all(|packets| *packets <= 2));
+            assert_eq!(shared.len(), moments);
+            let times: Vec<Duration> = shared.into_keys().collect();
+            assert!(times.windows(2).all(|pair| (pair[1] - pair[0]).as_millis() == apart), "{targets}");
+            assert!(times[0] > Duration::ZERO && times[moments - 1] < PERIOD);
+        }
         assert_eq!(packet_offsets(PERIOD, 5, 0, 1), [ms(500), ms(1500), ms(2500), ms(3500), ms(4500)]);
     }
 
