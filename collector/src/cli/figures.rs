@@ -51,14 +51,17 @@ pub(super) fn csv(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> a
 /// A table; the columns from `numbers` on are aligned to the right.
 pub(super) fn table(header: &[&str], numbers: usize, rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table.load_preset(presets::NOTHING).set_header(header);
     for row in rows {
         table.add_row(row.into_iter().map(|cell| visible(&cell)));
     }
-    for column in table.column_iter_mut().skip(numbers) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if index >= numbers {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
-    format!("{}\n", table.trim_fmt())
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// A share as a percentage with two decimals. What is not all is never shown as 100.00 %, and what is not nothing never as
