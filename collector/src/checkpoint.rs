@@ -3,17 +3,33 @@
 //! It is **fuzzy**: it notes the journal position first, then copies each site's changes under that site's lock, while the
 //! engine goes on. What it copies may thus be newer than the position, never older. That is sound because evidence merges
 //! by maximum: replaying a record over evidence that already contains it changes nothing. So nothing ever has to stop for
-//! a checkpoint, and the position and the evidence are committed in one transaction.
+//! a checkpoint. For the same reason it need not be one transaction: it is written in parts, and the position is committed
+//! with the last of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use wan_journal::Seq;
 
 use crate::clock;
 use crate::engine::{Command, EngineHandle};
-use crate::state::{DirtyTrack, State};
+use crate::state::{DirtyTrack, SiteRuntime, State};
 use crate::store::{Alive, Checkpoint, EvidenceUpdate, Series, Store, StoreError};
+
+/// How a checkpoint is spread over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// In parts with a rest after each, so that neither core nor disk is busy with it when a push wants them.
+    Gentle,
+    /// Without rests: when nobody is served, at start and stop.
+    AtOnce,
+}
+
+/// A part holds about so many tracks: some milliseconds of the store's work.
+const PART: usize = 500;
+/// The least rest after a part. A part that took longer is followed by a rest as long as itself.
+const REST: Duration = Duration::from_millis(5);
 
 /// Takes a checkpoint at the configured interval until `shutdown`.
 pub async fn run<S: Store>(
@@ -27,20 +43,16 @@ pub async fn run<S: Store>(
             () = shutdown.cancelled() => break,
             () = tokio::time::sleep(state.config.checkpoint_interval) => {}
         }
-        take(&state, &*store, &engine).await;
+        take(&state, &*store, &engine, Pace::Gentle).await;
     }
 }
 
 /// Takes one checkpoint; a failure is logged and counted, and everything stays due for the next. Returns whether it worked.
-pub async fn take<S: Store>(state: &State, store: &S, engine: &EngineHandle) -> bool {
+pub async fn take<S: Store>(state: &State, store: &S, engine: &EngineHandle, pace: Pace) -> bool {
     let started = clock::monotonic();
     // The order matters: the position before the evidence.
     let position = engine.applied();
-    let mut dirty = Vec::new();
-    for runtime in state.directory().runtimes.values() {
-        runtime.take_dirty(&mut dirty);
-    }
-    let result = write(state, store, &mut dirty, position).await;
+    let result = write_all(state, store, position, pace).await;
     state.counters.checkpoint_seconds.observe(clock::monotonic().duration_since(started).as_secs_f64());
     match result {
         Ok(()) => {
@@ -51,10 +63,35 @@ pub async fn take<S: Store>(state: &State, store: &S, engine: &EngineHandle) -> 
         Err(error) => {
             state.counters.checkpoint_failures.inc();
             tracing::error!(%error, "the checkpoint failed; the journal keeps everything, and the next one tries again");
+            false
+        }
+    }
+}
+
+/// Writes all changed evidence part by part, and with the last part the position that all of it contains.
+async fn write_all<S: Store>(state: &State, store: &S, position: Seq, pace: Pace) -> Result<(), StoreError> {
+    let runtimes: Vec<Arc<SiteRuntime>> = state.directory().runtimes.values().map(Arc::clone).collect();
+    let mut sites = runtimes.iter();
+    loop {
+        let started = clock::monotonic();
+        let mut dirty = Vec::new();
+        while dirty.len() < PART
+            && let Some(site) = sites.next()
+        {
+            site.take_dirty(&mut dirty);
+        }
+        let is_last = sites.len() == 0;
+        if let Err(error) = write(state, store, &mut dirty, is_last.then_some(position)).await {
             for track in &dirty {
                 track.runtime.mark_dirty(track.track, track.from);
             }
-            false
+            return Err(error);
+        }
+        if is_last {
+            return Ok(());
+        }
+        if pace == Pace::Gentle {
+            tokio::time::sleep(clock::monotonic().duration_since(started).max(REST)).await;
         }
     }
 }
@@ -63,7 +100,7 @@ async fn write<S: Store>(
     state: &State,
     store: &S,
     dirty: &mut [DirtyTrack],
-    position: Seq,
+    position: Option<Seq>,
 ) -> Result<(), StoreError> {
     let (unnumbered, series): (Vec<usize>, Vec<Series>) = dirty
         .iter()
@@ -86,6 +123,8 @@ async fn write<S: Store>(
         })
         .collect();
     let now = clock::now();
-    let alive = state.started.map(|start| Alive { start, end: now.max(start) });
-    store.checkpoint(Checkpoint { updates: &updates, alive, journal_position: position.0 }).await
+    let run = state.started.map(|start| Alive { start, end: now.max(start) });
+    let alive = run.filter(|_| position.is_some());
+    let journal_position = position.map(|position| position.0);
+    store.checkpoint(Checkpoint { updates: &updates, alive, journal_position }).await
 }

@@ -47,6 +47,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wan_journal::{FullPolicy, Journal, Options, Reader, Seq};
 
+use crate::checkpoint::Pace;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::{Command, EngineHandle};
@@ -72,7 +73,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let (engine, thread) = engine::start(journal, state.config.ingest.backlog, counters)
         .context("cannot start the engine's thread")?;
     // The first checkpoint says at once that the collector runs; a kill in its first seconds then leaves a trace.
-    checkpoint::take(&state, &*store, &engine).await;
+    checkpoint::take(&state, &*store, &engine, Pace::AtOnce).await;
 
     let stop = shutdown.child_token();
     let background = CancellationToken::new();
@@ -102,7 +103,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     }
     background.cancel();
     let _ = tokio::join!(checkpoints, revisions);
-    let stored = checkpoint::take(&state, &*store, &engine).await;
+    let stored = checkpoint::take(&state, &*store, &engine, Pace::AtOnce).await;
     anyhow::ensure!(by_itself.is_none(), "the engine stopped by itself; see the log above");
     anyhow::ensure!(stored, "the last checkpoint failed; the next start replays the journal instead");
     Ok(())
@@ -139,7 +140,7 @@ async fn start_state(state: &Arc<State>, store: &SqliteStore) -> anyhow::Result<
         "journal replayed behind the last checkpoint"
     );
     if let Some(alive) = load::last_run(&store.alive().await?, replay.last_received) {
-        let journal_position = from.0;
+        let journal_position = Some(from.0);
         store.checkpoint(Checkpoint { updates: &[], alive: Some(alive), journal_position }).await?;
         state.restore_alive(store.alive().await?);
     }

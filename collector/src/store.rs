@@ -149,7 +149,10 @@ pub struct Checkpoint<'c> {
     /// The collector's present life: replaces the stored one with the same start.
     pub alive: Option<Alive>,
     /// Sequence number of the first journal record that is not yet in the evidence.
-    pub journal_position: u64,
+    ///
+    /// `None` leaves the stored one: this is a part, and others with the rest of the evidence follow. Evidence may be newer
+    /// than the position, since replaying a record over evidence that has it changes nothing; it must never be older.
+    pub journal_position: Option<u64>,
 }
 
 /// One issued secret of an agent.

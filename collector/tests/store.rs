@@ -148,10 +148,13 @@ fn a_checkpoint_replaces_evidence_from_its_dirty_instant_on() {
     runtime().block_on(async {
         let store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
         let ids = store.series_ids(&[series(1, "wan"), series(2, "wan")]).await.unwrap();
-        let write = async |series, dirty_from: i64, spans: &[Span], journal_position| {
+        let write = async |series, dirty_from: i64, spans: &[Span], position: u64| {
             let update = EvidenceUpdate { series, dirty_from: UnixMillis(dirty_from), spans: spans.to_vec() };
-            let alive = Some(Alive { start: UnixMillis(5), end: UnixMillis(journal_position as i64) });
-            store.checkpoint(Checkpoint { updates: &[update], alive, journal_position }).await.unwrap();
+            let alive = Some(Alive { start: UnixMillis(5), end: UnixMillis(position as i64) });
+            store
+                .checkpoint(Checkpoint { updates: &[update], alive, journal_position: Some(position) })
+                .await
+                .unwrap();
         };
         assert_eq!(store.journal_position().await.unwrap(), None);
         let (up, down) = (Outcome::Up, Outcome::Down);
@@ -249,7 +252,7 @@ fn measure_checkpoint_and_load() {
                     })
                     .collect();
                 let clock = self::clock();
-                let checkpoint = Checkpoint { updates: &updates, alive: None, journal_position: 1 };
+                let checkpoint = Checkpoint { updates: &updates, alive: None, journal_position: Some(1) };
                 store.checkpoint(checkpoint).await.unwrap();
                 println!("checkpoint {} updates, {label}: {:?}", updates.len(), clock.elapsed());
             }
@@ -301,7 +304,7 @@ proptest! {
                 }
                 let update = EvidenceUpdate { series: ids[*which], dirty_from: UnixMillis(*dirty_from), spans };
                 apply(&mut model[*which], &update);
-                let journal_position = position as u64;
+                let journal_position = Some(position as u64);
                 store.checkpoint(Checkpoint { updates: &[update], alive: None, journal_position }).await.unwrap();
             }
             let expected: Vec<_> =

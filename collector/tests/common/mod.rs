@@ -70,7 +70,7 @@ impl Folder {
             })
             .collect();
         let alive = Some(Alive { start: UnixMillis(START), end: UnixMillis(START + 24 * HOUR) });
-        store.checkpoint(Checkpoint { updates: &updates, alive, journal_position: 1 }).await.unwrap();
+        store.checkpoint(Checkpoint { updates: &updates, alive, journal_position: Some(1) }).await.unwrap();
     }
 
     pub(crate) fn path(&self) -> String {

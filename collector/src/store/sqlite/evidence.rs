@@ -48,8 +48,10 @@ impl SqliteStore {
     pub(super) async fn write_checkpoint(&self, checkpoint: Checkpoint<'_>) -> Result<(), StoreError> {
         let failed = || self.failed("write the evidence");
         let Checkpoint { updates, alive, journal_position } = checkpoint;
-        let position = i64::try_from(journal_position)
-            .map_err(|_| self.invalid("a journal position", journal_position.to_string()))?;
+        let checked = |position: u64| {
+            i64::try_from(position).map_err(|_| self.invalid("a journal position", position.to_string()))
+        };
+        let position = journal_position.map(checked).transpose()?;
         let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
         delete_stale(&mut writing, updates).await.map_err(failed())?;
         put_spans(&mut writing, updates).await.map_err(failed())?;
@@ -64,11 +66,13 @@ impl SqliteStore {
             .await
             .map_err(failed())?;
         }
-        sqlx::query("UPDATE state SET journal_position = $1")
-            .bind(position)
-            .execute(&mut *writing)
-            .await
-            .map_err(failed())?;
+        if let Some(position) = position {
+            sqlx::query("UPDATE state SET journal_position = $1")
+                .bind(position)
+                .execute(&mut *writing)
+                .await
+                .map_err(failed())?;
+        }
         writing.commit().await.map_err(failed())
     }
 
