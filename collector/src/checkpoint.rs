@@ -56,6 +56,7 @@ pub async fn take<S: Store>(state: &State, store: &S, engine: &EngineHandle, pac
     state.counters.checkpoint_seconds.observe(clock::monotonic().duration_since(started).as_secs_f64());
     match result {
         Ok(()) => {
+            state.counters.checkpoint_timestamp.set(clock::now().0 as f64 / 1000.0);
             // The engine is the journal's owner; when it has stopped, the next start trims.
             engine.send(Command::Checkpointed(position)).await;
             true

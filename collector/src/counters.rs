@@ -1,7 +1,7 @@
 //! Counters of the collector's own work. Their names are in [`wan_wire::Metric`]; `/metrics` shows them with the derived state.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
-use wan_wire::Metric;
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use wan_wire::{Label, Metric};
 
 /// What the collector counts about itself.
 #[derive(Debug)]
@@ -10,8 +10,16 @@ pub struct Counters {
     pub registry: Registry,
     /// Write requests, by the status they were answered with.
     pub requests: IntCounterVec,
+    /// From a write request's last byte to its answer: decoding, journal and sync.
+    pub request_seconds: Histogram,
+    /// Requests that wait for the engine.
+    pub queue: IntGauge,
     /// Samples accepted: durable and acknowledged.
     pub samples: IntCounter,
+    /// Native histogram samples accepted.
+    pub histograms: IntCounter,
+    /// Exemplars accepted.
+    pub exemplars: IntCounter,
     /// Samples refused by name while the rest of their request was kept.
     pub refused_samples: IntCounter,
     /// Rounds that became evidence.
@@ -26,6 +34,12 @@ pub struct Counters {
     pub group_size: Histogram,
     /// Appends or syncs that failed.
     pub journal_failures: IntCounter,
+    /// Frames found damaged at the start.
+    pub journal_damaged: IntCounter,
+    /// What the journal takes on disk.
+    pub journal_bytes: IntGauge,
+    /// When the last checkpoint was complete, Unix seconds.
+    pub checkpoint_timestamp: Gauge,
     /// How long a checkpoint took.
     pub checkpoint_seconds: Histogram,
     /// Checkpoints that failed.
@@ -53,15 +67,24 @@ impl Counters {
             registry.register(Box::new(histogram.clone()))?;
             Ok::<_, prometheus::Error>(histogram)
         };
-        let requests = IntCounterVec::new(opts(Metric::CollectorRequestsTotal), &["status"])?;
+        let gauge = |metric| {
+            let gauge = IntGauge::with_opts(opts(metric))?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let requests = IntCounterVec::new(opts(Metric::CollectorRequestsTotal), &[Label::Code.as_str()])?;
         registry.register(Box::new(requests.clone()))?;
-        let connections = IntGauge::with_opts(opts(Metric::CollectorConnections))?;
-        registry.register(Box::new(connections.clone()))?;
+        let checkpoint_timestamp = Gauge::with_opts(opts(Metric::CollectorCheckpointTimestampSeconds))?;
+        registry.register(Box::new(checkpoint_timestamp.clone()))?;
         // A quiet disk syncs in 0.2 ms, a busy one in 4 to 8 ms; past a second something is wrong.
         let sync = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0];
         Ok(Self {
             requests,
+            request_seconds: histogram(Metric::CollectorRequestDurationSeconds, &sync)?,
+            queue: gauge(Metric::CollectorEngineQueueRequests)?,
             samples: counter(Metric::CollectorSamplesTotal)?,
+            histograms: counter(Metric::CollectorHistogramsTotal)?,
+            exemplars: counter(Metric::CollectorExemplarsTotal)?,
             refused_samples: counter(Metric::CollectorRefusedSamplesTotal)?,
             rounds: counter(Metric::CollectorRoundsTotal)?,
             incomplete_rounds: counter(Metric::CollectorIncompleteRoundsTotal)?,
@@ -72,12 +95,15 @@ impl Counters {
                 &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0],
             )?,
             journal_failures: counter(Metric::CollectorJournalFailuresTotal)?,
+            journal_damaged: counter(Metric::CollectorJournalDamagedFramesTotal)?,
+            journal_bytes: gauge(Metric::CollectorJournalBytes)?,
+            checkpoint_timestamp,
             checkpoint_seconds: histogram(
                 Metric::CollectorCheckpointDurationSeconds,
                 &[0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
             )?,
             checkpoint_failures: counter(Metric::CollectorCheckpointFailuresTotal)?,
-            connections,
+            connections: gauge(Metric::CollectorConnections)?,
             registry,
         })
     }

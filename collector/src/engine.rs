@@ -91,6 +91,7 @@ pub enum Command {
 #[derive(Debug, Clone)]
 pub struct EngineHandle {
     sender: mpsc::Sender<Command>,
+    counters: Arc<Counters>,
     applied: Arc<AtomicU64>,
 }
 
@@ -111,9 +112,14 @@ impl EngineHandle {
     /// # Errors
     /// [`SubmitError::Busy`] when the engine's queue is full: the caller answers 429, and the sender keeps its data.
     pub fn submit(&self, submission: Submission) -> Result<(), SubmitError> {
-        self.sender.try_send(Command::Submit(submission)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
-            mpsc::error::TrySendError::Closed(_) => SubmitError::Stopped,
+        // Counted before it is sent: the engine may have taken it before this thread runs on.
+        self.counters.queue.inc();
+        self.sender.try_send(Command::Submit(submission)).map_err(|error| {
+            self.counters.queue.dec();
+            match error {
+                mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
+                mpsc::error::TrySendError::Closed(_) => SubmitError::Stopped,
+            }
         })
     }
 
@@ -148,7 +154,7 @@ pub fn start(
 ) -> std::io::Result<(EngineHandle, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = mpsc::channel(queue);
     let applied = Arc::new(AtomicU64::new(journal.next_seq().0));
-    let handle = EngineHandle { sender, applied: Arc::clone(&applied) };
+    let handle = EngineHandle { sender, counters: Arc::clone(&counters), applied: Arc::clone(&applied) };
     let engine = Engine { journal, applied, counters };
     let thread = std::thread::Builder::new().name("engine".into()).spawn(move || engine.run(receiver))?;
     Ok((handle, thread))
@@ -200,6 +206,8 @@ impl Engine {
         let synced = clock::monotonic();
         self.counters.journal_sync_seconds.observe(synced.duration_since(started).as_secs_f64());
         self.counters.group_size.observe(group.len() as f64);
+        self.counters.queue.sub(i64::try_from(group.len()).unwrap_or(i64::MAX));
+        self.counters.journal_bytes.set(i64::try_from(self.journal.used_bytes()).unwrap_or(i64::MAX));
         match result {
             Ok(()) => {
                 for submission in group.drain(..) {

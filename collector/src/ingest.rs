@@ -23,6 +23,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -47,6 +48,11 @@ const UNANNOUNCED_KIB: u32 = 64;
 const IN_FLIGHT_PER_SITE: u32 = 32;
 /// A body must arrive within this, whatever its size: at 4 MiB a line of 1 Mbit/s needs 34 s.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// So much of a refused request's body is still read, so that its sender, which may read nothing before it has sent all, gets
+/// to see the answer instead of a broken connection. Twice the largest body that could have been accepted by default.
+const DRAIN_BYTES: usize = 8 << 20;
+/// And for so long.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how many seconds a sender that met a full queue should come back.
 const RETRY_BUSY: u32 = 1;
 /// After how many seconds a sender should come back to a collector that cannot write.
@@ -114,23 +120,45 @@ impl Ingest {
     }
 
     async fn accept(&self, request: Request<Incoming>) -> Result<Response, Refusal> {
-        if request.method() != Method::POST {
+        let (head, mut body) = request.into_parts();
+        let received = clock::now();
+        let (site, protocol, _turn, _room, record) = match self.admit(&head, &mut body, received).await {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                drain(body).await;
+                return Err(refusal);
+            }
+        };
+        let started = clock::monotonic();
+        let response = self.commit(site, protocol, received, record).await;
+        let seconds = clock::monotonic().duration_since(started).as_secs_f64();
+        self.state.counters.request_seconds.observe(seconds);
+        response
+    }
+
+    /// Whether the request may come in, and if so its journal record.
+    async fn admit(
+        &self,
+        head: &Parts,
+        body: &mut Incoming,
+        received: UnixMillis,
+    ) -> Result<Admitted<'_>, Refusal> {
+        if head.method != Method::POST {
             return Err(Refusal::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "remote write is a POST; this address serves nothing else",
             ));
         }
-        let site = self.authenticate(request.headers())?;
-        let _turn = Turn::take(Arc::clone(&site))?;
-        let (content_type, encoding) = (CONTENT_TYPE, CONTENT_ENCODING);
-        let protocol = wan_wire::negotiate(
-            text_header(request.headers(), &content_type),
-            text_header(request.headers(), &encoding),
-        )
-        .map_err(|unsupported| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, unsupported.to_string()))?;
-        let received = clock::now();
-        let (_room, record) = self.read(request, &site, protocol, received).await?;
-        self.commit(site, protocol, received, record).await
+        let site = self.authenticate(&head.headers)?;
+        let turn = Turn::take(Arc::clone(&site))?;
+        let header = |name| text_header(&head.headers, &name);
+        let protocol =
+            wan_wire::negotiate(header(CONTENT_TYPE), header(CONTENT_ENCODING)).map_err(|unsupported| {
+                Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, unsupported.to_string())
+            })?;
+        let announced = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
+        let (room, record) = self.read(body, announced, &site, protocol, received).await?;
+        Ok((site, protocol, turn, room, record))
     }
 
     fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<SiteRuntime>, Refusal> {
@@ -154,7 +182,8 @@ impl Ingest {
     /// Reads the body straight into its journal record.
     async fn read(
         &self,
-        request: Request<Incoming>,
+        body: &mut Incoming,
+        announced: Option<usize>,
         site: &SiteRuntime,
         protocol: Protocol,
         received: UnixMillis,
@@ -168,8 +197,6 @@ impl Ingest {
                 ),
             )
         };
-        let announced =
-            text_header(request.headers(), &CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
         if announced.is_some_and(|length| length > limit) {
             return Err(too_large());
         }
@@ -183,7 +210,6 @@ impl Ingest {
 
         let mut record = record::start(&site.id, received, protocol, announced.unwrap_or(0));
         let head = record.len();
-        let mut body = request.into_body();
         let read = async {
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| {
@@ -252,6 +278,8 @@ impl Ingest {
         }
         let counters = &self.state.counters;
         counters.samples.inc_by(decoded.written.samples);
+        counters.histograms.inc_by(decoded.written.histograms);
+        counters.exemplars.inc_by(decoded.written.exemplars);
         counters.refused_samples.inc_by(decoded.refused.samples());
         counters.rounds.inc_by(rounds as u64);
         counters.incomplete_rounds.inc_by(decoded.incomplete_rounds);
@@ -272,6 +300,23 @@ impl Ingest {
         }
         Ok(response)
     }
+}
+
+/// A request that may come in: who sent it, in which protocol, its place among the site's and among all requests in flight,
+/// and its journal record.
+type Admitted<'i> = (Arc<SiteRuntime>, Protocol, Turn, SemaphorePermit<'i>, Vec<u8>);
+
+/// Reads what is left of a refused request's body and forgets it, within limits.
+async fn drain(mut body: Incoming) {
+    let read = async {
+        let mut bytes = 0;
+        while bytes < DRAIN_BYTES
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            bytes += frame.data_ref().map_or(0, |data| data.len());
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, read).await;
 }
 
 /// One of the requests that a site may have in flight.

@@ -134,6 +134,7 @@ async fn start_state(state: &Arc<State>, store: &SqliteStore) -> anyhow::Result<
         from = journal.next_seq();
     }
     let replay = load::journal(state, journal.reader(from))?;
+    state.counters.journal_damaged.inc_by(replay.missing + replay.unreadable);
     tracing::info!(
         requests = replay.requests,
         missing = replay.missing,

@@ -213,6 +213,9 @@ fn collector(state: &State, province: &Province<'_>, page: &mut Page) {
     let spans: usize = directory.runtimes.values().map(|runtime| of_site(runtime)).sum();
     page.family(Metric::CollectorEvidenceSpans);
     page.sample(&[], number(i64::try_from(spans).unwrap_or(i64::MAX)));
+    let series: usize = directory.runtimes.values().map(|runtime| runtime.known_series()).sum();
+    page.family(Metric::CollectorSeries);
+    page.sample(&[], number(i64::try_from(series).unwrap_or(i64::MAX)));
 }
 
 /// The counters of [`crate::counters`], and what the operating system says of this process.

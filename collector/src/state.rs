@@ -220,6 +220,12 @@ impl SiteRuntime {
         }
     }
 
+    /// How many of its series are known by their bytes.
+    #[must_use]
+    pub fn known_series(&self) -> usize {
+        self.series.lock().len()
+    }
+
     /// When the site's agent last pushed, by the collector's clock; `None` when it has not since the collector's memory begins.
     #[must_use]
     pub fn last_push(&self) -> Option<UnixMillis> {

@@ -320,6 +320,9 @@ async fn a_body_that_is_no_remote_write_is_answered_with_its_reason_and_keeps_no
         assert_eq!(answer.status(), status, "{shown}");
         assert!(answer.text().await.unwrap().trim().len() > 10, "{shown}: a reason");
     }
+    // Refused by its credential before its body is read: the sender still gets to see why.
+    let answer = collector.post(Some("wan_guess"), v2, vec![0; 6 << 20]).await;
+    assert_eq!(answer.status(), 401);
     assert_eq!(timeline(data.path(), base, "an-hoa", "wan").await, []);
     assert_eq!(collector.post(Some(&secret), v2, good).await.status(), 204, "and it still serves");
     collector.stop().await;

@@ -134,6 +134,13 @@ pub(crate) struct SeriesCache {
     keys: Vec<RoundKey>,
 }
 
+impl SeriesCache {
+    /// How many series are known.
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+}
+
 /// Buffers that a thread uses again for each request it decodes.
 #[derive(Default)]
 struct Buffers {
