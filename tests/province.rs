@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use wan_tests::api::Row;
+use wan_tests::api::{self, Row};
 use wan_tests::clock::{self, eventually};
 use wan_tests::collector::{self, Collector, Site};
 use wan_tests::netns::{CENTRE_V4, CENTRE_V6, Cut, INTERNET_V4, INTERNET_V6, Loss, Path, Province};
@@ -93,6 +93,7 @@ fn timelines_are_exact_to_one_round_whatever_fails() -> Result<()> {
     let end = clock::unix_millis() - 2 * ROUND;
     scenario.timelines_are_exact(begin, end)?;
     scenario.coverage_follows(begin, end)?;
+    scenario.the_command_line_agrees(begin, end)?;
     scenario.finish()
 }
 
@@ -298,6 +299,27 @@ impl Scenario {
                 );
                 println!("{what}: {} rows, down {} s, uptime {:?}", rows.len(), down / ROUND, uptime.uptime);
             }
+        }
+        Ok(())
+    }
+
+    /// The command line reads the same data folder beside the server, and gives the same figures.
+    fn the_command_line_agrees(&self, begin: i64, end: i64) -> Result<()> {
+        let (from, to) = (api::instant(begin)?, api::instant(end)?);
+        let window = ["--from", from.as_str(), "--to", to.as_str(), "--format", "json"];
+        let printed =
+            self.collector.command(&["uptime"], &[&window[..], &["--site", site_id(1)]].concat())?;
+        let answer: serde_json::Value = serde_json::from_str(&printed).with_context(|| printed.clone())?;
+        let rows = answer["rows"].as_array().with_context(|| printed.clone())?;
+        for link in LINKS {
+            let row = rows
+                .iter()
+                .find(|row| row["link"] == link)
+                .with_context(|| format!("no {link}: {printed}"))?;
+            let uptime = self.collector.api().uptime(site_id(1), link, begin, end)?.context("no figures")?;
+            let told = (row["up_ms"].as_i64(), row["degraded_ms"].as_i64(), row["down_ms"].as_i64());
+            let expected = (Some(uptime.up_ms), Some(uptime.degraded_ms), Some(uptime.down_ms));
+            ensure!(told == expected, "{link}: the command line says {row}, the API {uptime:?}");
         }
         Ok(())
     }

@@ -98,12 +98,26 @@ stop() {
   server_pid=
 }
 
+# What was acknowledged is there: the figures of the first and the last site, read from the folder after the collector's stop.
+# The load's warm-up is two rounds; a round is 5 s; the last one speaks on until now, for at most the silence limit of 15 s.
+check_evidence() {
+  local expected=$(((rounds + 2) * 5000)) site figures
+  for site in site-00001 "$(printf 'site-%05d' "$sites")"; do
+    figures=$("$bin/wan-collector" --config "$work/collector.yaml" uptime --site "$site" --from -30d --format json \
+      | grep -o '"up_ms":[0-9]*,"degraded_ms":[0-9]*,"down_ms":[0-9]*' | tr -c '0-9\n' ' ')
+    awk -v expected="$expected" -v site="$site" '
+      $1 + $2 + $3 < expected || $1 + $2 + $3 > expected + 15000 { printf "%s: %d ms observed, %d acknowledged\n", site, $1 + $2 + $3, expected; bad = 1 }
+      END { if (NR < 4) print site ": too few links"; exit bad || NR < 4 }' <<<"$figures" >&2
+  done
+}
+
 for ((turn = 1; turn <= repeat; turn++)); do
   for server in "${servers[@]}"; do
     start "$server"
     taskset -c 1 "$bin/wan-load" --server "127.0.0.1:$port" --secrets "$work/secrets.csv" --sites "$sites" \
       --rounds "$rounds" --server-pid "$server_pid" --seed "$turn" "${open_loop[@]}" >"$work/result.json"
     stop
+    [[ $server == collector ]] && check_evidence
     printf '%-17s turn %d  ' "$server" "$turn"
     cat "$work/result.json"
     cat "$work/result.json" >>"$work/$server.results"

@@ -91,8 +91,8 @@ impl Api {
     }
 }
 
-/// An instant as the API takes it.
-fn instant(millis: i64) -> Result<String> {
+/// An instant as the API and the command line take it.
+pub fn instant(millis: i64) -> Result<String> {
     let time = jiff::Timestamp::from_millisecond(millis).with_context(|| format!("{millis} is no time"))?;
     Ok(time.to_string())
 }

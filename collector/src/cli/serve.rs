@@ -1,5 +1,6 @@
 //! `wan-collector serve`.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -30,7 +31,8 @@ pub struct Args {
 /// When the configuration is wrong, the address is taken, or the data cannot be opened.
 pub fn run(file: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {}", args.log))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let coloured = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(coloured).init();
     let mut config = Config::load(file)?;
     if let Some(listen) = args.listen {
         config.listen = listen;
