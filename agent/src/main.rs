@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use wan_agent::config::{Config, ConfigError, Use};
+use wan_agent::config::{Config, Use};
 use wan_agent::report::{self, exit};
 
 /// Probes a site's LAN, WAN and Internet links in rounds and pushes what it measured to the collector.
@@ -65,7 +65,7 @@ Exit codes: 0 all links are up, 1 some link is degraded or down, 2 a mistake in 
 enum Format {
     /// One line for each mistake
     Text,
-    /// A JSON array of objects with line, column, key, found, expected, remedy
+    /// A JSON array of objects with file, line, column, key, found, expected, remedy
     Json,
 }
 
@@ -161,11 +161,11 @@ fn check(file: &std::path::Path, format: Format) -> anyhow::Result<u8> {
             writeln!(out, "[]")?;
             Ok(0)
         }
-        (Err(ConfigError::Mistakes { mistakes, .. }), Format::Json) => {
+        (Err(mistakes), Format::Json) => {
             writeln!(out, "{}", serde_json::to_string_pretty(&mistakes)?)?;
             Ok(exit::USAGE)
         }
-        (Err(error), Format::Text | Format::Json) => Err(error.into()),
+        (Err(mistakes), Format::Text) => Err(mistakes.into()),
     }
 }
 

@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn config(yaml: &str) -> Config {
-        Config::parse(yaml, Use::Probe).unwrap()
+        Config::parse("f", yaml.as_bytes(), Use::Probe).unwrap()
     }
 
     fn shown(plan: &[LinkPlan]) -> Vec<String> {

@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use wan_settings::Mistakes;
 
 use crate::config::DEFAULT_PATH;
-use crate::mistake::Mistakes;
 
 /// The Wanwatch collector: takes what agents push, and answers how much of the WAN is connected and how reliably.
 #[derive(Debug, Parser)]

@@ -6,24 +6,19 @@
 
 mod parse;
 mod plan;
-pub(crate) mod units;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use wan_settings::{CONFIGURATION_BYTES, Mistakes, read_file};
 use wan_wire::Limits;
 
 pub use plan::{Branch, BranchId, LocalName, Plan, Tier, TierId};
 
-use crate::mistake::{Mistake, Mistakes};
-
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/wanwatch/collector.yaml";
-
-/// A configuration file larger than this is not read: it is some other file.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The whole configuration of a collector.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,7 +115,7 @@ impl Config {
     /// Reads the file at `path`. A relative `data` folder is taken from the file's own folder.
     pub fn load(path: &Path) -> Result<Self, Mistakes> {
         let file = path.display().to_string();
-        let bytes = read_file(path, MAX_FILE_BYTES)?;
+        let bytes = read_file(path, CONFIGURATION_BYTES)?;
         let mut config = Self::parse(&file, &bytes)?;
         if let (true, Some(folder)) = (config.data.is_relative(), path.parent()) {
             config.data = folder.join(&config.data);
@@ -142,35 +137,4 @@ impl Config {
     pub fn journal_dir(&self) -> PathBuf {
         self.data.join("journal")
     }
-}
-
-/// Reads a file of at most `limit` bytes; what goes wrong is a mistake that names the file and the operation.
-pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Mistakes> {
-    use std::io::Read as _;
-    let mistake = |found: String, expected: &str, remedy: &str| {
-        Mistakes::one(Mistake {
-            file: path.display().to_string(),
-            line: 0,
-            column: 0,
-            key: String::new(),
-            found,
-            expected: expected.to_owned(),
-            remedy: remedy.to_owned(),
-        })
-    };
-    let unreadable = |error: std::io::Error| {
-        mistake(
-            format!("no readable file ({error})"),
-            "",
-            "check the path and that this user may read the file",
-        )
-    };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > limit {
-        let expected = format!("at most {} MiB", limit >> 20);
-        return Err(mistake(format!("more than {limit} bytes"), &expected, "is this the right file?"));
-    }
-    Ok(bytes)
 }

@@ -27,7 +27,6 @@ pub mod ledger;
 pub mod load;
 pub mod localtime;
 pub mod metrics;
-pub mod mistake;
 pub mod province;
 pub mod record;
 pub mod report;
@@ -37,7 +36,6 @@ pub mod state;
 pub mod store;
 pub mod verdict;
 pub mod web;
-mod yaml;
 
 use std::sync::Arc;
 use std::time::Duration;

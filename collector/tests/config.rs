@@ -66,34 +66,34 @@ fn each_bad_file_is_answered_with_line_key_and_remedy() {
             "c:2:1: listen: found the key twice, expected it once; remove one of them",
         ),
         ("data: 7", "c:1:7: data: found 7, expected a folder such as /var/lib/wanwatch; put it in quotes"),
-        ("data: ''", "c:1:7: data: found “”, expected a folder such as /var/lib/wanwatch"),
+        ("data: ''", "c:1:7: data: found an empty text, expected a folder such as /var/lib/wanwatch"),
         (
             "timezone: Asia/Saigonn",
             "c:1:11: timezone: found “Asia/Saigonn”, expected an IANA time zone such as Asia/Ho_Chi_Minh; see the list of tz database zones",
         ),
         (
             "checkpoint_interval: 10",
-            "c:1:22: checkpoint_interval: found 10, expected a duration such as 500ms, 15s, 5m, 2h or 35d, from 1s to 1h",
+            "c:1:22: checkpoint_interval: found 10, expected a duration from 1s to 1h; give it a unit, as in 10s or 10m",
         ),
         (
             "checkpoint_interval: 2h",
-            "c:1:22: checkpoint_interval: found “2h”, expected a duration such as 500ms, 15s, 5m, 2h or 35d, from 1s to 1h",
+            "c:1:22: checkpoint_interval: found “2h”, expected a duration from 1s to 1h; keep it within these limits",
         ),
         (
             "ingest: 5",
-            "c:1:9: ingest: found 5, expected a mapping with keys such as max_age, max_future, silence_limit, compressed_limit",
+            "c:1:9: ingest: found 5, expected a mapping with keys among max_age, max_future, silence_limit, compressed_limit, decompressed_limit, backlog; write it as “key: value” lines",
         ),
         (
             "ingest:\n  max_age: 1s",
-            "c:2:12: ingest.max_age: found “1s”, expected a duration such as 500ms, 15s, 5m, 2h or 35d, from 1m to 3660d",
+            "c:2:12: ingest.max_age: found “1s”, expected a duration from 1m to 3660d; keep it within these limits",
         ),
         (
             "ingest: {backlog: 0}",
-            "c:1:19: ingest.backlog: found 0, expected a whole number from 1 to 1000000",
+            "c:1:19: ingest.backlog: found 0, expected a whole number from 1 to 1000000; write a number within these limits",
         ),
         (
             "ingest: {compressed_limit: 1KiB}",
-            "c:1:28: ingest.compressed_limit: found “1KiB”, expected a size such as 512KiB, 4MiB or 8GiB, from 64KiB to 1GiB",
+            "c:1:28: ingest.compressed_limit: found “1KiB”, expected a size from 64KiB to 1GiB; keep it within these limits",
         ),
         (
             "ingest: {decompressed_limit: 1MiB}",
@@ -102,6 +102,18 @@ fn each_bad_file_is_answered_with_line_key_and_remedy() {
         (
             "journal: {segment: 1GiB, limit: 1GiB}",
             "c:1:33: journal.limit: found “1GiB”, expected a limit of at least two segments; raise journal.limit or lower journal.segment",
+        ),
+        (
+            "ingest: {max_age: a month}",
+            "c:1:19: ingest.max_age: found “a month”, expected a duration from 1m to 3660d; write it as in 500ms, 15s, 5m, 2h or 35d",
+        ),
+        (
+            "journal: {limit: plenty}",
+            "c:1:18: journal.limit: found “plenty”, expected a size from 16MiB to 16TiB; write it as in 512KiB, 4MiB or 8GiB",
+        ),
+        (
+            "plan:\n  rtt_limit: 200ms",
+            "c:2:14: plan.rtt_limit: found “200ms”, expected a mapping of a kind of link and a duration each; write it as “key: value” lines",
         ),
         (
             "plan: {c1: 2}",
@@ -145,7 +157,7 @@ fn each_bad_file_is_answered_with_line_key_and_remedy() {
         ),
         (
             "plan: {tiers: [{id: a, name: A, target: 70}]}",
-            "c:1:41: plan.tiers[0].target: found 70, expected a share from 0 to 1, or a percentage such as 70%",
+            "c:1:41: plan.tiers[0].target: found 70, expected a share from 0 to 1, or a percentage such as 70%; write 70% or 0.7",
         ),
     ];
     for (text, expected) in cases {

@@ -9,7 +9,7 @@ use wan_collector::config::{Config, Plan};
 use wan_collector::inventory::diff::{Absent, Change, changes};
 use wan_collector::inventory::read::{File, Format, read, write};
 use wan_collector::inventory::{Link, Location, Register, Site, Watches};
-use wan_collector::mistake::Mistakes;
+use wan_settings::Mistakes;
 use wan_wire::{LinkKind, UnixMillis};
 
 const PROVINCE: &str = include_str!("../../deploy/examples/tayninh-sites.csv");
@@ -230,7 +230,10 @@ fn a_bad_first_row_is_answered_column_by_column() {
 #[test]
 fn each_bad_yaml_is_answered_with_line_column_and_remedy() {
     let cases = [
-        ("- {id: a}", "f:1:1: found a list of 1, expected a mapping with keys such as sites"),
+        (
+            "- {id: a}",
+            "f:1:1: found a list of 1, expected a mapping with the key sites; write it as “key: value” lines",
+        ),
         ("site: []", "f:1:1: site: found an unknown key, expected one of sites; did you mean sites?"),
         (
             "sites:\n- {id: a, name: A, tier: commune, branch: state, parant: b}",

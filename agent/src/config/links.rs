@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use hickory_proto::rr::{Name, RecordType};
+use wan_settings::{At, Fields};
 use wan_wire::{LinkName, OutcomeRule, SiteId};
 
-use super::yaml::Node;
 use super::{
     DEFAULT_HTTP_TIMEOUT, DnsConfig, Family, Host, HostPort, HttpConfig, LinkConfig, ProbeConfig,
-    RoundConfig, TargetConfig, bare_host, parse_url, read_packets, read_timeout,
+    RoundConfig, TargetConfig, bare_host, parse_url, read_packets, read_path, read_timeout,
 };
 use crate::probe::dns::{RCODES, rcode_known};
 
@@ -26,8 +25,8 @@ const LONGEST_LABEL: usize = 512;
 
 const TARGET_KINDS: [&str; 4] = ["icmp", "tcp", "http", "dns"];
 
-pub(super) fn read(node: &Node<'_, '_>, round: &RoundConfig, defaults: Vec<LinkConfig>) -> Vec<LinkConfig> {
-    if node.is_absent() {
+pub(super) fn read(at: Option<&At<'_>>, round: &RoundConfig, defaults: Vec<LinkConfig>) -> Vec<LinkConfig> {
+    let Some(at) = at else {
         // The defaults follow the file's round.
         let mut links = defaults;
         for target in links.iter_mut().flat_map(|link| &mut link.targets) {
@@ -35,12 +34,12 @@ pub(super) fn read(node: &Node<'_, '_>, round: &RoundConfig, defaults: Vec<LinkC
             target.timeout = round.timeout;
         }
         return links;
-    }
-    let Some(items) = node.items() else { return defaults };
+    };
+    let Some(items) = at.items("links") else { return defaults };
     if items.is_empty() || items.len() > MOST_LINKS {
-        node.mistake(
+        at.wrong(
             format!("1 to {MOST_LINKS} links"),
-            "leave `links` out to probe gateway, collector and Internet",
+            "leave “links” out to probe gateway, collector and Internet",
         );
     }
     let mut names = BTreeSet::new();
@@ -51,70 +50,50 @@ pub(super) fn read(node: &Node<'_, '_>, round: &RoundConfig, defaults: Vec<LinkC
         }
     }
     if links.iter().map(|link| link.targets.len()).sum::<usize>() > MOST_TARGETS {
-        node.mistake(format!("at most {MOST_TARGETS} targets in all"), "divide them among several agents");
+        at.wrong(format!("at most {MOST_TARGETS} targets in all"), "divide them among several agents");
     }
     links
 }
 
-fn read_link(node: &Node<'_, '_>, round: &RoundConfig, names: &mut BTreeSet<String>) -> Option<LinkConfig> {
+fn read_link(at: &At<'_>, round: &RoundConfig, names: &mut BTreeSet<String>) -> Option<LinkConfig> {
     let known = ["name", "interface", "source", "c1", "rtt_limit", "targets"];
-    let Some(fields) = node.mapping(&known) else {
-        if node.is_absent() {
-            node.mistake("a mapping with name and targets", "write `- name: wan`");
-        }
-        return None;
-    };
-    let name_node = fields.get("name");
-    let expected = "lan, wan, internet or service, alone or with a suffix as in `wan-vnpt`";
-    if name_node.is_absent() {
-        name_node.mistake(expected, "name the link");
-    }
-    let name = name_node.parse::<LinkName>(expected, "use small letters, digits and hyphens");
-    if let Some(name) = &name
+    let fields = at.fields(&known)?;
+    let expected = "lan, wan, internet or service, alone or with a suffix as in “wan-vnpt”";
+    let name_at = fields.need_with("name", expected, "name the link");
+    let name: Option<LinkName> = name_at.as_ref().and_then(|at| {
+        at.scalar(expected, "use small letters, digits and hyphens", |text| text.parse().ok())
+    });
+    if let (Some(at), Some(name)) = (&name_at, &name)
         && !names.insert(name.to_string())
     {
-        name_node.mistake("every link once", "give it another suffix, or move its targets to the first one");
+        at.wrong("every link once", "give it another suffix, or move its targets to the first one");
     }
-    let interface = fields.get("interface").text();
-    if let Some(interface) = &interface
-        && (interface.is_empty()
-            || interface.len() > LONGEST_INTERFACE
-            || interface.chars().any(|c| c == '/' || c.is_whitespace() || c.is_control()))
-    {
-        fields.get("interface").mistake(
-            format!("an interface name of 1 to {LONGEST_INTERFACE} bytes"),
-            "see `ip link` for the names",
-        );
-    }
-    let source = fields
+    let interface = fields.get("interface").and_then(|at| read_interface(&at));
+    let remedy = "write an address of this host, see “ip addr”";
+    let source: Option<IpAddr> = fields
         .get("source")
-        .parse::<IpAddr>("an IPv4 or IPv6 address", "write an address of this host, see `ip addr`");
+        .and_then(|at| at.scalar("an IPv4 or IPv6 address", remedy, |text| text.parse().ok()));
     let mut rule = OutcomeRule::default();
-    if let Some(c1) = fields.get("c1").number(0.0, 1.0) {
+    if let Some(c1) = fields.get("c1").and_then(|at| at.share("0.20 is ITU-T Y.1540's value")) {
         rule.c1 = c1;
     }
     rule.rtt_limit = fields
         .get("rtt_limit")
-        .duration(Duration::from_millis(1), Duration::from_secs(60))
+        .and_then(|at| at.duration(Duration::from_millis(1), Duration::from_secs(60)))
         .map(|limit| limit.as_secs_f64());
 
-    let targets_node = fields.get("targets");
-    let items = targets_node.items();
-    if targets_node.is_absent() || items.as_ref().is_some_and(Vec::is_empty) {
-        targets_node.mistake("a list of at least one target", "add one, as in `- icmp: gateway`");
-    }
     let mut labels = BTreeSet::new();
     let mut targets = Vec::new();
-    for item in items.unwrap_or_default() {
+    for item in target_items(&fields) {
         let Some(target) = read_target(&item, round) else { continue };
         check_family(&item, source, &target);
         let label = target.label.clone().unwrap_or_else(|| target.probe.label());
         let kind = kind_word(&target.probe);
         if !labels.insert((kind, label.clone(), target.about.clone())) {
-            item.mistake_found(
-                format!("a second {kind} target `{label}`"),
+            item.wrong_as(
+                format!("a second {kind} target “{label}”"),
                 "every target of a link once",
-                "remove it, or give it its own `label`",
+                "remove it, or give it its own “label”",
             );
         }
         targets.push(target);
@@ -122,43 +101,52 @@ fn read_link(node: &Node<'_, '_>, round: &RoundConfig, names: &mut BTreeSet<Stri
     Some(LinkConfig { name: name?, interface, source, rule, targets })
 }
 
-fn read_target(node: &Node<'_, '_>, round: &RoundConfig) -> Option<TargetConfig> {
-    let known = ["icmp", "tcp", "http", "dns", "family", "label", "about", "packets", "timeout"];
-    let Some(fields) = node.mapping(&known) else {
-        if node.is_absent() {
-            node.mistake("a mapping with icmp, tcp, http or dns", "write it as in `- icmp: gateway`");
-        }
+fn target_items<'d>(fields: &Fields<'d>) -> Vec<At<'d>> {
+    let expected = "a list of at least one target";
+    let remedy = "add one, as in “- icmp: gateway”";
+    let Some(at) = fields.need_with("targets", expected, remedy) else { return Vec::new() };
+    let Some(items) = at.items("targets") else { return Vec::new() };
+    if items.is_empty() {
+        at.wrong(expected, remedy);
+    }
+    items
+}
+
+fn read_interface(at: &At<'_>) -> Option<String> {
+    let expected = format!("an interface name of 1 to {LONGEST_INTERFACE} bytes");
+    let text = at.text(&expected)?;
+    let odd = |c: char| c == '/' || c.is_whitespace() || c.is_control();
+    if text.is_empty() || text.len() > LONGEST_INTERFACE || text.chars().any(odd) {
+        at.wrong(expected, "see “ip link” for the names");
         return None;
-    };
-    let kinds = fields.present(&TARGET_KINDS);
+    }
+    Some(text.to_owned())
+}
+
+fn read_target(at: &At<'_>, round: &RoundConfig) -> Option<TargetConfig> {
+    let known = ["icmp", "tcp", "http", "dns", "family", "label", "about", "packets", "timeout"];
+    let fields = at.fields(&known)?;
+    let kinds: Vec<&str> = TARGET_KINDS.into_iter().filter(|kind| fields.has(kind)).collect();
     let [kind] = kinds.as_slice() else {
-        node.mistake_found(
+        at.wrong_as(
             if kinds.is_empty() { "no probe".to_owned() } else { kinds.join(" and ") },
             "exactly one of icmp, tcp, http, dns",
             "write one target for each probe",
         );
         return None;
     };
-    let family = read_family(&fields.get("family"));
-    let probe_node = fields.get(kind);
-    if probe_node.is_absent() {
-        probe_node.mistake("what to probe", "give an address, or remove the target");
-    }
-    let probe = match *kind {
-        "icmp" => read_icmp(&probe_node, family),
-        "tcp" => read_peer(&probe_node, family, None).map(ProbeConfig::Tcp),
-        "http" => read_http(&probe_node, family),
-        _ => read_dns(&probe_node, family),
-    };
-    let label = fields.get("label").text();
-    if let Some(label) = &label
-        && (label.is_empty() || label.len() > LONGEST_LABEL || label.chars().any(char::is_control))
-    {
-        fields
-            .get("label")
-            .mistake(format!("a text of 1 to {LONGEST_LABEL} bytes"), "shorten it, or leave it out");
-    }
-    let about = fields.get("about").parse::<SiteId>("the id of a site", "write the id as in the register");
+    let family = fields.get("family").and_then(|at| read_family(&at));
+    let probe =
+        fields.need_with(kind, "what to probe", "give an address, or remove the target").and_then(|at| {
+            match *kind {
+                "icmp" => read_icmp(&at, family),
+                "tcp" => read_peer(&at, family, None).map(ProbeConfig::Tcp),
+                "http" => read_http(&at, family),
+                _ => read_dns(&at, family),
+            }
+        });
+    let label = fields.get("label").and_then(|at| read_label(&at));
+    let about = fields.get("about").and_then(|at| read_about(&at));
     let packets = read_packets(&fields);
     let timeout = read_timeout(&fields, round.interval);
     let probe = probe?;
@@ -177,87 +165,62 @@ fn read_target(node: &Node<'_, '_>, round: &RoundConfig) -> Option<TargetConfig>
     })
 }
 
-fn read_icmp(node: &Node<'_, '_>, family: Option<Family>) -> Option<ProbeConfig> {
-    let text = node.text()?;
-    match text.as_str() {
+fn read_label(at: &At<'_>) -> Option<String> {
+    let expected = format!("a text of 1 to {LONGEST_LABEL} bytes");
+    let text = at.text(&expected)?;
+    if text.is_empty() || text.len() > LONGEST_LABEL || text.chars().any(char::is_control) {
+        at.wrong(expected, "shorten it, or leave it out");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn read_about(at: &At<'_>) -> Option<SiteId> {
+    let expected = "the id of a site";
+    let site = at.text(expected)?.parse();
+    if site.is_err() {
+        at.wrong(expected, "write the id as in the register");
+    }
+    site.ok()
+}
+
+fn read_icmp(at: &At<'_>, family: Option<Family>) -> Option<ProbeConfig> {
+    let expected = "an address, a host name, “gateway” or “collector”";
+    let remedy = "write it without port or scheme; leave “family” out for an address";
+    at.scalar(expected, remedy, |text| match text {
         "gateway" => Some(ProbeConfig::Gateway),
         "collector" => Some(ProbeConfig::CollectorHost),
-        name => match host(name, family) {
-            Some(host) => Some(ProbeConfig::Icmp(host)),
-            None => {
-                node.mistake(
-                    "an address, a host name, `gateway` or `collector`",
-                    "write it without port or scheme; leave `family` out for an address",
-                );
-                None
-            }
-        },
-    }
+        name => host(name, family).map(ProbeConfig::Icmp),
+    })
 }
 
-fn read_peer(node: &Node<'_, '_>, family: Option<Family>, default_port: Option<u16>) -> Option<HostPort> {
-    let text = node.text()?;
-    let peer = host_port(&text, family, default_port);
-    if peer.is_none() {
-        let (expected, example) = match default_port {
-            Some(port) => (format!("host or host:port (port {port} unless given)"), "8.8.8.8"),
-            None => ("host:port".to_owned(), "10.0.0.1:443` or `[fd00::1]:443"),
-        };
-        node.mistake(expected, format!("write it as in `{example}`"));
-    }
-    peer
-}
-
-fn read_http(node: &Node<'_, '_>, family: Option<Family>) -> Option<ProbeConfig> {
-    let fields = node.mapping(&["url", "status", "body_match", "ca_file", "certificate_days"])?;
-    let url = fields.get("url");
-    if url.is_absent() {
-        url.mistake("an http:// or https:// URL", "add `url: https://…`");
-    }
-    let text = url.text();
-    let parsed = text.as_deref().and_then(|text| reqwest::Url::parse(text).ok()).filter(|parsed| {
-        // A query is welcome in a probe; the rest is as for the collector.
-        let mut bare = parsed.clone();
-        bare.set_query(None);
-        parse_url(bare.as_str()).is_some()
-    });
-    if text.is_some() && parsed.is_none() {
-        url.mistake(
-            "an http:// or https:// URL with a host, without user or fragment",
-            "write it as a browser shows it",
-        );
-    }
-    let mut status = Vec::new();
-    let status_node = fields.get("status");
-    // A single value is taken as a list of one.
-    let items = if matches!(status_node.show().as_str(), shown if shown.starts_with("a list")) {
-        status_node.items().unwrap_or_default()
-    } else if status_node.is_absent() {
-        Vec::new()
-    } else {
-        vec![status_node]
+fn read_peer(at: &At<'_>, family: Option<Family>, default_port: Option<u16>) -> Option<HostPort> {
+    let (expected, example) = match default_port {
+        Some(port) => (format!("host or host:port (port {port} unless given)"), "“8.8.8.8”"),
+        None => ("host:port".to_owned(), "“10.0.0.1:443” or “[fd00::1]:443”"),
     };
-    for item in items {
-        match item.text().as_deref().map(parse_status) {
-            Some(Some(range)) => status.push(range),
-            Some(None) => item
-                .mistake("a status code or a range, as in `200` or `200-299`", "use codes from 100 to 599"),
-            None => {}
-        }
-    }
-    if status.is_empty() {
-        status.push((200, 299));
-    }
-    let body_match = fields.get("body_match").text();
-    let ca_file = fields.get("ca_file").text().map(PathBuf::from);
+    let remedy = format!("write it as in {example}");
+    at.scalar(&expected, &remedy, |text| host_port(text, family, default_port))
+}
+
+fn read_http(at: &At<'_>, family: Option<Family>) -> Option<ProbeConfig> {
+    let fields = at.fields(&["url", "status", "body_match", "ca_file", "certificate_days"])?;
+    let url = fields.need_with("url", "an http:// or https:// URL", "add “url: https://…”");
+    let parsed = url.as_ref().and_then(read_url);
+    let status = fields.get("status").map_or_else(Vec::new, |at| read_status(&at));
+    let status = if status.is_empty() { vec![(200, 299)] } else { status };
+    let body_match =
+        fields.get("body_match").and_then(|at| at.text("text of the answer's body")).map(str::to_owned);
+    let ca_file = fields.get("ca_file").and_then(|at| read_path(&at));
+    let days_at = fields.get("certificate_days");
     let certificate_days =
-        fields.get("certificate_days").whole(0, 3650).and_then(|days| u32::try_from(days).ok());
-    let (text, parsed) = (text?, parsed?);
-    if certificate_days.is_some() && parsed.scheme() == "http" {
-        fields.get("certificate_days").mistake("it only with an https:// URL", "remove it");
+        days_at.as_ref().and_then(|at| at.whole(0, 3650)).and_then(|days| u32::try_from(days).ok());
+    let (url, (text, parsed)) = (url?, parsed?);
+    if let (Some(at), Some(_), "http") = (&days_at, certificate_days, parsed.scheme()) {
+        at.wrong("it only with an https:// URL", "remove it");
     }
     let Some(host) = host(&bare_host(&parsed), family) else {
-        url.mistake("a host of the family given", "correct `family`");
+        url.wrong("a host of the family given", "correct “family”");
         return None;
     };
     let peer = HostPort { host, port: parsed.port_or_known_default().unwrap_or(80) };
@@ -271,62 +234,78 @@ fn read_http(node: &Node<'_, '_>, family: Option<Family>) -> Option<ProbeConfig>
     })))
 }
 
-fn read_dns(node: &Node<'_, '_>, family: Option<Family>) -> Option<ProbeConfig> {
-    let fields = node.mapping(&["server", "name", "type", "expect_rcode", "expect_answer"])?;
-    if fields.get("server").is_absent() {
-        fields.get("server").mistake("the name server's address", "add `server: 8.8.8.8`");
-    }
-    let server = read_peer(&fields.get("server"), family, Some(53));
-    let name = fields.get("name");
-    if name.is_absent() {
-        name.mistake("the name to ask for", "add `name: example.vn`");
-    }
-    let asked = name.text().filter(|text| {
-        let good = !text.is_empty() && Name::from_ascii(text).is_ok();
-        if !good {
-            name.mistake("a DNS name in ASCII", "write an internationalised name in its `xn--` form");
-        }
-        good
+/// The URL as it is written, and parsed.
+fn read_url(at: &At<'_>) -> Option<(String, reqwest::Url)> {
+    let expected = "an http:// or https:// URL with a host, without user or fragment";
+    let text = at.text(expected)?;
+    let parsed = reqwest::Url::parse(text).ok().filter(|parsed| {
+        // A query is welcome in a probe; the rest is as for the collector.
+        let mut bare = parsed.clone();
+        bare.set_query(None);
+        parse_url(bare.as_str()).is_some()
     });
-    let record_node = fields.get("type");
-    let record = record_node.text().map_or_else(|| "A".to_owned(), |text| text.to_ascii_uppercase());
-    if record.parse::<RecordType>().is_err() {
-        record_node.mistake("a record type such as A, AAAA, MX, TXT", "correct it, or leave it out for A");
+    if parsed.is_none() {
+        at.wrong(expected, "write it as a browser shows it");
     }
-    let rcode_node = fields.get("expect_rcode");
-    let rcode = rcode_node.text().map_or_else(|| "NOERROR".to_owned(), |text| text.to_ascii_uppercase());
-    if !rcode_known(&rcode) {
+    Some((text.to_owned(), parsed?))
+}
+
+/// A list of status codes and ranges; a single one is taken as a list of one.
+fn read_status(at: &At<'_>) -> Vec<(u16, u16)> {
+    let items = if at.is_list() { at.items("").unwrap_or_default() } else { vec![at.clone()] };
+    let expected = "a status code or a range, as in “200” or “200-299”";
+    items.iter().filter_map(|item| item.scalar(expected, "use codes from 100 to 599", parse_status)).collect()
+}
+
+fn read_dns(at: &At<'_>, family: Option<Family>) -> Option<ProbeConfig> {
+    let fields = at.fields(&["server", "name", "type", "expect_rcode", "expect_answer"])?;
+    let server = fields
+        .need_with("server", "the name server's address", "add “server: 8.8.8.8”")
+        .and_then(|at| read_peer(&at, family, Some(53)));
+    let asked = fields.need_with("name", "the name to ask for", "add “name: example.vn”").and_then(|at| {
+        let remedy = "write an internationalised name in its “xn--” form";
+        at.scalar("a DNS name in ASCII", remedy, |text| {
+            (!text.is_empty() && Name::from_ascii(text).is_ok()).then(|| text.to_owned())
+        })
+    });
+    let record = fields.get("type").and_then(|at| {
+        let expected = "a record type such as A, AAAA, MX, TXT";
+        at.scalar(expected, "correct it, or leave it out for A", |text| {
+            Some(text.to_ascii_uppercase()).filter(|text| text.parse::<RecordType>().is_ok())
+        })
+    });
+    let rcode = fields.get("expect_rcode").and_then(|at| {
         let known: Vec<&str> = RCODES.iter().map(|(name, _)| *name).collect();
-        rcode_node.mistake(format!("one of {}", known.join(", ")), "correct it, or leave it out for NOERROR");
+        let expected = format!("one of {}", known.join(", "));
+        at.scalar(&expected, "correct it, or leave it out for NOERROR", |text| {
+            Some(text.to_ascii_uppercase()).filter(|text| rcode_known(text))
+        })
+    });
+    let rcode = rcode.unwrap_or_else(|| "NOERROR".to_owned());
+    let answer_at = fields.get("expect_answer");
+    if let (Some(at), "NXDOMAIN") = (&answer_at, rcode.as_str()) {
+        at.wrong("none with NXDOMAIN, which has no answers", "remove one of the two");
     }
-    let expect_answer = fields.get("expect_answer").text();
-    if expect_answer.is_some() && rcode == "NXDOMAIN" {
-        fields
-            .get("expect_answer")
-            .mistake("none with NXDOMAIN, which has no answers", "remove one of the two");
-    }
+    let expect_answer = answer_at.and_then(|at| at.text("record data of the answer").map(str::to_owned));
     Some(ProbeConfig::Dns(Box::new(DnsConfig {
         server: server?,
         name: asked?,
-        record,
+        record: record.unwrap_or_else(|| "A".to_owned()),
         expect_rcode: rcode,
         expect_answer,
     })))
 }
 
-fn read_family(node: &Node<'_, '_>) -> Option<Family> {
-    match node.text()?.as_str() {
+fn read_family(at: &At<'_>) -> Option<Family> {
+    at.scalar("ipv4 or ipv6", "leave it out for ipv4; an address needs none", |text| match text {
         "ipv4" => Some(Family::V4),
         "ipv6" => Some(Family::V6),
-        _ => {
-            node.mistake("ipv4 or ipv6", "leave it out for ipv4; an address needs none");
-            None
-        }
-    }
+        _ => None,
+    })
 }
 
 /// A source address of one family cannot reach a target of the other: better said now than as a fault each round.
-fn check_family(node: &Node<'_, '_>, source: Option<IpAddr>, target: &TargetConfig) {
+fn check_family(at: &At<'_>, source: Option<IpAddr>, target: &TargetConfig) {
     let host = match &target.probe {
         ProbeConfig::Icmp(host) => host,
         ProbeConfig::Tcp(peer) => &peer.host,
@@ -336,8 +315,8 @@ fn check_family(node: &Node<'_, '_>, source: Option<IpAddr>, target: &TargetConf
     };
     let Some(source) = source else { return };
     if source.is_ipv4() != (host.family == Family::V4) {
-        node.mistake_found(
-            format!("`{}` of the other family than the link's source {source}", host.name),
+        at.wrong_as(
+            format!("“{}” of the other family than the link's source {source}", host.name),
             "one family within a link that has a source",
             "give the other family its own link, with a suffix to its name",
         );

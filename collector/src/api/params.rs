@@ -3,12 +3,12 @@
 use axum::extract::Query;
 use http::Uri;
 use jiff::tz::TimeZone;
+use wan_settings::nearest;
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use super::problem::Problem;
 use crate::ledger::timeline::Window;
 use crate::localtime;
-use crate::mistake::nearest;
 use crate::province::Province;
 
 /// The default window of everything that has one: the last 24 hours.

@@ -4,10 +4,10 @@ use std::fmt;
 use std::io::{self, Write as _};
 
 use clap::ValueEnum;
+use wan_settings::nearest;
 use wan_wire::SiteId;
 
 use crate::inventory::Register;
-use crate::mistake::nearest;
 
 /// How a list is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -8,11 +8,11 @@ use crate::config::{Config, DEFAULT_PATH, Plan};
 use crate::inventory::diff::{self, Absent, Change, changes};
 use crate::inventory::read::{self, File, MAX_FILE_BYTES};
 use crate::inventory::{Register, Site};
-use crate::mistake::Mistakes;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{AgentSecret, Snapshot, Store as _};
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
+use wan_settings::{Mistakes, read_file};
 
 use super::output::{block_on, print, say, table};
 
@@ -196,9 +196,8 @@ fn read_files(paths: &[PathBuf], plan: &Plan, present: &Register) -> anyhow::Res
     let mut contents = Vec::with_capacity(paths.len());
     let mut mistakes = Vec::new();
     for path in paths {
-        let opened = read::Format::of(path).and_then(|format| {
-            Ok((path.display().to_string(), crate::config::read_file(path, MAX_FILE_BYTES)?, format))
-        });
+        let opened = read::Format::of(path)
+            .and_then(|format| Ok((path.display().to_string(), read_file(path, MAX_FILE_BYTES)?, format)));
         match opened {
             Ok(content) => contents.push(content),
             Err(unreadable) => mistakes.extend(unreadable.into_vec()),

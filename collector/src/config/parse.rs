@@ -5,20 +5,17 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use wan_settings::{At, Document, Fields, Mistakes};
 use wan_wire::LinkKind;
 
-use super::units::{self, BYTES, DURATION, SHARE};
 use super::{Branch, Config, Ingest, JournalLimits, LocalName, Plan, Tier};
-use crate::mistake::Mistakes;
-use crate::yaml::{At, Document, Fields};
 
 const KINDS: &str = "one of lan, wan, internet, service";
 
 pub(super) fn config(file: &str, bytes: &[u8]) -> Result<Config, Mistakes> {
     let document = Document::read(file, bytes)?;
     let config = read(&document.root());
-    let mistakes = document.into_mistakes();
-    if mistakes.is_empty() { Ok(config) } else { Err(Mistakes::new(mistakes)) }
+    document.finish(config)
 }
 
 pub(super) fn zone(name: &str) -> Option<TimeZone> {
@@ -48,7 +45,7 @@ fn read(root: &At<'_>) -> Config {
         at.scalar("an IANA time zone such as Asia/Ho_Chi_Minh", "see the list of tz database zones", zone)
     });
     set(&mut config.checkpoint_interval, &fields, "checkpoint_interval", |at| {
-        duration_within(at, Duration::from_secs(1), Duration::from_secs(3600))
+        at.duration(Duration::from_secs(1), Duration::from_secs(3600))
     });
     if let Some(at) = fields.get("ingest") {
         ingest(&at, &mut config.ingest);
@@ -67,15 +64,13 @@ fn ingest(at: &At<'_>, ingest: &mut Ingest) {
         ["max_age", "max_future", "silence_limit", "compressed_limit", "decompressed_limit", "backlog"];
     let Some(fields) = at.fields(&keys) else { return };
     let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
-    set(&mut ingest.max_age, &fields, "max_age", |at| duration_within(at, second * 60, day * 3660));
-    set(&mut ingest.max_future, &fields, "max_future", |at| duration_within(at, Duration::ZERO, day));
-    set(&mut ingest.silence_limit, &fields, "silence_limit", |at| duration_within(at, second, day));
+    set(&mut ingest.max_age, &fields, "max_age", |at| at.duration(second * 60, day * 3660));
+    set(&mut ingest.max_future, &fields, "max_future", |at| at.duration(Duration::ZERO, day));
+    set(&mut ingest.silence_limit, &fields, "silence_limit", |at| at.duration(second, day));
     set(&mut ingest.compressed_limit, &fields, "compressed_limit", body_limit);
     set(&mut ingest.decompressed_limit, &fields, "decompressed_limit", body_limit);
     set(&mut ingest.backlog, &fields, "backlog", |at| {
-        at.scalar("a whole number from 1 to 1000000", "", |text| {
-            text.parse().ok().filter(|n| (1..=1_000_000).contains(n))
-        })
+        at.whole(1, 1_000_000).and_then(|most| usize::try_from(most).ok())
     });
     if ingest.decompressed_limit < ingest.compressed_limit
         && let Some(at) = fields.get("decompressed_limit").or_else(|| fields.get("compressed_limit"))
@@ -86,13 +81,8 @@ fn ingest(at: &At<'_>, ingest: &mut Ingest) {
 
 fn journal(at: &At<'_>, journal: &mut JournalLimits) {
     let Some(fields) = at.fields(&["segment", "limit"]) else { return };
-    let size = |at: &At<'_>, least: u64, most: u64, expected: &str| {
-        at.scalar(&format!("{BYTES}, {expected}"), "", |text| {
-            units::bytes(text).filter(|n| (least..=most).contains(n))
-        })
-    };
-    set(&mut journal.segment_bytes, &fields, "segment", |at| size(at, 1 << 20, 1 << 30, "from 1MiB to 1GiB"));
-    set(&mut journal.max_bytes, &fields, "limit", |at| size(at, 16 << 20, 1 << 44, "from 16MiB to 16TiB"));
+    set(&mut journal.segment_bytes, &fields, "segment", |at| at.size(1 << 20, 1 << 30));
+    set(&mut journal.max_bytes, &fields, "limit", |at| at.size(16 << 20, 1 << 44));
     if journal.max_bytes < 2 * journal.segment_bytes
         && let Some(at) = fields.get("limit").or_else(|| fields.get("segment"))
     {
@@ -113,7 +103,7 @@ fn plan(at: &At<'_>, plan: &mut Plan) {
         }
         found
     });
-    set(&mut plan.c1, &fields, "c1", |at| at.scalar(SHARE, "0.20 is ITU-T Y.1540's value", units::share));
+    set(&mut plan.c1, &fields, "c1", |at| at.share("0.20 is ITU-T Y.1540's value"));
     set(&mut plan.rtt_limit, &fields, "rtt_limit", |at| {
         let mut limits = std::collections::BTreeMap::new();
         for (key, value) in at.entries("a kind of link and a duration each")? {
@@ -121,7 +111,7 @@ fn plan(at: &At<'_>, plan: &mut Plan) {
                 value.wrong_as(format!("the kind “{key}”"), KINDS, "");
                 continue;
             };
-            if let Some(limit) = duration_within(&value, Duration::from_millis(1), Duration::from_secs(60)) {
+            if let Some(limit) = value.duration(Duration::from_millis(1), Duration::from_secs(60)) {
                 limits.insert(kind, limit);
             }
         }
@@ -135,7 +125,7 @@ fn tiers(at: &At<'_>) -> Option<Vec<Tier>> {
         let Some(fields) = item.fields(&["id", "name", "target"]) else { continue };
         let id = fields.need("id", "the tier's id").and_then(|at| id(&at));
         let name = fields.need("name", "the tier's name").and_then(|at| local_name(&at));
-        let target = fields.get("target").and_then(|at| at.scalar(SHARE, "", units::share));
+        let target = fields.get("target").and_then(|at| at.share("write 70% or 0.7"));
         if let (Some(id), Some(name)) = (id, name) {
             if tiers.iter().any(|tier| tier.id == id) {
                 item.wrong_as(
@@ -209,15 +199,7 @@ fn kind(at: &At<'_>) -> Option<LinkKind> {
 }
 
 fn body_limit(at: &At<'_>) -> Option<usize> {
-    at.scalar(&format!("{BYTES}, from 64KiB to 1GiB"), "", |text| {
-        let bytes = units::bytes(text).filter(|n| (1 << 16..=1 << 30).contains(n))?;
-        usize::try_from(bytes).ok()
-    })
-}
-
-fn duration_within(at: &At<'_>, least: Duration, most: Duration) -> Option<Duration> {
-    let range = format!("{DURATION}, from {} to {}", units::show_duration(least), units::show_duration(most));
-    at.scalar(&range, "", |text| units::duration(text).filter(|d| (least..=most).contains(d)))
+    at.size(1 << 16, 1 << 30).and_then(|bytes| usize::try_from(bytes).ok())
 }
 
 /// Replaces a default by what the file says, if it says something that can be read.

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
+use wan_settings::{nearest, quote};
 use wan_wire::LinkName;
 
 use super::Site;
 use super::read::{MAX_SITES, Place};
 use super::value::{Cell, Draft, Field, LinkField, Noted, Wrong, link_fields, site_fields};
-use crate::mistake::{nearest, quote};
 
 /// Reads the rows of `text`. Mistakes in the table's form are noted in `wrong`.
 pub(super) fn drafts(text: &str, wrong: &mut Vec<Wrong>) -> Vec<Draft> {

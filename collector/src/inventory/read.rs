@@ -6,13 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use wan_settings::{Document, Mistake, Mistakes, NodePath, nearest, quote, utf8};
 use wan_wire::SiteId;
 
 use super::value::{Draft, Field, Wrong, build};
 use super::{Inconsistent, Register, Site, Watches, csv_file, yaml_file};
 use crate::config::Plan;
-use crate::mistake::{Mistake, Mistakes, nearest, quote};
-use crate::yaml::{self, Document};
 
 /// Larger files are not read: a register of 100,000 sites takes 30 MB.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -36,15 +35,12 @@ impl Format {
         match extension.as_deref() {
             Some("csv" | "tsv" | "txt") => Ok(Self::Csv),
             Some("yaml" | "yml") => Ok(Self::Yaml),
-            Some(_) | None => Err(Mistakes::one(Mistake {
-                file: path.display().to_string(),
-                line: 0,
-                column: 0,
-                key: String::new(),
-                found: "a name that does not tell the format".to_owned(),
-                expected: "a name that ends in .csv, .yaml or .yml".to_owned(),
-                remedy: "rename the file; from Excel, save it as “CSV UTF-8”".to_owned(),
-            })),
+            Some(_) | None => Err(Mistakes::one(Mistake::of_file(
+                path.display().to_string(),
+                "a name that does not tell the format".to_owned(),
+                "a name that ends in .csv, .yaml or .yml".to_owned(),
+                "rename the file; from Excel, save it as “CSV UTF-8”",
+            ))),
         }
     }
 }
@@ -109,7 +105,7 @@ pub(super) enum Place {
     /// A line of a CSV file.
     Line(usize),
     /// A node of a YAML file, located only when there is something to say about it.
-    Node(yaml::Path),
+    Node(NodePath),
 }
 
 struct Entry {
@@ -132,7 +128,7 @@ impl<'b> Source<'b> {
         let mut wrong = Vec::new();
         match file.format {
             Format::Csv => {
-                let text = yaml::utf8(name, file.bytes)?;
+                let text = utf8(name, file.bytes)?;
                 let drafts = csv_file::drafts(text, &mut wrong);
                 Ok(Self { name, document: None, drafts, wrong })
             }

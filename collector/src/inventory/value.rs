@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use wan_settings::{nearest, quote, units};
 use wan_wire::{LinkName, SiteId};
 
 use super::read::Place;
 use super::{Link, Location, Site, Watches, slug};
-use crate::config::{Plan, units};
-use crate::mistake::{nearest, quote};
+use crate::config::Plan;
 
 /// Most characters of a name, a contact or another text for people.
 const MAX_TEXT: usize = 400;

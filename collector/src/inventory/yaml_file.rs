@@ -1,12 +1,11 @@
 //! The register as YAML: `sites:` with a list of mappings, whose `links` are a mapping from a link's name to its fields.
 
+use wan_settings::{At, Document, quote};
 use wan_wire::LinkName;
 
 use super::Site;
 use super::read::{MAX_SITES, Place};
 use super::value::{Cell, Draft, Field, LinkField, Noted, link_fields, site_fields};
-use crate::mistake::quote;
-use crate::yaml::{At, Document};
 
 /// Reads the sites of `document`. Mistakes in the form are noted in the document.
 pub(super) fn drafts(document: &Document<'_>) -> Vec<Draft> {

@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-/// What [`duration`] expects, for messages.
-pub(crate) const DURATION: &str = "a duration such as 500ms, 15s, 5m, 2h or 35d";
-/// What [`bytes`] expects, for messages.
-pub(crate) const BYTES: &str = "a size such as 512KiB, 4MiB or 8GiB";
 /// What [`share`] expects, for messages.
-pub(crate) const SHARE: &str = "a share from 0 to 1, or a percentage such as 70%";
+pub const SHARE: &str = "a share from 0 to 1, or a percentage such as 70%";
 
 /// A duration with a unit: `ms`, `s`, `m`, `h`, `d` (24 h) or `w`. Several may follow each other: `1h30m`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return None;
@@ -37,7 +33,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// A duration as [`duration`] reads it, in the largest unit that divides it.
-pub(crate) fn show_duration(duration: Duration) -> String {
+pub fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
     for (factor, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
         if ms >= factor && ms.is_multiple_of(factor) {
@@ -48,7 +44,7 @@ pub(crate) fn show_duration(duration: Duration) -> String {
 }
 
 /// A size in bytes with a binary (`KiB`, `MiB`, `GiB`, `TiB`) or decimal (`kB`, `MB`, `GB`, `TB`) unit, or a bare number.
-pub(crate) fn bytes(text: &str) -> Option<u64> {
+pub fn bytes(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let count: u64 = text.get(..digits)?.parse().ok()?;
@@ -67,8 +63,18 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
     count.checked_mul(factor)
 }
 
+/// A size as [`bytes`] reads it, in the largest binary unit that divides it.
+pub fn show_bytes(bytes: u64) -> String {
+    for (shift, unit) in [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")] {
+        if bytes > 0 && bytes.is_multiple_of(1 << shift) {
+            return format!("{}{unit}", bytes >> shift);
+        }
+    }
+    format!("{bytes}B")
+}
+
 /// A share from 0 to 1, written as such (`0.7`) or as a percentage (`70%`, `99,5 %`).
-pub(crate) fn share(text: &str) -> Option<f64> {
+pub fn share(text: &str) -> Option<f64> {
     let text = text.trim();
     let (number, divisor) = match text.strip_suffix('%') {
         Some(percent) => (percent.trim_end(), 100.0),
@@ -125,6 +131,12 @@ mod tests {
         fn a_shown_duration_reads_back(ms in 0u64..10_000_000_000_000) {
             let d = Duration::from_millis(ms);
             prop_assert_eq!(duration(&show_duration(d)), Some(d));
+        }
+
+        #[test]
+        fn a_shown_size_reads_back(count in any::<u64>(), shift in 0u32..64) {
+            let size = count << shift;
+            prop_assert_eq!(bytes(&show_bytes(size)), Some(size));
         }
 
         #[test]

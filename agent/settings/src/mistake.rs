@@ -1,14 +1,15 @@
 //! What is wrong in a file that a person wrote: where, what was found, what was expected, what to do.
 //!
-//! Configuration and register are read whole and every mistake is collected, so that a file is mended in one go and not
-//! by one run for each mistake. [`Mistake`] is one of them, [`Mistakes`] is the list that a reader returns as its error.
+//! [`Mistake`] is one of them, [`Mistakes`] is the list that a reader returns as its error.
 
 use std::fmt;
+
+use serde::Serialize;
 
 /// One mistake in a file.
 ///
 /// Shown as `file:line:column: key: found …, expected …; remedy`, the form that editors and terminals turn into a link.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Mistake {
     /// The file as the user named it.
     pub file: String,
@@ -24,6 +25,13 @@ pub struct Mistake {
     pub expected: String,
     /// What to do about it.
     pub remedy: String,
+}
+
+impl Mistake {
+    /// A mistake that concerns the file as a whole.
+    pub fn of_file(file: String, found: String, expected: String, remedy: &str) -> Self {
+        Self { file, line: 0, column: 0, key: String::new(), found, expected, remedy: remedy.to_owned() }
+    }
 }
 
 impl fmt::Display for Mistake {
@@ -51,7 +59,9 @@ impl fmt::Display for Mistake {
 }
 
 /// All mistakes of one or several files, in the order of file, line and column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Serialised as an array of [`Mistake`] objects; shown as a line for each, and a last one with their number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
@@ -103,7 +113,7 @@ impl fmt::Display for Mistakes {
 impl std::error::Error for Mistakes {}
 
 /// Shows text from a file in quotes, escaped and cut to a length that fits in a message.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut shown: String = text.chars().take(LONGEST).flat_map(escape).collect();
     if text.chars().nth(LONGEST).is_some() {
@@ -151,6 +161,21 @@ mod tests {
     }
 
     #[test]
+    fn mistakes_are_told_once_each_in_the_files_order_and_counted() {
+        let at = |line| Mistake { line, ..Mistake::of_file("f".into(), "x".into(), "y".into(), "z") };
+        let mistakes = Mistakes::new(vec![at(2), at(1), at(2)]);
+        assert_eq!(
+            mistakes.to_string(),
+            "f:1: found x, expected y; z\nf:2: found x, expected y; z\n2 mistakes"
+        );
+        let json = serde_json::to_value(&mistakes).unwrap();
+        let first = serde_json::json!({
+            "file": "f", "line": 1, "column": 0, "key": "", "found": "x", "expected": "y", "remedy": "z"
+        });
+        assert_eq!(json[0], first);
+    }
+
+    #[test]
     fn quoted_text_is_cut_and_its_control_characters_are_escaped() {
         assert_eq!(quote("a\u{1b}[2Jb\n"), "“a\\u{1b}[2Jb\\n”");
         assert!(quote(&"x".repeat(5000)).chars().count() < 70);
@@ -160,5 +185,7 @@ mod tests {
     fn the_nearest_name_is_offered_only_when_it_is_near() {
         assert_eq!(nearest("comune", ["province", "commune"]), Some("commune"));
         assert_eq!(nearest("xyz", ["province", "commune"]), None);
+        assert_eq!(nearest("intervall", ["interval", "packets"]), Some("interval"));
+        assert_eq!(nearest("colour", ["interval", "packets"]), None);
     }
 }
