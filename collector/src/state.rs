@@ -41,6 +41,15 @@ pub struct Latest {
     pub outcome: Outcome,
 }
 
+impl Latest {
+    /// Whether the other round is newer, or as new and of a target that answered better: the one that decides the state of
+    /// a link with several targets.
+    fn tells_less_than(&self, other: &Self) -> bool {
+        let rank = |latest: &Self| (latest.end, latest.outcome, latest.received);
+        rank(self) <= rank(other)
+    }
+}
+
 /// The evidence of one link as one vantage saw it.
 #[derive(Debug)]
 pub struct Track {
@@ -50,7 +59,7 @@ pub struct Track {
     pub vantage: SiteId,
     /// What was seen, when. Shared with readers: the engine copies it only where one of them still looks at it.
     pub spans: Arc<Spans>,
-    /// The newest round, if one came since the collector's start.
+    /// The newest round, if one came since the collector's start; of several targets the one that answered best.
     pub latest: Option<Latest>,
     /// Its number in the store, once it has one.
     series: Option<SeriesId>,
@@ -116,7 +125,7 @@ impl Evidence {
             let from = track.spans.overlapping(before, after).first().map_or(changed.from, |span| span.start);
             track.dirty_from = Some(track.dirty_from.map_or(from, |earlier| earlier.min(from)));
         }
-        if track.latest.is_none_or(|latest| latest.end <= painting.latest.end) {
+        if track.latest.is_none_or(|latest| latest.tells_less_than(&painting.latest)) {
             track.latest = Some(painting.latest);
         }
     }
@@ -386,5 +395,53 @@ impl State {
 
     pub(crate) fn restore_alive(&self, alive: Vec<Alive>) {
         *self.alive.write() = alive;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn painting(end: i64, received: u32, outcome: Outcome) -> Painting {
+        let end = UnixMillis(end);
+        let latest = Latest { end, interval_ms: 5_000, sent: 5, received, rtt_median: None, outcome };
+        Painting { about: None, track: 0, start: end.plus_millis(-5_000), end, outcome, latest }
+    }
+
+    #[test]
+    fn the_latest_round_of_a_link_is_that_of_the_target_that_decides_its_state() {
+        let site = SiteRuntime::new("a".parse().unwrap());
+        site.track(&"internet".parse().unwrap(), &site.id);
+        let latest = || site.evidence().tracks()[0].latest.map(|latest| (latest.end.0, latest.received));
+        site.evidence_mut().paint(&painting(5_000, 5, Outcome::Up));
+        site.evidence_mut().paint(&painting(5_000, 0, Outcome::Down));
+        assert_eq!(latest(), Some((5_000, 5)), "another target that does not answer changes nothing");
+        site.evidence_mut().paint(&painting(10_000, 0, Outcome::Down));
+        assert_eq!(latest(), Some((10_000, 0)), "a newer round does, whatever it shows");
+        site.evidence_mut().paint(&painting(10_000, 4, Outcome::Up));
+        assert_eq!(latest(), Some((10_000, 4)));
+        site.evidence_mut().paint(&painting(5_000, 5, Outcome::Up));
+        assert_eq!(latest(), Some((10_000, 4)), "and a late one does not");
+    }
+
+    #[test]
+    fn what_a_checkpoint_takes_begins_at_the_span_that_a_change_cut_or_extended() {
+        let site = Arc::new(SiteRuntime::new("a".parse().unwrap()));
+        site.track(&"wan".parse().unwrap(), &site.id);
+        let take = || {
+            let mut dirty = Vec::new();
+            site.take_dirty(&mut dirty);
+            dirty.into_iter().map(|track| (track.from.0, track.spans.len())).collect::<Vec<_>>()
+        };
+        site.evidence_mut().paint(&painting(5_000, 0, Outcome::Down));
+        assert_eq!(take(), [(0, 1)]);
+        assert_eq!(take(), [], "nothing has changed since");
+        site.evidence_mut().paint(&painting(10_000, 0, Outcome::Down));
+        assert_eq!(take(), [(0, 1)], "the span that was extended");
+        let inside = Painting { start: UnixMillis(4_000), ..painting(6_000, 5, Outcome::Up) };
+        site.evidence_mut().paint(&inside);
+        assert_eq!(take(), [(0, 3)], "the span that was cut in two, with what is between");
+        site.mark_dirty(0, UnixMillis(4_000));
+        assert_eq!(take(), [(4_000, 2)], "a failed checkpoint is taken again");
     }
 }
