@@ -4,10 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::figures;
-use super::output::{Format, print};
+use super::output::Format;
 use crate::api::coverage::{CoverageAnswer, CoverageRow, Question, answer};
-use crate::clock;
-use crate::province::Province;
 use crate::report::coverage::Standing;
 
 const EXAMPLES: &str = "Examples:
@@ -49,22 +47,13 @@ const FROM: &str = "Mean coverage since then [default: 24 hours before --to]";
 /// # Errors
 /// When the data cannot be read or the question is wrong.
 pub fn run(file: &Path, args: &Args) -> anyhow::Result<ExitCode> {
-    let state = figures::load(file)?;
-    let province = Province::of(&state, clock::now());
     let question = Question {
         at: args.at.as_deref(),
         from: args.from.as_deref(),
         to: args.to.as_deref(),
         tier: args.tier.as_deref(),
     };
-    let answer = answer(&province, question)?;
-    let text = match args.format {
-        Format::Table => table(&answer),
-        Format::Json => figures::json(&answer)?,
-        Format::Csv => csv(&answer)?,
-    };
-    print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    figures::run(file, args.format, |province| answer(province, question), table, csv)
 }
 
 /// Cells under their tier, then all.

@@ -6,30 +6,49 @@
 //!   import), ratios 0 to 1, times RFC 3339.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
+use crate::api::problem::Problem;
+use crate::clock;
 use crate::config::Config;
+use crate::province::Province;
 use crate::state::State;
 
-use super::output::block_on;
+use super::output::{Format, block_on, print};
 
-/// The state of the data folder that the configuration names, also beside a running server.
+/// Asks the province of now, and prints the answer.
 ///
 /// # Errors
-/// When the configuration is wrong or the data cannot be read.
-pub(super) fn load(file: &Path) -> anyhow::Result<State> {
+/// When the configuration is wrong, the data cannot be read, or the question is wrong.
+pub(super) fn run<A: Serialize>(
+    file: &Path,
+    format: Format,
+    ask: impl FnOnce(&Province<'_>) -> Result<A, Problem>,
+    table: impl FnOnce(&A) -> String,
+    csv: impl FnOnce(&A) -> anyhow::Result<String>,
+) -> anyhow::Result<ExitCode> {
+    let state = load(file)?;
+    let answer = ask(&Province::of(&state, clock::now()))?;
+    print(match format {
+        Format::Table => table(&answer),
+        Format::Json => json(&answer)?,
+        Format::Csv => csv(&answer)?,
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The state of the data folder that the configuration names, also beside a running server.
+fn load(file: &Path) -> anyhow::Result<State> {
     let config = Config::load(file)?;
     block_on(crate::load_read_only(config))
 }
 
 /// What the API answers, and a line break.
-///
-/// # Errors
-/// Never in practice: answers are plain values.
-pub(super) fn json<T: Serialize>(answer: &T) -> anyhow::Result<String> {
+fn json<T: Serialize>(answer: &T) -> anyhow::Result<String> {
     Ok(serde_json::to_string(answer).context("cannot write JSON")? + "\n")
 }
 

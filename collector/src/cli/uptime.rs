@@ -4,10 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::figures;
-use super::output::{Format, print};
+use super::output::Format;
 use crate::api::uptime::{Question, UptimeAnswer, UptimeRow, answer};
-use crate::clock;
-use crate::province::Province;
 
 const EXAMPLES: &str = "Examples:
   wan-collector uptime --from -7d --site ubnd-xa-loc-hung   one site and its links, last week
@@ -49,8 +47,6 @@ const FROM: &str = "Start of the window: 2026-11-01, 2026-11-01T08:00 (the provi
 /// # Errors
 /// When the data cannot be read or the question is wrong.
 pub fn run(file: &Path, args: &Args) -> anyhow::Result<ExitCode> {
-    let state = figures::load(file)?;
-    let province = Province::of(&state, clock::now());
     let question = Question {
         from: args.from.as_deref(),
         to: args.to.as_deref(),
@@ -58,14 +54,7 @@ pub fn run(file: &Path, args: &Args) -> anyhow::Result<ExitCode> {
         site: args.site.as_deref(),
         link: args.link.as_deref(),
     };
-    let answer = answer(&province, question)?;
-    let text = match args.format {
-        Format::Table => table(&answer),
-        Format::Json => figures::json(&answer)?,
-        Format::Csv => csv(&answer)?,
-    };
-    print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    figures::run(file, args.format, |province| answer(province, question), table, csv)
 }
 
 fn table(answer: &UptimeAnswer) -> String {
