@@ -46,6 +46,9 @@ done
 
 [[ -n $build ]] && cargo build --release --locked -p wan-collector -p wan-tests --bins
 bin=target/release
+# Two at once would measure each other.
+exec 8>/tmp/wanwatch-bench.lock
+flock -n 8 || { echo "another ingest benchmark runs on this machine: waiting for its end" >&2; flock 8; }
 work=$(mktemp -d "${WANWATCH_BENCH_DIR:-target}/bench.XXXXXX")
 work=$(cd "$work" && pwd)
 server_pid=
@@ -61,6 +64,7 @@ trap cleanup EXIT
   for ((site = 1; site <= sites; site++)); do printf 'site-%05d,Site %d,commune,state\n' "$site" "$site"; done
 } >"$work/sites.csv"
 port=18080
+while (exec 7<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
 mkdir "$work/template"
 printf 'listen: "127.0.0.1:%d"\ndata: %s\n' "$port" "$work/data" >"$work/collector.yaml"
 mkdir "$work/data"
@@ -74,11 +78,11 @@ start() {
   case $1 in
     collector)
       cp -r "$work/template/." "$work/data/"
-      taskset -c 0 "$bin/wan-collector" --config "$work/collector.yaml" serve --log warn >"$work/server.log" 2>&1 &
+      taskset -c 0 "$bin/wan-collector" --config "$work/collector.yaml" serve --log warn >"$work/server.log" 2>&1 8>&- &
       ;;
     victoria-metrics)
       taskset -c 0 victoria-metrics -storageDataPath="$work/data" -httpListenAddr="127.0.0.1:$port" -retentionPeriod=1 \
-        >"$work/server.log" 2>&1 &
+        >"$work/server.log" 2>&1 8>&- &
       ;;
   esac
   server_pid=$!
