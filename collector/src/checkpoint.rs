@@ -26,8 +26,9 @@ pub enum Pace {
     AtOnce,
 }
 
-/// A part holds about so many tracks: some milliseconds of the store's work.
-const PART: usize = 500;
+/// A part holds about so many tracks: some ten milliseconds of the store's work. Each part ends in a sync of the store, which the
+/// journal's own syncs wait for, so parts must not be many.
+const PART: usize = 4000;
 /// The least rest after a part. A part that took longer is followed by a rest as long as itself.
 const REST: Duration = Duration::from_millis(5);
 
