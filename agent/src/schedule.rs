@@ -65,17 +65,19 @@ impl Schedule {
     }
 }
 
-/// Up to this many targets each have a moment of their own; of more, two share one. An agent of a site stays below it. Above
-/// it every other wake-up is saved, which is what probing costs; two packets are no burst.
+/// Up to this many targets each have a moment of their own; of more, some share one. An agent of a site stays below it. Above
+/// it wake-ups are saved, which are what probing costs.
 const ALONE: u64 = 8;
+/// At most this many targets share a moment: so few packets are no burst.
+const TOGETHER: u64 = 4;
 
 /// When the packets of a round go, from its start: `packets` of them evenly spaced, shifted within the spacing by the
-/// target's place among `targets`, so that an agent's targets are spread evenly. Two that share a moment are half the list
-/// apart, so mostly on different links.
+/// target's place among `targets`, so that an agent's targets are spread evenly. Those that share a moment are far
+/// apart in the list, so mostly on different links.
 pub fn packet_offsets(length: Duration, packets: u32, place: usize, targets: usize) -> Vec<Duration> {
     let packets = packets.max(1);
     let targets = u64::try_from(targets).unwrap_or(u64::MAX).max(1);
-    let moments = if targets > ALONE { targets.div_ceil(2) } else { targets };
+    let moments = targets.div_ceil(targets.div_ceil(ALONE).min(TOGETHER));
     let moment = u64::try_from(place).unwrap_or(u64::MAX) % moments;
     // In halves of a moment's share, so that a single target sits in the middle of its spacing.
     let shift = 2 * u128::from(moment) + 1;
@@ -166,12 +168,12 @@ mod tests {
     #[test]
     fn packets_of_all_targets_are_evenly_spaced_and_inside_the_round() {
         for (targets, moments, apart) in
-            [(1, 5, 1000), (8, 40, 125), (9, 25, 200), (20, 50, 100), (501, 1255, 3)]
+            [(1, 5, 1000), (8, 40, 125), (9, 25, 200), (20, 35, 142), (501, 630, 7)]
         {
             let all = (0..targets).flat_map(|place| packet_offsets(PERIOD, 5, place, targets));
             let mut shared = std::collections::BTreeMap::new();
             all.for_each(|at| *shared.entry(at).or_insert(0) += 1);
-            assert!(shared.values().all(|packets| *packets <= 2));
+            assert!(shared.values().all(|packets| *packets <= 4));
             assert_eq!(shared.len(), moments);
             let times: Vec<Duration> = shared.into_keys().collect();
             assert!(times.windows(2).all(|pair| (pair[1] - pair[0]).as_millis() == apart), "{targets}");
