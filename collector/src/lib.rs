@@ -182,8 +182,10 @@ pub async fn load_read_only(config: Config) -> anyhow::Result<State> {
     let store = SqliteStore::open_read_only(&config.database()).await?;
     let counters = Arc::new(Counters::new().context("cannot register metrics")?);
     let state = State::new(config, None, counters);
-    load::store(&state, &store).await?;
+    // The position before the evidence: a server beside may take a checkpoint between the two, and evidence that is newer
+    // than the position does no harm.
     let from = store.journal_position().await?.map_or(Seq::FIRST, Seq);
+    load::store(&state, &store).await?;
     let directory = state.config.journal_dir();
     if directory.is_dir() {
         load::journal(&state, Reader::open_read_only(&directory, from)?)?;
