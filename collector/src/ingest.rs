@@ -29,7 +29,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
-use wan_wire::{Limits, Protocol, UnixMillis};
+use wan_wire::{Answer, Limits, Protocol, UnixMillis};
 
 use crate::clock;
 use crate::counters::Counters;
@@ -75,12 +75,17 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into(), retry_after: None }
+    fn new(answer: Answer, reason: impl Into<String>) -> Self {
+        Self::with_status(status(answer), reason)
     }
 
-    fn retry(status: StatusCode, reason: impl Into<String>, seconds: u32) -> Self {
-        Self { status, reason: reason.into(), retry_after: Some(seconds) }
+    fn retry(answer: Answer, reason: impl Into<String>, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..Self::new(answer, reason) }
+    }
+
+    /// For what HTTP itself refuses, whatever the protocol spoken over it.
+    fn with_status(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self { status, reason: reason.into(), retry_after: None }
     }
 
     fn response(self) -> Response {
@@ -144,7 +149,7 @@ impl Ingest {
         received: UnixMillis,
     ) -> Result<Admitted<'_>, Refusal> {
         if head.method != Method::POST {
-            return Err(Refusal::new(
+            return Err(Refusal::with_status(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "remote write is a POST; this address serves nothing else",
             ));
@@ -152,17 +157,15 @@ impl Ingest {
         let site = self.authenticate(&head.headers)?;
         let turn = Turn::take(Arc::clone(&site))?;
         let header = |name| text_header(&head.headers, &name);
-        let protocol =
-            wan_wire::negotiate(header(CONTENT_TYPE), header(CONTENT_ENCODING)).map_err(|unsupported| {
-                Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, unsupported.to_string())
-            })?;
+        let protocol = wan_wire::negotiate(header(CONTENT_TYPE), header(CONTENT_ENCODING))
+            .map_err(|unsupported| Refusal::new(Answer::from(&unsupported), unsupported.to_string()))?;
         let announced = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
         let (room, record) = self.read(body, announced, &site, protocol, received).await?;
         Ok((site, protocol, turn, room, record))
     }
 
     fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<SiteRuntime>, Refusal> {
-        let refused = |reason| Err(Refusal::new(StatusCode::UNAUTHORIZED, reason));
+        let refused = |reason| Err(Refusal::new(Answer::Unauthorized, reason));
         let Some(header) = headers.get(AUTHORIZATION) else {
             return refused("no credential: send `Authorization: Bearer SECRET` with the site's secret");
         };
@@ -191,7 +194,7 @@ impl Ingest {
         let limit = self.limits.compressed;
         let too_large = || {
             Refusal::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
+                Answer::TooLarge,
                 format!(
                     "the body is larger than the limit of {limit} bytes; send fewer samples in a request"
                 ),
@@ -202,7 +205,7 @@ impl Ingest {
         }
         let busy = || {
             let reason = "too many requests are in flight";
-            Refusal::retry(StatusCode::TOO_MANY_REQUESTS, reason, RETRY_BUSY)
+            Refusal::retry(Answer::Busy, reason, RETRY_BUSY)
         };
         let kib =
             announced.and_then(|length| u32::try_from(length / 1024 + 1).ok()).unwrap_or(UNANNOUNCED_KIB);
@@ -213,7 +216,7 @@ impl Ingest {
         let read = async {
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| {
-                    Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"))
+                    Refusal::new(Answer::Malformed, format!("the body broke off: {error}"))
                 })?;
                 let Some(data) = frame.data_ref() else { continue };
                 let length = record.len() - head + data.len();
@@ -230,7 +233,7 @@ impl Ingest {
         // A small body has come with its head, and needs neither timer nor another wake-up.
         tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(|_| {
             let reason = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
-            Refusal::new(StatusCode::REQUEST_TIMEOUT, reason)
+            Refusal::with_status(StatusCode::REQUEST_TIMEOUT, reason)
         })??;
         Ok((room, record))
     }
@@ -248,7 +251,7 @@ impl Ingest {
         let mut decoded = {
             let directory = self.state.directory();
             series::decode(&self.state.config, &directory, &site, protocol, body, received, &self.limits)
-                .map_err(|error| Refusal::new(status(error.status()), error.to_string()))?
+                .map_err(|error| Refusal::new(error.answer(), error.to_string()))?
         };
         let (reply, answer) = oneshot::channel();
         let submission = Submission {
@@ -261,19 +264,17 @@ impl Ingest {
         };
         let rounds = submission.paintings.len();
         self.engine.submit(submission).map_err(|error| match error {
-            SubmitError::Busy => Refusal::retry(StatusCode::TOO_MANY_REQUESTS, error.to_string(), RETRY_BUSY),
-            SubmitError::Stopped => {
-                Refusal::retry(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), RETRY_BUSY)
-            }
+            SubmitError::Busy => Refusal::retry(Answer::Busy, error.to_string(), RETRY_BUSY),
+            SubmitError::Stopped => Refusal::retry(Answer::Unavailable, error.to_string(), RETRY_BUSY),
         })?;
         match answer.await {
             Ok(Ok(())) => {}
             Ok(Err(error @ (CommitError::JournalFull | CommitError::JournalFailed))) => {
-                return Err(Refusal::retry(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), RETRY_BROKEN));
+                return Err(Refusal::retry(Answer::Unavailable, error.to_string(), RETRY_BROKEN));
             }
             Err(_stopped) => {
                 let reason = SubmitError::Stopped.to_string();
-                return Err(Refusal::retry(StatusCode::SERVICE_UNAVAILABLE, reason, RETRY_BUSY));
+                return Err(Refusal::retry(Answer::Unavailable, reason, RETRY_BUSY));
             }
         }
         let counters = &self.state.counters;
@@ -288,10 +289,10 @@ impl Ingest {
         let mut response = match decoded.refused.reason() {
             None => {
                 let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::NO_CONTENT;
+                *response.status_mut() = status(Answer::Accepted);
                 response
             }
-            Some(reason) => text(StatusCode::BAD_REQUEST, reason),
+            Some(reason) => text(status(Answer::PartlyRefused), reason),
         };
         if protocol == Protocol::V2 {
             for (name, value) in decoded.written.headers() {
@@ -327,7 +328,7 @@ impl Turn {
         let turn = Self(site);
         if turn.0.in_flight.fetch_add(1, Ordering::Relaxed) >= IN_FLIGHT_PER_SITE {
             let reason = format!("site {} has {IN_FLIGHT_PER_SITE} requests in flight already", turn.0.id);
-            return Err(Refusal::retry(StatusCode::TOO_MANY_REQUESTS, reason, RETRY_BUSY));
+            return Err(Refusal::retry(Answer::Busy, reason, RETRY_BUSY));
         }
         Ok(turn)
     }
@@ -351,6 +352,7 @@ fn text(status: StatusCode, reason: String) -> Response {
     response
 }
 
-fn status(code: u16) -> StatusCode {
-    StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_REQUEST)
+/// The table of answers is the wire contract's; every code in it is a valid status.
+fn status(answer: Answer) -> StatusCode {
+    StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
