@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
 pub(crate) use wan_settings::units::show_duration;
 use wan_settings::{At, CONFIGURATION_BYTES, Document, Fields, Mistakes, read_file};
 use wan_wire::{LinkKind, LinkName, OutcomeRule, SiteId};
@@ -25,9 +26,10 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 pub const DEFAULT_HTTP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a push may take, from connecting to the answer's end, before it counts as failed.
 pub const DEFAULT_PUSH_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of rounds kept in memory while the collector cannot be reached: about eight hours at twenty targets in rounds of 5 s,
-/// a day at four.
-pub const DEFAULT_QUEUE_BYTES: u64 = 8 * 1024 * 1024;
+/// Where the configuration is looked for unless `--config` says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/wanwatch/agent.yaml";
+/// Folder of the agent's queue, clock memory and central configuration unless configured.
+pub const DEFAULT_DATA: &str = "/var/lib/wanwatch-agent";
 /// Where the write endpoint is when the collector's URL names no path.
 pub const WRITE_PATH: &str = "/api/v1/write";
 
@@ -41,6 +43,13 @@ const MOST_PACKETS: u64 = 100;
 pub struct Config {
     /// Where to push; `None` where nothing is pushed (`wan-agent probe`).
     pub collector: Option<Collector>,
+    /// Folder of what outlives the process: queue, clock memory, central configuration. `None`: nothing does
+    /// (`wan-agent probe`).
+    pub data: Option<PathBuf>,
+    /// What is kept while the collector cannot be reached.
+    pub queue: QueueConfig,
+    /// Whether what the collector says about `round`, `icmp` and `links` goes before what this file says.
+    pub central: bool,
     /// How rounds are made, unless a target says otherwise.
     pub round: RoundConfig,
     /// Which kind of ICMP socket to use.
@@ -58,10 +67,51 @@ pub struct Collector {
     pub secret: Secret,
     /// A PEM file of the only authorities to trust for the collector's certificate; `None`: the system's.
     pub ca_file: Option<PathBuf>,
+    /// Keys of which the collector's certificate, or one in its chain, must have one; empty: `ca_file` decides.
+    pub pins: Vec<Pin>,
     /// Limit of one push.
     pub timeout: Duration,
-    /// Bytes of rounds kept in memory while pushes fail.
-    pub queue_bytes: u64,
+}
+
+/// A key that is trusted: the SHA-256 of its SubjectPublicKeyInfo (RFC 7469, 2.4), written `sha256:` and base64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pin(pub [u8; 32]);
+
+impl std::str::FromStr for Pin {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let text = text.strip_prefix("sha256:").ok_or(())?;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text).map_err(|_| ())?;
+        bytes.try_into().map(Pin).map_err(|_| ())
+    }
+}
+
+/// What is kept while the collector cannot be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueConfig {
+    /// Bytes of rounds in memory: while pushes succeed, and while the disk cannot be used.
+    pub memory: u64,
+    /// Bytes of rounds on disk; past it the oldest are dropped.
+    pub disk: u64,
+    /// Rounds older than this are dropped: the collector would not take them.
+    pub max_age: Duration,
+    /// How often rounds that wait are synced to the disk: what a power cut during an outage costs at most.
+    pub sync: Duration,
+    /// Target rounds of the backlog that are sent in a second, at most.
+    pub backlog_rate: u32,
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        QueueConfig {
+            memory: 8 << 20,
+            disk: 256 << 20,
+            max_age: Duration::from_secs(30 * 86_400),
+            sync: Duration::from_secs(60),
+            backlog_rate: 8_000,
+        }
+    }
 }
 
 /// One write endpoint.
@@ -71,6 +121,12 @@ pub struct Endpoint {
     pub url: String,
     /// Its host, without brackets: the target of `icmp: collector`.
     pub host: String,
+    /// The link by which it is reached: what `wan_agent_path` says of batches that went this way.
+    pub path: LinkName,
+    /// Push only out of this interface.
+    pub interface: Option<String>,
+    /// Push only from this address.
+    pub source: Option<IpAddr>,
 }
 
 /// Where the bearer secret comes from.
@@ -273,7 +329,15 @@ impl Default for Config {
             link(LinkKind::Wan, vec![target(ProbeConfig::CollectorHost)]),
             link(LinkKind::Internet, internet.to_vec()),
         ];
-        Config { collector: None, round, icmp: IcmpSocket::Auto, links }
+        Config {
+            collector: None,
+            data: None,
+            queue: QueueConfig::default(),
+            central: true,
+            round,
+            icmp: IcmpSocket::Auto,
+            links,
+        }
     }
 }
 
@@ -316,7 +380,10 @@ impl Config {
 /// Reads what can be read; what cannot keeps its default and is noted in the document.
 fn read(root: &At<'_>, purpose: Use) -> Config {
     let mut config = Config::default();
-    let Some(fields) = root.fields(&["collector", "round", "icmp", "links"]) else { return config };
+    let Some(fields) = root.fields(&["collector", "data", "queue", "central", "round", "icmp", "links"])
+    else {
+        return config;
+    };
     let collector = match purpose {
         Use::Run => fields.need_with(
             "collector",
@@ -326,6 +393,24 @@ fn read(root: &At<'_>, purpose: Use) -> Config {
         Use::Probe => fields.get("collector"),
     };
     config.collector = collector.and_then(|at| read_collector(&at));
+    config.data = match purpose {
+        Use::Run => Some(
+            fields.get("data").and_then(|at| read_path(&at)).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA)),
+        ),
+        Use::Probe => None,
+    };
+    if let Some(at) = fields.get("queue") {
+        config.queue = read_queue(&at);
+    }
+    let on_or_off = |text: &str| match text {
+        "on" | "true" => Some(true),
+        "off" | "false" => Some(false),
+        _ => None,
+    };
+    let central = fields.get("central");
+    if let Some(central) = central.and_then(|at| at.scalar("on or off", "leave it out for on", on_or_off)) {
+        config.central = central;
+    }
     if let Some(at) = fields.get("round") {
         config.round = read_round(&at);
     }
@@ -347,21 +432,47 @@ fn read_socket(at: &At<'_>) -> Option<IcmpSocket> {
 }
 
 fn read_collector(at: &At<'_>) -> Option<Collector> {
-    let fields = at.fields(&["urls", "secret", "secret_file", "ca_file", "timeout", "queue_bytes"])?;
+    let fields = at.fields(&["urls", "secret", "secret_file", "ca_file", "pins", "timeout"])?;
     let urls = read_urls(&fields);
     let secret = read_secret(&fields);
     let ca_file = fields.get("ca_file").and_then(|at| read_path(&at));
     let timeout = fields
         .get("timeout")
         .and_then(|at| at.duration(Duration::from_millis(100), Duration::from_secs(120)));
-    let queue_bytes = fields.get("queue_bytes").and_then(|at| at.size(64 * 1024, 1 << 30));
-    Some(Collector {
-        urls,
-        secret: secret?,
-        ca_file,
-        timeout: timeout.unwrap_or(DEFAULT_PUSH_TIMEOUT),
-        queue_bytes: queue_bytes.unwrap_or(DEFAULT_QUEUE_BYTES),
-    })
+    let pins = fields.get("pins").and_then(|at| read_pins(&at)).unwrap_or_default();
+    Some(Collector { urls, secret: secret?, ca_file, pins, timeout: timeout.unwrap_or(DEFAULT_PUSH_TIMEOUT) })
+}
+
+fn read_pins(at: &At<'_>) -> Option<Vec<Pin>> {
+    let expected = "“sha256:” and the 44 characters of a base64 SHA-256";
+    let remedy = "copy what “wan-collector certificate” shows";
+    let pin = |at: &At<'_>| at.scalar(expected, remedy, |text| text.parse().ok());
+    at.items("keys")?.iter().map(pin).collect()
+}
+
+fn read_queue(at: &At<'_>) -> QueueConfig {
+    let mut queue = QueueConfig::default();
+    let Some(fields) = at.fields(&["memory", "disk", "max_age", "sync", "backlog_rate"]) else {
+        return queue;
+    };
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    if let Some(memory) = fields.get("memory").and_then(|at| at.size(64 << 10, 1 << 30)) {
+        queue.memory = memory;
+    }
+    if let Some(disk) = fields.get("disk").and_then(|at| at.size(4 << 20, 1 << 40)) {
+        queue.disk = disk;
+    }
+    if let Some(max_age) = fields.get("max_age").and_then(|at| at.duration(second * 3600, day * 3650)) {
+        queue.max_age = max_age;
+    }
+    if let Some(sync) = fields.get("sync").and_then(|at| at.duration(second, second * 3600)) {
+        queue.sync = sync;
+    }
+    let rate = fields.get("backlog_rate").and_then(|at| at.whole(1, 1_000_000));
+    if let Some(rate) = rate.and_then(|rate| u32::try_from(rate).ok()) {
+        queue.backlog_rate = rate;
+    }
+    queue
 }
 
 fn read_path(at: &At<'_>) -> Option<PathBuf> {
@@ -383,7 +494,10 @@ fn read_urls(fields: &Fields<'_>) -> Vec<Endpoint> {
     }
     let mut urls: Vec<Endpoint> = Vec::new();
     for item in items {
-        let Some(entry) = item.fields(&["url"]) else { continue };
+        let Some(entry) = item.fields(&["url", "path", "interface", "source"]) else { continue };
+        let path = entry.get("path").and_then(|at| links::read_name(&at));
+        let interface = entry.get("interface").and_then(|at| links::read_interface(&at));
+        let source = entry.get("source").and_then(|at| links::read_source(&at));
         let Some(url) = entry.need_with("url", "an http:// or https:// URL", "write “- url: http://…”")
         else {
             continue;
@@ -400,7 +514,13 @@ fn read_urls(fields: &Fields<'_>) -> Vec<Endpoint> {
                 if urls.iter().any(|known| known.url == write) {
                     url.wrong("every URL once", "remove the repeated one");
                 }
-                urls.push(Endpoint { url: write, host: bare_host(&parsed) });
+                urls.push(Endpoint {
+                    url: write,
+                    host: bare_host(&parsed),
+                    path: path.unwrap_or_else(|| LinkKind::Wan.into()),
+                    interface,
+                    source,
+                });
             }
             // A password has no place in a log.
             None if text.contains('@') => url.wrong_as(
@@ -513,13 +633,17 @@ mod tests {
             urls: vec![Endpoint {
                 url: "http://collector.example:8080/api/v1/write".into(),
                 host: "collector.example".into(),
+                path: LinkKind::Wan.into(),
+                interface: None,
+                source: None,
             }],
             secret: Secret::File("/etc/wanwatch/secret".into()),
             ca_file: None,
+            pins: Vec::new(),
             timeout: DEFAULT_PUSH_TIMEOUT,
-            queue_bytes: DEFAULT_QUEUE_BYTES,
         };
-        assert_eq!(sample, Config { collector: Some(collector), ..Config::default() });
+        let data = Some(PathBuf::from(DEFAULT_DATA));
+        assert_eq!(sample, Config { collector: Some(collector), data, ..Config::default() });
     }
 
     #[test]
@@ -572,11 +696,11 @@ mod tests {
     fn sizes_and_shares_are_read_with_their_units_or_without() {
         let read = |queue: &str, c1: &str| {
             let text = format!(
-                "collector: {{urls: [{{url: 'http://a'}}], secret: x, queue_bytes: {queue}}}\n\
+                "collector: {{urls: [{{url: 'http://a'}}], secret: x}}\nqueue: {{memory: {queue}}}\n\
                  links: [{{name: wan, c1: {c1}, targets: [{{icmp: gateway}}]}}]"
             );
             let config = parse(&text, Use::Run).unwrap();
-            (config.collector.unwrap().queue_bytes, config.links[0].rule.c1)
+            (config.queue.memory, config.links[0].rule.c1)
         };
         assert_eq!(read("8MiB", "20%"), (8 << 20, 0.2));
         assert_eq!(read("8388608", "0.2"), (8 << 20, 0.2));

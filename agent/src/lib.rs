@@ -58,7 +58,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let boot = link::boot();
     // Random for each boot of each host, also where disks are copies of one image.
     let identity = schedule::identity(&boot.id) ^ if boot.id.is_empty() { rand::random() } else { 0 };
-    let queue: SharedQueue = Arc::new(Mutex::new(Queue::new(collector.queue_bytes)));
+    let queue: SharedQueue = Arc::new(Mutex::new(Queue::new(config.queue.memory)));
     let sink = Arc::new(Collecting {
         queue: Arc::clone(&queue),
         tick: Notify::new(),

@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn the_documented_room_is_there() {
-        let mut queue = Queue::new(crate::config::DEFAULT_QUEUE_BYTES);
+        let mut queue = Queue::new(crate::config::QueueConfig::default().memory);
         // Twenty targets in three links, rounds of five seconds.
         let hours = (0..)
             .find(|number| [8, 6, 6].map(|n| queue.push(&round(*number, n))).iter().any(Option::is_some));

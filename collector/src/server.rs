@@ -5,6 +5,7 @@
 //! time to send a request's head and body, bytes of bodies in flight.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,17 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// After a failed accept (no descriptors left, say) the loop rests this long instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// By which way a request came; in the extensions of each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Via {
+    /// Who sent it.
+    pub peer: SocketAddr,
+    /// Whether it came by a loopback listener, where nobody needs to log in.
+    pub open: bool,
+    /// Whether it came encrypted.
+    pub tls: bool,
+}
+
 /// Serves until `shutdown`, then lets requests that have begun finish, for at most five seconds.
 pub async fn serve(
     listener: TcpListener,
@@ -53,8 +65,10 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _peer)) => {
-                let connection = connection(stream, Arc::clone(&ingest), router.clone(), shutdown.clone());
+            Ok((stream, peer)) => {
+                let via = Via { peer, open: true, tls: false };
+                let connection =
+                    connection(stream, via, Arc::clone(&ingest), router.clone(), shutdown.clone());
                 tasks.spawn(async move {
                     connection.await;
                     drop(permit);
@@ -75,6 +89,7 @@ pub async fn serve(
 
 async fn connection(
     stream: TcpStream,
+    via: Via,
     ingest: Arc<Ingest>,
     router: axum::Router,
     shutdown: CancellationToken,
@@ -83,7 +98,8 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let counters = Arc::clone(ingest.counters());
     counters.connections.inc();
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(via);
         let ingest = Arc::clone(&ingest);
         let router = router.clone();
         async move { Ok::<_, Infallible>(route(request, &ingest, router).await) }

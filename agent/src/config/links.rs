@@ -58,21 +58,15 @@ pub(super) fn read(at: Option<&At<'_>>, round: &RoundConfig, defaults: Vec<LinkC
 fn read_link(at: &At<'_>, round: &RoundConfig, names: &mut BTreeSet<String>) -> Option<LinkConfig> {
     let known = ["name", "interface", "source", "c1", "rtt_limit", "targets"];
     let fields = at.fields(&known)?;
-    let expected = "lan, wan, internet or service, alone or with a suffix as in “wan-vnpt”";
-    let name_at = fields.need_with("name", expected, "name the link");
-    let name: Option<LinkName> = name_at.as_ref().and_then(|at| {
-        at.scalar(expected, "use small letters, digits and hyphens", |text| text.parse().ok())
-    });
+    let name_at = fields.need_with("name", NAME, "name the link");
+    let name = name_at.as_ref().and_then(read_name);
     if let (Some(at), Some(name)) = (&name_at, &name)
         && !names.insert(name.to_string())
     {
         at.wrong("every link once", "give it another suffix, or move its targets to the first one");
     }
     let interface = fields.get("interface").and_then(|at| read_interface(&at));
-    let remedy = "write an address of this host, see “ip addr”";
-    let source: Option<IpAddr> = fields
-        .get("source")
-        .and_then(|at| at.scalar("an IPv4 or IPv6 address", remedy, |text| text.parse().ok()));
+    let source = fields.get("source").and_then(|at| read_source(&at));
     let mut rule = OutcomeRule::default();
     if let Some(c1) = fields.get("c1").and_then(|at| at.share("0.20 is ITU-T Y.1540's value")) {
         rule.c1 = c1;
@@ -112,7 +106,18 @@ fn target_items<'d>(fields: &Fields<'d>) -> Vec<At<'d>> {
     items
 }
 
-fn read_interface(at: &At<'_>) -> Option<String> {
+const NAME: &str = "lan, wan, internet or service, alone or with a suffix as in “wan-vnpt”";
+
+pub(super) fn read_name(at: &At<'_>) -> Option<LinkName> {
+    at.scalar(NAME, "use small letters, digits and hyphens", |text| text.parse().ok())
+}
+
+pub(super) fn read_source(at: &At<'_>) -> Option<IpAddr> {
+    let remedy = "write an address of this host, see “ip addr”";
+    at.scalar("an IPv4 or IPv6 address", remedy, |text| text.parse().ok())
+}
+
+pub(super) fn read_interface(at: &At<'_>) -> Option<String> {
     let expected = format!("an interface name of 1 to {LONGEST_INTERFACE} bytes");
     let text = at.text(&expected)?;
     let odd = |c: char| c == '/' || c.is_whitespace() || c.is_control();

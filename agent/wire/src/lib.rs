@@ -21,6 +21,7 @@
 //! | [`outcome`] | fault, down, degraded, up, and the rule that decides |
 //! | [`protocol`] | content types and encodings, response headers, the status table |
 //! | [`limits`] | every limit of a request, with its reason; decompression within them |
+//! | [`api`] | paths, headers and messages between agent and collector beside remote write |
 //! | [`decode`] | the zero-copy walk of a request, and the proof that it stays within bounds |
 //! | [`labels`] | the canonical byte form of a label set, and its validation |
 //! | [`encode`] | the deterministic encoder |
@@ -55,6 +56,7 @@
 //! [rw1]: https://prometheus.io/docs/specs/prw/remote_write_spec/
 //! [rw2]: https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/
 
+pub mod api;
 pub mod decode;
 pub mod encode;
 pub mod id;

@@ -108,9 +108,14 @@ metrics! {
     AgentBootTimeSeconds "wan_agent_boot_time_seconds" Gauge Agent "When the agent's host booted, in Unix seconds";
     AgentStartTimeSeconds "wan_agent_start_time_seconds" Gauge Agent "When the agent started, in Unix seconds";
     AgentClockOffsetSeconds "wan_agent_clock_offset_seconds" Gauge Agent "The collector's clock less the host's, in seconds";
+    AgentClockOffsetBoundSeconds "wan_agent_clock_offset_bound_seconds" Gauge Agent "How far from the truth the clock offset can be at most, in seconds";
+    AgentPath "wan_agent_path" Gauge Agent "Always 1, by which path this request came as a label";
     AgentQueueBytes "wan_agent_queue_bytes" Gauge Agent "Bytes of measurements that wait for the collector";
     AgentQueueRounds "wan_agent_queue_rounds" Gauge Agent "Rounds that wait for the collector";
     AgentQueueOldestTimestampSeconds "wan_agent_queue_oldest_timestamp_seconds" Gauge Agent "End of the oldest round that waits for the collector, in Unix seconds";
+    AgentQueueDiskBytes "wan_agent_queue_disk_bytes" Gauge Agent "Bytes that the agent's queue takes on its disk";
+    AgentQueueDiskFailed "wan_agent_queue_disk_failed" Gauge Agent "1 while the agent's queue cannot use its disk and keeps rounds in memory only, else 0";
+    AgentUndatedRounds "wan_agent_undated_rounds" Gauge Agent "Rounds set aside because the time at which they were made cannot be known";
     AgentDroppedSamplesTotal "wan_agent_dropped_samples_total" Counter Agent "Samples dropped because the queue was full";
     AgentSetAsideSamplesTotal "wan_agent_set_aside_samples_total" Counter Agent "Samples that the collector refused for good and the agent set aside";
     AgentPushesTotal "wan_agent_pushes_total" Counter Agent "Pushes by result";
@@ -128,6 +133,7 @@ metrics! {
     SiteInfo "wan_site_info" Gauge Collector "Always 1, the site's name, tier, branch and parent as labels";
     SiteVerdict "wan_site_verdict" Gauge Collector "1 for the verdict that holds for the site now";
     SiteLastSeenTimestampSeconds "wan_site_last_seen_timestamp_seconds" Gauge Collector "When the site's agent last pushed, in Unix seconds";
+    SitePathLastSeenTimestampSeconds "wan_site_path_last_seen_timestamp_seconds" Gauge Collector "When the site's agent last pushed by this path, in Unix seconds";
     LinkUp "wan_link_up" Gauge Collector "1 when the link is up or degraded, 0 when it is down, absent when unknown";
     LinkDegraded "wan_link_degraded" Gauge Collector "1 when the link is degraded, 0 when it is up or down, absent when unknown";
     LinkLossRatio "wan_link_loss_ratio" Gauge Collector "Loss of the link's latest round, 0 to 1";
@@ -155,6 +161,9 @@ metrics! {
     CollectorIncompleteRoundsTotal "wan_collector_incomplete_rounds_total" Counter Collector "Rounds that lacked a figure and gave no evidence";
     CollectorConnections "wan_collector_connections" Gauge Collector "Connections that are open";
     CollectorJournalFailuresTotal "wan_collector_journal_failures_total" Counter Collector "Appends and syncs of the journal that failed";
+    CollectorCertificateExpiryTimestampSeconds "wan_collector_certificate_expiry_timestamp_seconds" Gauge Collector "When the certificate in use ends, in Unix seconds";
+    CollectorLoginsTotal "wan_collector_logins_total" Counter Collector "Logins by result";
+    CollectorEnrolmentsTotal "wan_collector_enrolments_total" Counter Collector "Enrolments by result";
     CollectorSeries "wan_collector_series" Gauge Collector "Series that the collector knows by their bytes";
     CollectorSites "wan_collector_sites" Gauge Collector "Sites in the register that are valid now";
     CollectorEvidenceSpans "wan_collector_evidence_spans" Gauge Collector "Spans of evidence in memory";
@@ -227,6 +236,7 @@ labels! {
     Code "code" "an HTTP status";
     Reason "reason" "why a sample was refused";
     Result "result" "how an attempt ended";
+    Path "path" "the link by which a request came, as the agent's configuration names it";
     Peer "peer" "the URL of the other side";
 }
 

@@ -7,7 +7,7 @@ use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::*;
-use crate::config::{Config, DEFAULT_QUEUE_BYTES, Endpoint, Secret};
+use crate::config::{Config, Endpoint, QueueConfig, Secret};
 use crate::link::Boot;
 use crate::plan::Series;
 use crate::watch::{LinkRound, TargetResult};
@@ -29,15 +29,21 @@ fn round(number: i64) -> LinkRound {
 
 fn pusher_with(urls: &[String], secret: Secret) -> Pusher {
     crate::install_crypto();
-    let endpoint = |url: &String| Endpoint { url: format!("{url}/api/v1/write"), host: "127.0.0.1".into() };
+    let endpoint = |url: &String| Endpoint {
+        url: format!("{url}/api/v1/write"),
+        host: "127.0.0.1".into(),
+        path: wan_wire::LinkKind::Wan.into(),
+        interface: None,
+        source: None,
+    };
     let collector = Collector {
         urls: urls.iter().map(endpoint).collect(),
         secret,
         ca_file: None,
         timeout: Duration::from_millis(500),
-        queue_bytes: DEFAULT_QUEUE_BYTES,
+        pins: Vec::new(),
     };
-    let queue = Arc::new(Mutex::new(Queue::new(DEFAULT_QUEUE_BYTES)));
+    let queue = Arc::new(Mutex::new(Queue::new(QueueConfig::default().memory)));
     Pusher::new(collector, queue, Telemetry::new(&Config::default(), Boot::default(), UnixMillis(1_000)))
 }
 
@@ -310,11 +316,17 @@ async fn a_collector_behind_tls_is_trusted_only_by_its_authority() {
     let told = async |ca_file: Option<&str>| {
         let url = format!("https://localhost:{port}/api/v1/write");
         let collector = Collector {
-            urls: vec![Endpoint { url, host: "localhost".into() }],
+            urls: vec![Endpoint {
+                url,
+                host: "localhost".into(),
+                path: wan_wire::LinkKind::Wan.into(),
+                interface: None,
+                source: None,
+            }],
             secret: Secret::Inline("x".into()),
             ca_file: ca_file.map(Into::into),
             timeout: Duration::from_secs(5),
-            queue_bytes: DEFAULT_QUEUE_BYTES,
+            pins: Vec::new(),
         };
         Pushing::new(collector).post(0, Protocol::V1, "x", Vec::new()).await
     };

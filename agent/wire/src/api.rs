@@ -1,0 +1,60 @@
+//! What agent and collector say to each other beside remote write: enrolment, central configuration, the time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::SiteId;
+
+/// Where an agent gets its central configuration (GET), and says what became of it (POST). Credential: the site's secret.
+pub const CONFIG_PATH: &str = "/api/v1/agent/config";
+/// Where an agent exchanges its one-time token for the site's secret (POST). Credential: the token.
+pub const ENROL_PATH: &str = "/api/v1/enrol";
+
+/// Header of every answer to an authenticated agent: the collector's clock when it answered, in Unix milliseconds.
+pub const TIME_HEADER: &str = "wan-time";
+/// Header of every answer to an authenticated agent whose site has a central configuration: that configuration's ETag.
+pub const CONFIG_HEADER: &str = "wan-config";
+
+/// What an agent sends to enrol.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolRequest {
+    /// The one-time token.
+    pub token: String,
+}
+
+/// What it gets for a good token.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolAnswer {
+    /// The site that it speaks for from now on.
+    pub site: SiteId,
+    /// The site's name for people.
+    pub name: String,
+    /// The site's secret.
+    pub secret: String,
+    /// How the collector is reached, preferred first; empty: as it was reached for the enrolment.
+    #[serde(default)]
+    pub urls: Vec<PathUrl>,
+    /// Keys of the collector to trust, as `sha256:` and base64; empty: as at the enrolment.
+    #[serde(default)]
+    pub pins: Vec<String>,
+}
+
+/// One address of the collector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathUrl {
+    /// Its URL, without the path of an endpoint.
+    pub url: String,
+    /// The link by which it is reached, such as `wan` or `internet`.
+    pub path: String,
+}
+
+/// What became of a central configuration at the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigReport {
+    /// The configuration's ETag, with its quotes.
+    pub etag: String,
+    /// Whether it is in force; else the one before it is.
+    pub applied: bool,
+    /// Why it is not, for people.
+    #[serde(default)]
+    pub reason: String,
+}
