@@ -13,6 +13,7 @@
 //!
 //! Adding a probe: a module with a `Prober`, a row in [`PROBERS`], a variant of `ProbeConfig`.
 
+mod arrival;
 pub(crate) mod dns;
 mod http;
 mod icmp;
@@ -48,6 +49,8 @@ pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(crate) enum Answer {
     /// The expected answer; with what there is to say about it.
     Good(Option<String>),
+    /// The expected answer, and how long it took by a better clock than the handler has.
+    Timed(Duration),
     /// No answer, or a wrong one, and why.
     Bad(String),
     /// The instrument failed, and how.
@@ -68,7 +71,7 @@ pub(crate) trait Prober: Send + Sync {
     /// Proves the instrument and finds the target's address. Once at the start of each round.
     fn prove(&self) -> Boxed<'_, Result<(), NotReady>>;
 
-    /// Asks once. The handler cuts it off at its deadline and times it.
+    /// Asks once. The handler cuts it off at its deadline, and times it unless the answer brings its own time.
     fn attempt(&self) -> Boxed<'_, Answer>;
 }
 
@@ -200,6 +203,7 @@ async fn ask(
     let took = clock::monotonic().duration_since(asked);
     match answer {
         Ok(Answer::Good(note)) => Attempt { end: End::Received(took), note },
+        Ok(Answer::Timed(better)) => Attempt { end: End::Received(better.min(took)), note: None },
         Ok(Answer::Bad(why)) => Attempt { end: End::Lost, note: Some(why) },
         Ok(Answer::Fault(why)) => Attempt { end: End::Fault, note: Some(why) },
         Err(_) => {

@@ -5,6 +5,8 @@
 //! - On a raw socket "destination unreachable" and its kin come back like replies: only an echo reply counts. On a datagram
 //!   socket the kernel keeps them, and the packet times out.
 //! - Replies to many packets arrive at once, so the receive buffer is raised; packets of a round are spread anyway.
+//! - A reply's time is the kernel's time of its arrival ([`arrival`]), from just before it was handed to the kernel; surge-ping's own
+//!   clock starts after that, when on a fast line the reply is back already.
 //! - A socket stays bound to the interface it found: one that was deleted and made anew has another index, and the socket is
 //!   opened again.
 
@@ -18,9 +20,11 @@ use std::time::Duration;
 use socket2::Type;
 use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, SurgeError};
 
+use super::arrival;
 use super::lookup::Lookup;
 use super::socket::{Way, answer_of, errno, short, unspecified};
 use super::{Answer, Boxed, NotReady, Prober, Question, unsafe_fd};
+use crate::clock;
 use crate::config::{Family, IcmpSocket};
 
 /// Holds the replies to some ten thousand packets that arrive while the agent is kept from running.
@@ -89,8 +93,14 @@ impl Icmp {
             };
         }
         let sequence = PingSequence(socket.sequence.fetch_add(1, Ordering::Relaxed));
+        // Nothing stands between this and the packet's sending but surge-ping's making of it.
+        let sent = clock::moment();
         match pinger.ping(sequence, &PAYLOAD).await {
-            Ok((packet, _)) => judge(&packet),
+            Ok((packet, _)) => {
+                let stamp = unsafe_fd::last_arrival(&socket.client);
+                let took = arrival::took(sent, clock::moment(), stamp);
+                judge(&packet).map_or_else(Answer::Bad, |()| Answer::Timed(took))
+            }
             Err(SurgeError::IOError(error)) => answer_of(&error),
             Err(error @ (SurgeError::Timeout { .. } | SurgeError::MalformedPacket(_))) => {
                 Answer::Bad(error.to_string())
@@ -115,27 +125,25 @@ const V4_PASSED: [u8; 4] = [V4_ECHO_REPLY, 3, 11, 12];
 const V6_PASSED: [u8; 5] = [V6_ECHO_REPLY, 1, 2, 3, 4];
 
 /// Only an echo reply is an answer.
-fn judge(packet: &IcmpPacket) -> Answer {
+fn judge(packet: &IcmpPacket) -> Result<(), String> {
     match packet {
         IcmpPacket::V4(packet) => match packet.get_icmp_type().0 {
-            V4_ECHO_REPLY => Answer::Good(None),
-            3 => Answer::Bad(format!(
-                "unreachable, says {} (code {})",
-                packet.get_source(),
-                packet.get_icmp_code().0
-            )),
-            11 => Answer::Bad(format!("time exceeded, says {}", packet.get_source())),
-            other => Answer::Bad(format!("ICMP type {other} from {}", packet.get_source())),
+            V4_ECHO_REPLY => Ok(()),
+            3 => {
+                Err(format!("unreachable, says {} (code {})", packet.get_source(), packet.get_icmp_code().0))
+            }
+            11 => Err(format!("time exceeded, says {}", packet.get_source())),
+            other => Err(format!("ICMP type {other} from {}", packet.get_source())),
         },
         IcmpPacket::V6(packet) => match packet.get_icmpv6_type().0 {
-            V6_ECHO_REPLY => Answer::Good(None),
-            1 => Answer::Bad(format!(
+            V6_ECHO_REPLY => Ok(()),
+            1 => Err(format!(
                 "unreachable, says {} (code {})",
                 packet.get_source(),
                 packet.get_icmpv6_code().0
             )),
-            3 => Answer::Bad(format!("time exceeded, says {}", packet.get_source())),
-            other => Answer::Bad(format!("ICMPv6 type {other} from {}", packet.get_source())),
+            3 => Err(format!("time exceeded, says {}", packet.get_source())),
+            other => Err(format!("ICMPv6 type {other} from {}", packet.get_source())),
         },
     }
 }
@@ -208,6 +216,8 @@ fn open(key: &Key, interface_index: Option<u32>) -> Result<Socket, String> {
                     Family::V4 => V4_PASSED.as_slice(),
                     Family::V6 => V6_PASSED.as_slice(),
                 };
+                // The kernel notes the arrival of packets from the first time that one is asked for.
+                let _ = unsafe_fd::last_arrival(&client);
                 if *kind == Type::RAW
                     && let Err(error) = unsafe_fd::pass_only(&client, key.family, passed)
                 {

@@ -82,6 +82,27 @@ mod icmp_echo {
     }
 
     #[tokio::test]
+    async fn a_process_that_is_kept_from_running_makes_no_time_longer() {
+        let held_up = Duration::from_millis(300);
+        for address in ["127.0.0.1", "::1"] {
+            let prober = prober(&icmp(address, IcmpSocket::Raw), &Way::default(), &Arc::default()).unwrap();
+            // The first makes the socket ready: the second goes out when it is first polled.
+            assert!(matches!(prober.attempt().await, Answer::Timed(_)));
+            let mut attempt = prober.attempt();
+            std::future::poll_fn(|context| {
+                assert!(attempt.as_mut().poll(context).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+            thread::sleep(held_up);
+            let began = clock::monotonic();
+            let Answer::Timed(rtt) = attempt.await else { panic!("no answer from {address}") };
+            assert!(clock::monotonic() - began < held_up, "it was there already");
+            assert!(!rtt.is_zero() && rtt < held_up, "{address}: {rtt:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn targets_at_one_address_do_not_take_each_others_replies() {
         crate::install_crypto();
         let pool = Arc::default();

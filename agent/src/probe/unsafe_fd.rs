@@ -1,9 +1,10 @@
 //! The one place with `unsafe`: surge-ping lends its socket only as a raw descriptor number, and the ICMP filters of raw
-//! sockets (`raw(7)`, RFC 3542 section 3.2) have no safe wrapper.
+//! sockets (`raw(7)`, RFC 3542 section 3.2) and the time of a packet's arrival (`SIOCGSTAMPNS`, `socket(7)`) have no safe wrapper.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use socket2::SockRef;
 use surge_ping::Client;
@@ -29,6 +30,30 @@ pub(super) fn pass_only(client: &Client, family: Family, types: &[u8]) -> io::Re
         Family::V6 => set(fd, libc::IPPROTO_ICMPV6, ICMP6_FILTER, &blocked),
     })
 }
+
+/// When the packet arrived that was last read from a client's socket, by the wall clock; `None` when the kernel cannot tell (none
+/// was read yet, or a kernel older than 5.1).
+pub(super) fn last_arrival(client: &Client) -> Option<Duration> {
+    let mut stamp = [0i64; 2];
+    with_fd(client, |fd| {
+        // SAFETY: the descriptor is open for the call, and the kernel writes a `struct __kernel_timespec` of two 64-bit
+        // integers (`SIOCGSTAMPNS_NEW`, on every architecture), for which `stamp` has room and alignment.
+        unsafe { arrival_of_last_packet(fd.as_raw_fd(), &raw mut stamp) }
+    })
+    .ok()?;
+    Some(Duration::new(u64::try_from(stamp[0]).ok()?, u32::try_from(stamp[1]).ok()?))
+}
+
+mod request {
+    nix::ioctl_read!(
+        /// `SIOCGSTAMPNS_NEW` of `asm-generic/sockios.h`.
+        arrival_of_last_packet,
+        0x89,
+        0x07,
+        [i64; 2]
+    );
+}
+use request::arrival_of_last_packet;
 
 /// Both filters are bit sets in which a set bit blocks a type; IPv4's covers the first 32 types, and lets the rest pass.
 fn blocked(passed: &[u8]) -> [u32; 8] {
