@@ -24,11 +24,13 @@ pub mod schedule;
 mod certificate;
 mod plan;
 mod probe;
+mod service;
 mod telemetry;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +42,7 @@ pub use watch::{LinkRound, TargetResult};
 use config::Config;
 use push::pusher::{Pusher, SharedQueue};
 use queue::Queue;
+use service::Service;
 use telemetry::Telemetry;
 use watch::Sink;
 
@@ -63,6 +66,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         queue: Arc::clone(&queue),
         tick: Notify::new(),
         outcomes: Mutex::new(BTreeMap::new()),
+        service: Service::of_environment(),
     });
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -78,7 +82,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let pusher = Pusher::new(collector, queue, telemetry);
     let pushes = async { pusher.run(&sink.tick, shutdown.clone()).await };
     let rounds = watch::run(&config, identity, Arc::clone(&sink) as Arc<dyn Sink>, shutdown.clone());
-    let (pusher, ()) = tokio::join!(pushes, rounds);
+    let (pusher, (), ()) = tokio::join!(pushes, rounds, sink.service.feed(&shutdown));
     pusher.last().await;
     tracing::info!("wan-agent ends");
     Ok(())
@@ -95,14 +99,20 @@ struct Collecting {
     queue: SharedQueue,
     tick: Notify,
     outcomes: Mutex<BTreeMap<LinkName, Outcome>>,
+    service: Service,
 }
 
 impl Sink for Collecting {
+    fn begun(&self, interval: Duration) {
+        self.service.round_begun(clock::monotonic(), interval);
+    }
+
     fn link_round(&self, round: LinkRound) {
         let outcome = round.outcome();
-        let before =
-            self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(round.link.clone(), outcome);
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = outcomes.insert(round.link.clone(), outcome);
         if before != Some(outcome) {
+            self.service.links(&outcomes);
             let why: Vec<String> = round
                 .targets
                 .iter()
@@ -117,6 +127,7 @@ impl Sink for Collecting {
                 "link state"
             );
         }
+        drop(outcomes);
         let dropped = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&round);
         if let Some(dropped) = dropped {
             tracing::warn!(

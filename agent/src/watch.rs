@@ -60,6 +60,8 @@ impl LinkRound {
 
 /// Receives what rounds bring.
 pub(crate) trait Sink: Send + Sync + 'static {
+    /// A round of everything has begun, of `interval` or near it; the next begins at its end.
+    fn begun(&self, interval: Duration);
     /// A link's round is done.
     fn link_round(&self, round: LinkRound);
     /// All links' rounds of a tick are done, or are not waited for any longer: time to push.
@@ -82,6 +84,7 @@ pub(crate) async fn run(config: &Config, identity: u64, sink: Arc<dyn Sink>, sto
         }
         let (end, end_seen) = watch::channel(None);
         let links = watcher.begin(config, origin, turn, &end_seen, &stop);
+        sink.begun(period);
         let deadline = origin + turn.end + config.round.timeout + PUSH_GRACE;
         ticks.spawn(finish(links, deadline, Arc::clone(&sink)));
         tokio::select! {
@@ -264,6 +267,8 @@ mod tests {
     struct Heard(Mutex<Vec<String>>);
 
     impl Sink for Heard {
+        fn begun(&self, _: Duration) {}
+
         fn link_round(&self, round: LinkRound) {
             self.0.lock().unwrap().push(round.link.to_string());
         }

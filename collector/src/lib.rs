@@ -32,6 +32,7 @@ pub mod record;
 pub mod report;
 pub mod secret;
 pub mod server;
+mod service;
 pub mod state;
 pub mod store;
 pub mod verdict;
@@ -63,6 +64,7 @@ const REVISION_INTERVAL: Duration = Duration::from_secs(1);
 /// When data folder, store or journal cannot be opened, or the engine ends by itself.
 pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
     let started = clock::now();
+    service::starting("loading what is stored");
     let store = Arc::new(SqliteStore::open(&config.database()).await?);
     let counters = Arc::new(Counters::new().context("cannot register the collector's own metrics")?);
     let state = Arc::new(State::new(config, Some(started), Arc::clone(&counters)));
@@ -87,6 +89,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let ingest = Arc::new(Ingest::new(Arc::clone(&state), engine.clone()));
     let router = api::router(Arc::clone(&state), engine.clone());
     let mut server = tokio::spawn(server::serve(listener, ingest, router, stop.clone()));
+    let manager = tokio::spawn(service::run(Arc::clone(&state), engine.clone(), stop.clone()));
 
     let by_itself = tokio::select! {
         _ = &mut server => None,
@@ -100,7 +103,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         let _ = ended.await;
     }
     background.cancel();
-    let _ = tokio::join!(checkpoints, revisions);
+    let _ = tokio::join!(checkpoints, revisions, manager);
     let stored = checkpoint::take(&state, &*store, &engine, Pace::AtOnce).await;
     anyhow::ensure!(by_itself.is_none(), "the engine stopped by itself; see the log above");
     anyhow::ensure!(stored, "the last checkpoint failed; the next start replays the journal instead");
