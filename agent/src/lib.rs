@@ -39,6 +39,7 @@ use wan_wire::{LinkName, Outcome};
 pub use plan::Series;
 pub use watch::{LinkRound, TargetResult};
 
+use clock::Timekeeper;
 use config::Config;
 use push::pusher::{Pusher, SharedQueue};
 use queue::Queue;
@@ -78,12 +79,15 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     if let Some(why) = report::unasked(&config) {
         tracing::warn!("{why}");
     }
-    let telemetry = Telemetry::new(&config, boot, clock::wall());
+    let timekeeper = Timekeeper::open(config.data.as_deref(), &boot, clock::built());
+    let telemetry = Telemetry::new(&config, boot, timekeeper.clone());
     let pusher = Pusher::new(collector, queue, telemetry);
     let pushes = async { pusher.run(&sink.tick, shutdown.clone()).await };
-    let rounds = watch::run(&config, identity, Arc::clone(&sink) as Arc<dyn Sink>, shutdown.clone());
+    let rounds =
+        watch::run(&config, identity, &timekeeper, Arc::clone(&sink) as Arc<dyn Sink>, shutdown.clone());
     let (pusher, (), ()) = tokio::join!(pushes, rounds, sink.service.feed(&shutdown));
     pusher.last().await;
+    timekeeper.close();
     tracing::info!("wan-agent ends");
     Ok(())
 }
@@ -122,7 +126,7 @@ impl Sink for Collecting {
                 link = %round.link,
                 from = before.map_or("unknown", Outcome::as_str),
                 to = outcome.as_str(),
-                since = %round.end.minus(round.interval),
+                since = %round.end.apparent().minus(round.interval),
                 why = why.join("; "),
                 "link state"
             );

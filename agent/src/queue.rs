@@ -104,7 +104,7 @@ impl Queue {
     /// Adds a link's round; drops the oldest when the queue is over its bound.
     pub fn push(&mut self, round: &LinkRound) -> Option<Dropped> {
         let targets = round.targets.iter().map(|target| (Arc::clone(&target.series), target.facts)).collect();
-        let item = Item { id: self.next_id, end: round.end, interval: round.interval, targets };
+        let item = Item { id: self.next_id, end: round.end.apparent(), interval: round.interval, targets };
         self.next_id += 1;
         self.bytes += item.bytes();
         self.waiting.push_back(Waiting { item, state: State::Fresh });
@@ -228,6 +228,7 @@ mod tests {
     use wan_wire::{LinkKind, OutcomeRule, ProbeKind};
 
     use super::*;
+    use crate::clock::Stamp;
     use crate::watch::TargetResult;
 
     fn round(number: i64, targets: usize) -> LinkRound {
@@ -244,7 +245,7 @@ mod tests {
         LinkRound {
             link: LinkKind::Wan.into(),
             rule: OutcomeRule::default(),
-            end: UnixMillis(5000 * number),
+            end: Stamp::at(UnixMillis(5000 * number)),
             interval: Duration::from_secs(5),
             targets: (0..targets).map(result).collect(),
         }

@@ -8,8 +8,12 @@
 //! A tick that came too late (a stopped process, an overloaded host) is skipped: the next round begins at the next boundary
 //! and the time between stays unobserved. Missed packets are never sent in a burst.
 //!
+//! The grid lies on the monotonic clock, which stands still while the host is suspended; [`Ruler`] says where that is on the
+//! time since boot, by which rounds are stamped, and notices a suspend.
+//!
 //! On the wire a round is `[end − interval, end)` in wall time. [`interval`] lets each round begin where the one before it
-//! ended, to the millisecond, as long as the wall clock ran about evenly; so a clock that is slewed makes no gaps.
+//! ended, to the millisecond, as long as the two wall times are about as far apart as they should be; so an offset that is
+//! corrected a little makes no gaps.
 
 use std::time::Duration;
 
@@ -65,6 +69,38 @@ impl Schedule {
     }
 }
 
+/// The time since boot that goes by unnoticed by the monotonic clock is a suspend from this on. Shorter is the uncertainty of
+/// two readings; no host sleeps and wakes that fast.
+const ASLEEP: Duration = Duration::from_millis(100);
+
+/// Where the schedule's monotonic clock lies on the time since boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ruler {
+    zero: Duration,
+}
+
+impl Ruler {
+    /// The schedule's zero is at this time since boot.
+    pub fn new(zero: Duration) -> Ruler {
+        Ruler { zero }
+    }
+
+    /// Both clocks at one moment: how long the host slept since they were last seen together, if it did.
+    pub fn slept(&mut self, monotonic: Duration, since_boot: Duration) -> Option<Duration> {
+        let ahead = since_boot.saturating_sub(self.zero + monotonic);
+        if ahead < ASLEEP {
+            return None;
+        }
+        self.zero += ahead;
+        Some(ahead)
+    }
+
+    /// A moment of the schedule in whole milliseconds since boot.
+    pub fn since_boot(&self, at: Duration) -> u64 {
+        u64::try_from((self.zero + at).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
 /// Up to this many targets each have a moment of their own; of more, some share one. An agent of a site stays below it. Above
 /// it wake-ups are saved, which are what probing costs.
 const ALONE: u64 = 8;
@@ -99,7 +135,7 @@ pub fn packets_in(length: Duration, period: Duration, packets: u32) -> u32 {
 /// The interval of a round that ended at `end` and lasted `nominal` on the monotonic clock.
 ///
 /// From the end of the round before it when that is `nominal` ago, give or take half: then the two touch exactly. After a
-/// step of the wall clock, a skipped tick or a suspend it is `nominal`.
+/// large correction of the time, a skipped tick or a suspend it is `nominal`.
 pub fn interval(previous_end: Option<UnixMillis>, end: UnixMillis, nominal: Duration) -> Duration {
     let touching = previous_end.map(|previous| end.since(previous)).filter(|gap| {
         let (gap, nominal) = (gap.as_millis(), nominal.as_millis());

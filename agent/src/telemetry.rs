@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wan_wire::{Label, LinkName, Metric, RequestBuilder, UnixMillis, encode::EncodeError};
 
+use crate::clock::{self, Timekeeper};
 use crate::config::{Config, LinkConfig, ProbeConfig};
 use crate::link::{self, Boot, gateway, interface};
 use crate::queue::Queue;
@@ -28,14 +29,21 @@ pub(crate) struct PushCounts {
 /// What does not change, or is due only now and then.
 pub(crate) struct Telemetry {
     boot: Boot,
-    started: UnixMillis,
+    timekeeper: Timekeeper,
+    started: u64,
     links: Vec<LinkConfig>,
     interfaces_due: Option<Instant>,
 }
 
 impl Telemetry {
-    pub(crate) fn new(config: &Config, boot: Boot, started: UnixMillis) -> Telemetry {
-        Telemetry { boot, started, links: config.links.clone(), interfaces_due: None }
+    pub(crate) fn new(config: &Config, boot: Boot, timekeeper: Timekeeper) -> Telemetry {
+        let started = clock::since_boot();
+        Telemetry { boot, timekeeper, started, links: config.links.clone(), interfaces_due: None }
+    }
+
+    /// The time of what is said now.
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.timekeeper.now()
     }
 
     /// Adds what is due now.
@@ -55,11 +63,17 @@ impl Telemetry {
             info.push((Label::BootId, self.boot.id.as_str()));
         }
         gauge(Metric::AgentInfo, &info, 1.0)?;
-        // Read again: it follows a clock that was set right.
-        if let Some(boot) = link::boot_time().or(self.boot.time) {
+        if self.timekeeper.anchored() {
+            gauge(Metric::AgentBootTimeSeconds, &[], seconds(self.timekeeper.wall(0)))?;
+        } else if let Some(boot) = link::boot_time().or(self.boot.time) {
+            // What the kernel says follows the host's clock, right or wrong.
             gauge(Metric::AgentBootTimeSeconds, &[], signed(boot))?;
         }
-        gauge(Metric::AgentStartTimeSeconds, &[], seconds(self.started))?;
+        gauge(Metric::AgentStartTimeSeconds, &[], seconds(self.timekeeper.wall(self.started)))?;
+        if let Some(offset) = self.timekeeper.offset() {
+            gauge(Metric::AgentClockOffsetSeconds, &[], signed(offset.millis) / 1000.0)?;
+            gauge(Metric::AgentClockOffsetBoundSeconds, &[], offset.bound.as_secs_f64())?;
+        }
         gauge(Metric::AgentQueueBytes, &[], count(queue.bytes()))?;
         gauge(Metric::AgentQueueRounds, &[], count(u64::try_from(queue.rounds()).unwrap_or(u64::MAX)))?;
         if let Some(oldest) = queue.oldest() {

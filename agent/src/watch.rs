@@ -1,8 +1,12 @@
 //! The rounds: a shell around [`schedule`](crate::schedule), [`plan`](crate::plan), [`probe`](crate::probe) and
 //! [`round`](crate::round). Nothing in here waits for a push.
 //!
-//! A round is one task for each link, which waits for all its packets and then for the round's end in wall time. The next
-//! round begins at its boundary whether the packets of this one have come back or not.
+//! A round is one task for each link, which waits for all its packets and then for the round's end. The next round begins at
+//! its boundary whether the packets of this one have come back or not.
+//!
+//! Boundaries are moments since boot, in whole milliseconds; the host's wall clock is not asked where a round begins or ends.
+//! A round that was under way when the host went to sleep is not reported: packets that were due meanwhile were not sent, and
+//! answers that came were not heard, which says nothing about the network.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,15 +16,15 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use wan_wire::{LinkName, Outcome, OutcomeRule, RoundFacts, UnixMillis, classify};
+use wan_wire::{LinkName, Outcome, OutcomeRule, RoundFacts, classify};
 
-use crate::clock;
+use crate::clock::{self, Dating, Stamp, Timekeeper};
 use crate::config::Config;
-use crate::link::gateway;
+use crate::link::{Boot, gateway};
 use crate::plan::{LinkPlan, Planner, Series, TargetPlan};
 use crate::probe::{IcmpPool, Prober, Question, TargetTurn, Way, probe_target, prober};
 use crate::round::{Attempt, End, TargetRound, sum_up};
-use crate::schedule::{self, Schedule, Turn};
+use crate::schedule::{self, Ruler, Schedule, Turn};
 
 /// How long after a round's end (and the ordinary timeout) its push waits for links that are not done.
 const PUSH_GRACE: Duration = Duration::from_millis(100);
@@ -33,8 +37,8 @@ pub struct LinkRound {
     /// The rule that this agent judges it by.
     pub rule: OutcomeRule,
     /// When it ended.
-    pub end: UnixMillis,
-    /// How long it was.
+    pub end: Stamp,
+    /// How long it was. Where the rounds before and after have times that touch, so do they under their wall times.
     pub interval: Duration,
     /// Its targets. Never empty.
     pub targets: Vec<TargetResult>,
@@ -69,21 +73,32 @@ pub(crate) trait Sink: Send + Sync + 'static {
 }
 
 /// Makes rounds until `stop`; then ends the one under way with what it has.
-pub(crate) async fn run(config: &Config, identity: u64, sink: Arc<dyn Sink>, stop: CancellationToken) {
-    let origin = clock::monotonic();
+pub(crate) async fn run(
+    config: &Config,
+    identity: u64,
+    timekeeper: &Timekeeper,
+    sink: Arc<dyn Sink>,
+    stop: CancellationToken,
+) {
+    let (origin, booted) = clock::together();
+    let mut clocks = Clocks { origin, ruler: Ruler::new(booted) };
     let period = config.round.interval;
     let spacing = period / config.round.packets;
     let (schedule, mut turn) = Schedule::begin(Duration::ZERO, period, spacing, identity);
     let mut watcher = Watcher::default();
     let mut ticks = JoinSet::new();
-    let mut previous: Option<(Duration, UnixMillis)> = None;
+    let mut previous: Option<(Duration, Stamp)> = None;
     loop {
         tokio::select! {
             () = sleep_until(origin + turn.start) => {}
             () = stop.cancelled() => break,
         }
+        // Slept between two rounds: the next one begins after that.
+        if clocks.slept().is_some() {
+            previous = None;
+        }
         let (end, end_seen) = watch::channel(None);
-        let links = watcher.begin(config, origin, turn, &end_seen, &stop);
+        let links = watcher.begin(config, clocks, turn, &end_seen, &stop);
         sink.begun(period);
         let deadline = origin + turn.end + config.round.timeout + PUSH_GRACE;
         ticks.spawn(finish(links, deadline, Arc::clone(&sink)));
@@ -95,12 +110,24 @@ pub(crate) async fn run(config: &Config, identity: u64, sink: Arc<dyn Sink>, sto
         if stop.is_cancelled() {
             turn.end = turn.end.min(woke);
         }
-        // The boundary's own wall time: waking up late does not make the round longer.
-        let wall = clock::wall().minus(woke.saturating_sub(turn.end));
-        let touching = previous.filter(|(boundary, _)| *boundary == turn.start).map(|(_, wall)| wall);
-        // Without a receiver every link was done for already.
-        let _ = end.send(Some((wall, schedule::interval(touching, wall, turn.length()))));
-        previous = Some((turn.end, wall));
+        let began = clocks.ruler.since_boot(turn.start);
+        if let Some(slept) = clocks.slept() {
+            tracing::warn!(
+                slept_seconds = slept.as_secs_f64(),
+                "the host was suspended; no round covers this time"
+            );
+            previous = None;
+            // Its links see the same, and report nothing.
+            drop(end);
+        } else {
+            // The boundary itself: waking up late does not make the round longer.
+            let stamp = timekeeper.stamp(clocks.ruler.since_boot(turn.end));
+            let length = Duration::from_millis(stamp.since_boot.saturating_sub(began));
+            let touching = previous.filter(|(boundary, _)| *boundary == turn.start).map(|(_, stamp)| stamp);
+            // Without a receiver every link was done for already.
+            let _ = end.send(Some((stamp, interval(timekeeper, touching.as_ref(), &stamp, length))));
+            previous = Some((turn.end, stamp));
+        }
         while ticks.try_join_next().is_some() {}
         if stop.is_cancelled() {
             break;
@@ -119,11 +146,14 @@ pub(crate) async fn run(config: &Config, identity: u64, sink: Arc<dyn Sink>, sto
 
 /// One round of everything, beginning now; for `wan-agent probe`.
 pub(crate) async fn once(config: &Config, stop: &CancellationToken) -> Vec<LinkRound> {
-    let origin = clock::monotonic();
+    let (origin, booted) = clock::together();
+    let clocks = Clocks { origin, ruler: Ruler::new(booted) };
     let turn = Turn { start: Duration::ZERO, end: config.round.interval };
     // No one waits for the boundary: the round ends when its last packet is back.
-    let (_end, end_seen) = watch::channel(Some((clock::wall().plus(turn.end), turn.end)));
-    let mut links = Watcher::default().begin(config, origin, turn, &end_seen, stop);
+    let end =
+        Timekeeper::open(None, &Boot::default(), clock::built()).stamp(clocks.ruler.since_boot(turn.end));
+    let (_end, end_seen) = watch::channel(Some((end, turn.end)));
+    let mut links = Watcher::default().begin(config, clocks, turn, &end_seen, stop);
     let mut rounds = Vec::new();
     while let Some(joined) = links.join_next().await {
         rounds.extend(joined.ok().flatten());
@@ -131,6 +161,40 @@ pub(crate) async fn once(config: &Config, stop: &CancellationToken) -> Vec<LinkR
     let order = |name: &LinkName| config.links.iter().position(|link| link.name == *name);
     rounds.sort_by_key(|round| order(&round.link));
     rounds
+}
+
+/// The interval of a round that took `length`, so that it touches the round before it under the wall times of both.
+fn interval(timekeeper: &Timekeeper, before: Option<&Stamp>, end: &Stamp, length: Duration) -> Duration {
+    let wall = |stamp: &Stamp| match timekeeper.date(timekeeper.boot(), stamp) {
+        Dating::At(at) => Some(at),
+        Dating::Later | Dating::Never(_) => None,
+    };
+    // Undated ones get one offset, all of them: they touch by themselves.
+    let Some((before, end)) = before.and_then(wall).zip(wall(end)) else { return length };
+    let interval = schedule::interval(Some(before), end, length);
+    if end.minus(interval) != before {
+        tracing::info!(
+            seconds = end.minus(interval).since(before).as_secs_f64()
+                - before.since(end.minus(interval)).as_secs_f64(),
+            "the time was corrected by much: rounds before and after leave a gap (or overlap, when negative)"
+        );
+    }
+    interval
+}
+
+/// The schedule's clock, and where it lies on the time since boot.
+#[derive(Debug, Clone, Copy)]
+struct Clocks {
+    origin: Instant,
+    ruler: Ruler,
+}
+
+impl Clocks {
+    /// How long the host slept since this was last asked, if it did.
+    fn slept(&mut self) -> Option<Duration> {
+        let (now, since_boot) = clock::together();
+        self.ruler.slept(now.duration_since(self.origin), since_boot)
+    }
 }
 
 /// Hands each link's round on as it is done, and says when it is time to push.
@@ -156,8 +220,8 @@ async fn finish(mut links: JoinSet<Option<LinkRound>>, deadline: Instant, sink: 
     }
 }
 
-/// The end of a round: its wall time, and the round's interval.
-type EndSeen = watch::Receiver<Option<(UnixMillis, Duration)>>;
+/// The end of a round, and the round's interval.
+type EndSeen = watch::Receiver<Option<(Stamp, Duration)>>;
 
 /// What is kept from round to round.
 #[derive(Default)]
@@ -172,7 +236,7 @@ impl Watcher {
     fn begin(
         &mut self,
         config: &Config,
-        origin: Instant,
+        clocks: Clocks,
         turn: Turn,
         end: &EndSeen,
         stop: &CancellationToken,
@@ -189,12 +253,12 @@ impl Watcher {
                 let packets = schedule::packets_in(turn.length(), config.round.interval, target.packets);
                 let due = schedule::packet_offsets(turn.length(), packets, place, targets)
                     .into_iter()
-                    .map(|offset| origin + turn.start + offset)
+                    .map(|offset| clocks.origin + turn.start + offset)
                     .collect();
                 tasks.push((prober, TargetTurn { due, timeout: target.timeout }));
                 place += 1;
             }
-            links.spawn(link_round(plan, tasks, end.clone(), stop.clone()));
+            links.spawn(link_round(plan, tasks, clocks, end.clone(), stop.clone()));
         }
         // Probers of targets that are gone (a former gateway) go with this round.
         self.probers = used;
@@ -218,10 +282,11 @@ impl Watcher {
     }
 }
 
-/// One link's round; `None` when it was cut short before anything was measured.
+/// One link's round; `None` when it was cut short before anything was measured, or the host slept meanwhile.
 async fn link_round(
     plan: LinkPlan,
     tasks: Vec<(Option<Arc<dyn Prober>>, TargetTurn)>,
+    mut clocks: Clocks,
     mut end: EndSeen,
     stop: CancellationToken,
 ) -> Option<LinkRound> {
@@ -239,6 +304,9 @@ async fn link_round(
         }
     }
     let (end, interval) = (*end.wait_for(Option::is_some).await.ok()?)?;
+    if clocks.slept().is_some() {
+        return None;
+    }
     let mut targets = Vec::new();
     for (at, target) in plan.targets.into_iter().enumerate() {
         let attempts = match target.question {
@@ -290,11 +358,15 @@ mod tests {
         TargetResult { series: Arc::new(series), facts, note: None }
     }
 
+    fn stamp() -> Stamp {
+        Stamp::at(wan_wire::UnixMillis(5000))
+    }
+
     fn round(kind: LinkKind, targets: Vec<TargetResult>) -> LinkRound {
         LinkRound {
             link: kind.into(),
             rule: OutcomeRule::default(),
-            end: UnixMillis(5000),
+            end: stamp(),
             interval: Duration::from_secs(5),
             targets,
         }
@@ -348,9 +420,12 @@ mod tests {
                 question: Err("no default gateway was ever seen".into()),
             }],
         };
-        let (_end, seen) = watch::channel(Some((UnixMillis(5000), Duration::from_secs(5))));
+        let (_end, seen) = watch::channel(Some((stamp(), Duration::from_secs(5))));
         let turn = TargetTurn { due: Vec::new(), timeout: Duration::ZERO };
-        let round = link_round(plan, vec![(None, turn)], seen, CancellationToken::new()).await.unwrap();
+        let (origin, booted) = clock::together();
+        let clocks = Clocks { origin, ruler: Ruler::new(booted) };
+        let tasks = vec![(None, turn)];
+        let round = link_round(plan, tasks, clocks, seen, CancellationToken::new()).await.unwrap();
         assert_eq!(round.outcome(), Outcome::Fault);
         assert_eq!(round.targets[0].note.as_deref(), Some("no default gateway was ever seen"));
     }

@@ -183,7 +183,7 @@ impl Pusher {
             encode_round(&round, &mut request)?;
         }
         if live {
-            let (now, instant) = (clock::wall(), clock::monotonic());
+            let (now, instant) = (self.telemetry.now(), clock::monotonic());
             self.telemetry.add(&mut request, now, instant, &lock(&self.queue), &self.counts)?;
         }
         request.finish_compressed()

@@ -7,6 +7,7 @@ use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::*;
+use crate::clock::{Stamp, Timekeeper};
 use crate::config::{Config, Endpoint, QueueConfig, Secret};
 use crate::link::Boot;
 use crate::plan::Series;
@@ -21,7 +22,7 @@ fn round(number: i64) -> LinkRound {
     LinkRound {
         link: LinkKind::Wan.into(),
         rule: OutcomeRule::default(),
-        end: UnixMillis(5000 * number),
+        end: Stamp::at(UnixMillis(5000 * number)),
         interval: Duration::from_secs(5),
         targets: vec![TargetResult { series: Arc::new(series), facts, note: None }],
     }
@@ -44,7 +45,8 @@ fn pusher_with(urls: &[String], secret: Secret) -> Pusher {
         pins: Vec::new(),
     };
     let queue = Arc::new(Mutex::new(Queue::new(QueueConfig::default().memory)));
-    Pusher::new(collector, queue, Telemetry::new(&Config::default(), Boot::default(), UnixMillis(1_000)))
+    let timekeeper = Timekeeper::open(None, &Boot::default(), UnixMillis(0));
+    Pusher::new(collector, queue, Telemetry::new(&Config::default(), Boot::default(), timekeeper))
 }
 
 fn pusher(server: &MockServer) -> Pusher {

@@ -1,0 +1,269 @@
+//! The agent's time as its parts share it: a shell around [`Keeper`], which reads the clocks and owns the memory file.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use wan_wire::UnixMillis;
+
+use super::keeper::{Keeper, Reading};
+use super::memory::{Memory, MemoryFile};
+use super::offset::{Implausible, Learnt};
+use super::stamp::{Dating, Exchange, Stamp};
+use crate::clock;
+use crate::link::Boot;
+
+pub use super::keeper::Offset;
+
+/// A move of the applied offset that is worth a line in the usual log.
+const LARGE: i64 = 1000;
+/// Steps are said at most this often: two receivers with different clocks would say one at each push.
+const STEPS_SAID_EVERY: u64 = 600_000;
+
+/// The agent's time. Clones share it. It is locked for microseconds; files are written by a thread that lasts as long.
+#[derive(Debug, Clone)]
+pub struct Timekeeper {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    boot: String,
+    keeper: Mutex<Keeper>,
+    file: Option<MemoryFile>,
+    writer: Mutex<Writer>,
+    said: Mutex<Said>,
+}
+
+/// The thread that writes the memory, if one was needed, and what became of it.
+#[derive(Debug, Default)]
+struct Writer {
+    thread: Option<JoinHandle<()>>,
+    failed: bool,
+}
+
+/// What the log says once.
+#[derive(Debug, Default)]
+struct Said {
+    refused: Option<Implausible>,
+    step: Option<u64>,
+}
+
+impl Timekeeper {
+    /// For this boot, with what the data folder remembers. Without a folder, or with one that cannot be used, everything
+    /// works but what must outlive a boot.
+    pub fn open(data: Option<&Path>, boot: &Boot, built: UnixMillis) -> Timekeeper {
+        let file = data.filter(|_| !boot.id.is_empty()).map(MemoryFile::in_folder);
+        let memory = match &file {
+            Some(file) => {
+                let loaded = file.load();
+                if let Some(trouble) = loaded.trouble {
+                    tracing::warn!("the memory of the clock starts empty: {trouble}");
+                }
+                loaded.memory
+            }
+            None => Memory::default(),
+        };
+        let mut keeper = Keeper::new(memory, &boot.id, built, reading());
+        if file.is_none() {
+            keeper.settled();
+        }
+        let inner = Inner {
+            boot: boot.id.clone(),
+            keeper: Mutex::new(keeper),
+            file,
+            writer: Mutex::default(),
+            said: Mutex::default(),
+        };
+        Timekeeper { inner: Arc::new(inner) }
+    }
+
+    /// Takes an answer's time. Only for answers of the collector (or of the receiver that stands in its place): a captive
+    /// portal has a clock too.
+    pub fn learn(&self, exchange: Exchange) -> Learnt {
+        let now = reading();
+        let (learnt, offset, due) = {
+            let mut keeper = self.keeper();
+            let learnt = keeper.learn(&exchange, &now);
+            (learnt, keeper.offset(&now), keeper.due(now.since_boot))
+        };
+        if let Some(text) = due {
+            self.write(text);
+        }
+        self.say(learnt, &exchange, offset);
+        learnt
+    }
+
+    /// A receiver took a request and its answer had no time at all, against RFC 9110 (6.6.1): until one comes, the host's
+    /// clock is believed, unless it is earlier than this program.
+    pub fn no_time(&self) {
+        self.keeper().assume_host(&reading());
+    }
+
+    /// A moment that has just passed, with what is known of it.
+    pub fn stamp(&self, since_boot: u64) -> Stamp {
+        self.keeper().stamp(&reading_at(since_boot))
+    }
+
+    /// The best estimate of a moment's wall time, for what is not a round.
+    pub fn wall(&self, since_boot: u64) -> UnixMillis {
+        self.keeper().wall(since_boot, &reading())
+    }
+
+    /// The best estimate of the wall time now.
+    pub fn now(&self) -> UnixMillis {
+        self.wall(clock::since_boot())
+    }
+
+    /// The id of the boot that runs now.
+    pub fn boot(&self) -> &str {
+        &self.inner.boot
+    }
+
+    /// Whether this boot has an offset from the collector.
+    pub fn anchored(&self) -> bool {
+        self.keeper().anchored()
+    }
+
+    /// The wall time of a moment of the boot with this id.
+    pub fn date(&self, boot: &str, stamp: &Stamp) -> Dating {
+        self.keeper().date(boot, stamp, clock::since_boot())
+    }
+
+    /// The collector's clock against the host's; `None` before the first contact of this boot.
+    pub fn offset(&self) -> Option<Offset> {
+        self.keeper().offset(&reading())
+    }
+
+    /// As of when certificates are judged: the best estimate of now, not before the floor (the last time that was known to be
+    /// right, or the build's); and the earliest time that one that is expired then may be judged as of instead. The two are
+    /// equal once the collector has told one time for [`GOOD_AFTER`](super::keeper::GOOD_AFTER).
+    pub fn tls_times(&self) -> (UnixMillis, UnixMillis) {
+        self.keeper().tls_times(&reading())
+    }
+
+    /// Writes the memory as it stands; for the agent's end. Waits for the disk.
+    pub fn close(&self) {
+        let text = self.keeper().text();
+        if let Some(text) = text {
+            self.write(text);
+        }
+        let thread = self.writer().thread.take();
+        if let Some(thread) = thread {
+            // A panic of the writer was its own; there is nothing to be done about it here.
+            let _ = thread.join();
+        }
+    }
+
+    fn write(&self, text: String) {
+        let Some(file) = self.inner.file.clone() else { return };
+        let shared = self.clone();
+        let mut writer = self.writer();
+        let before = writer.thread.take();
+        // A card may take seconds to write: the rounds must not wait for it.
+        let spawned =
+            std::thread::Builder::new().name("clock".into()).stack_size(128 * 1024).spawn(move || {
+                if let Some(before) = before {
+                    let _ = before.join();
+                }
+                shared.written(file.save(&text));
+            });
+        match spawned {
+            Ok(thread) => writer.thread = Some(thread),
+            Err(error) => {
+                drop(writer);
+                self.written(Err(format!("no thread: {error}")));
+            }
+        }
+    }
+
+    fn written(&self, result: Result<(), String>) {
+        let failed_before = {
+            let mut writer = self.writer();
+            std::mem::replace(&mut writer.failed, result.is_err())
+        };
+        if let Err(why) = &result
+            && !failed_before
+        {
+            tracing::warn!(
+                why,
+                "what the clock learnt cannot be kept for after a restart; the agent goes on without it"
+            );
+        }
+        self.keeper().settled();
+    }
+
+    fn say(&self, learnt: Learnt, exchange: &Exchange, offset: Option<Offset>) {
+        let mut said = self.inner.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = said.refused.take();
+        let host_off = offset.map(|offset| seconds(offset.millis.saturating_neg()));
+        let bound = offset.map(|offset| offset.bound.as_secs_f64());
+        match learnt {
+            Learnt::First => tracing::info!(
+                host_clock_ahead_seconds = host_off,
+                bound_seconds = bound,
+                "the collector told the time; rounds of this boot are dated by it"
+            ),
+            Learnt::Agrees => {}
+            Learnt::Drifted(by) if by.saturating_abs() < LARGE => {
+                tracing::debug!(by_seconds = seconds(by), "the collector's clock drifted; rounds follow it");
+            }
+            Learnt::Drifted(by) => {
+                tracing::info!(by_seconds = seconds(by), "the collector's clock drifted; rounds follow it");
+            }
+            Learnt::Stepped(by) => {
+                let lately =
+                    said.step.is_some_and(|at| exchange.received.saturating_sub(at) < STEPS_SAID_EVERY);
+                if !lately {
+                    said.step = Some(exchange.received);
+                    tracing::warn!(
+                        by_seconds = seconds(by),
+                        bound_seconds = bound,
+                        "the collector's clock was set, or this machine stood still; rounds follow the collector"
+                    );
+                }
+            }
+            Learnt::Refused(why) => {
+                if refused != Some(why) {
+                    let why = match why {
+                        Implausible::BeforeBuild => "it is before this program was built",
+                        Implausible::TooLate => "it is decades ahead",
+                        Implausible::Backwards => "the answer came before its request",
+                    };
+                    tracing::warn!(
+                        said = %exchange.server,
+                        why,
+                        "the collector's clock cannot be right; set it, rounds wait for it"
+                    );
+                }
+                said.refused = Some(why);
+            }
+        }
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Keeper> {
+        self.inner.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The host's clocks now.
+fn reading() -> Reading {
+    Reading { since_boot: clock::since_boot(), host: clock::wall(), synchronised: clock::synchronised() }
+}
+
+/// The host's clocks at a moment that has just passed.
+fn reading_at(since_boot: u64) -> Reading {
+    let now = reading();
+    let ago = Duration::from_millis(now.since_boot.saturating_sub(since_boot));
+    Reading { since_boot, host: now.host.minus(ago), synchronised: now.synchronised }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn seconds(millis: i64) -> f64 {
+    millis as f64 / 1000.0
+}
