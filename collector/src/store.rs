@@ -1,4 +1,5 @@
-//! What the collector keeps: register, agents' secrets, evidence, and how far the journal has become evidence.
+//! What the collector keeps: register, agents' secrets and enrolment tokens, evidence, and how far the journal has become
+//! evidence.
 //!
 //! [`Store`] is the whole of what the rest of the collector knows about storage; SQL and transactions live behind it.
 //! [`sqlite::SqliteStore`] is the embedded default.
@@ -17,6 +18,7 @@
 
 pub mod sqlite;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::PathBuf;
 
@@ -177,6 +179,90 @@ pub struct Snapshot {
     pub register: Register,
     /// All secrets ever issued, revoked ones included, ordered by site and time of issue.
     pub secrets: Vec<AgentSecret>,
+    /// Which of them are being replaced.
+    pub rotation: Rotation,
+}
+
+/// Secrets that are being replaced without a visit to their sites.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// Sites whose agents are asked to offer a new secret, and since when.
+    pub asked: BTreeMap<SiteId, UnixMillis>,
+    /// Hashes of secrets that were offered and not used yet; the site's former one is accepted beside them.
+    pub offered: BTreeSet<[u8; 32]>,
+}
+
+/// A one-time token, which an agent exchanges for the acceptance of its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrolToken {
+    /// The site that its user becomes.
+    pub site: SiteId,
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+    /// When it was issued.
+    pub issued: UnixMillis,
+    /// Not accepted from then on.
+    pub expires: UnixMillis,
+    /// What it was used for.
+    pub used: Option<TokenUse>,
+    /// Since when it is not accepted any more.
+    pub revoked: Option<UnixMillis>,
+}
+
+/// The one use of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenUse {
+    /// When.
+    pub at: UnixMillis,
+    /// From which address.
+    pub by: String,
+    /// SHA-256 of the secret that it was used for.
+    pub secret: [u8; 32],
+}
+
+/// One who asks for a secret to be accepted for a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applicant {
+    /// SHA-256 of the token.
+    pub token: [u8; 32],
+    /// SHA-256 of the agent's new secret.
+    pub secret: [u8; 32],
+    /// The agent's address.
+    pub address: String,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exchanged {
+    /// The secret is the site's from now on.
+    Accepted {
+        /// The site.
+        site: SiteId,
+        /// Whether a secret that the site had is revoked by it.
+        replaced: bool,
+    },
+    /// The same exchange as before: its answer was lost, and nothing has changed.
+    Again {
+        /// The site.
+        site: SiteId,
+    },
+    /// There is no such token.
+    Unknown,
+    /// The token cannot be used any more; why is for [`crate::enrolment::refusal`] to say.
+    Refused(EnrolToken),
+    /// The secret is known already, as another's or as a former one.
+    SecretKnown,
+}
+
+/// How the offer of a new secret ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// It is accepted beside the present one from now on.
+    Accepted,
+    /// Nobody asked this site for a new one.
+    NotAsked,
+    /// It is known already, as another's or as a former one.
+    SecretKnown,
 }
 
 /// Storage of the collector.
@@ -211,6 +297,52 @@ pub trait Store: Send + Sync + 'static {
         site: &SiteId,
         at: UnixMillis,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// All enrolment tokens, used and revoked ones included, ordered by site and time of issue.
+    fn tokens(&self) -> impl Future<Output = Result<Vec<EnrolToken>, StoreError>> + Send;
+
+    /// The token of this hash.
+    fn token(&self, hash: &[u8; 32]) -> impl Future<Output = Result<Option<EnrolToken>, StoreError>> + Send;
+
+    /// Adds tokens, and first revokes the unused ones of the same sites at their time of issue; one transaction.
+    fn issue_tokens(&self, tokens: &[EnrolToken]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Revokes the unused tokens of `site` and returns how many there were.
+    fn revoke_tokens(
+        &self,
+        site: &SiteId,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Uses a token: in one transaction the token becomes used, the site's secrets are revoked and the applicant's is added.
+    /// However many apply with one token, one is accepted. The same applicant may ask again.
+    fn exchange(
+        &self,
+        applicant: &Applicant,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<Exchanged, StoreError>> + Send;
+
+    /// Asks the agents of `sites` for new secrets.
+    fn ask_rotation(
+        &self,
+        sites: &[SiteId],
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Takes an offered secret in beside the site's present one, in place of one offered before.
+    fn offer_secret(
+        &self,
+        site: &SiteId,
+        secret: &[u8; 32],
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<Offered, StoreError>> + Send;
+
+    /// An offered secret has been used: it is the site's only one from now on. Whether it still was to be confirmed.
+    fn confirm_secret(
+        &self,
+        secret: &[u8; 32],
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// The numbers of `series`, in the same order; series that are not known yet get one.
     fn series_ids(&self, series: &[Series])

@@ -6,36 +6,59 @@ use crate::SiteId;
 
 /// Where an agent gets its central configuration (GET), and says what became of it (POST). Credential: the site's secret.
 pub const CONFIG_PATH: &str = "/api/v1/agent/config";
-/// Where an agent exchanges its one-time token for the site's secret (POST). Credential: the token.
+/// Where an agent has its own secret accepted as the site's, for a one-time token (POST). Credential: the token.
 pub const ENROL_PATH: &str = "/api/v1/enrol";
+/// Where an agent that was asked to ([`ROTATE_HEADER`]) offers a new secret (POST). Credential: its present one.
+pub const SECRET_PATH: &str = "/api/v1/agent/secret";
 
 /// Header of every answer to an authenticated agent: the collector's clock when it answered, in Unix milliseconds.
 pub const TIME_HEADER: &str = "wan-time";
 /// Header of every answer to an authenticated agent whose site has a central configuration: that configuration's ETag.
 pub const CONFIG_HEADER: &str = "wan-config";
 
-/// What an agent sends to enrol.
+/// Header of answers to an authenticated agent that is to offer a new secret at [`SECRET_PATH`].
+pub const ROTATE_HEADER: &str = "wan-rotate";
+
+/// What an agent sends to enrol. The same request sent again, as after a lost answer, gets the same answer.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrolRequest {
     /// The one-time token.
     pub token: String,
+    /// SHA-256 of the secret that the agent made for itself, in hexadecimal ([`crate::secret`]).
+    pub secret_sha256: String,
 }
 
 /// What it gets for a good token.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrolAnswer {
-    /// The site that it speaks for from now on.
+    /// The site that its secret speaks for from now on.
     pub site: SiteId,
     /// The site's name for people.
     pub name: String,
-    /// The site's secret.
-    pub secret: String,
     /// How the collector is reached, preferred first; empty: as it was reached for the enrolment.
     #[serde(default)]
     pub urls: Vec<PathUrl>,
     /// Keys of the collector to trust, as `sha256:` and base64; empty: as at the enrolment.
     #[serde(default)]
     pub pins: Vec<String>,
+}
+
+/// A new secret that an agent offers. Until it uses it for the first time, its present one is accepted too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretOffer {
+    /// SHA-256 of the new secret, in hexadecimal ([`crate::secret`]).
+    pub secret_sha256: String,
+}
+
+/// Why the collector refuses what an agent asked of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiRefusal {
+    /// A word for programs, such as `used` or `expired`.
+    pub reason: String,
+    /// What is wrong and what to do, in English.
+    pub en: String,
+    /// The same in Vietnamese.
+    pub vi: String,
 }
 
 /// One address of the collector.

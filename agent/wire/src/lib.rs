@@ -26,6 +26,7 @@
 //! | [`labels`] | the canonical byte form of a label set, and its validation |
 //! | [`encode`] | the deterministic encoder |
 //! | [`round`] | a round as samples, and samples as rounds |
+//! | [`secret`] | the text of secrets and one-time tokens |
 //!
 //! # What is accepted, what is refused
 //!
@@ -66,6 +67,7 @@ pub mod names;
 pub mod outcome;
 pub mod protocol;
 pub mod round;
+pub mod secret;
 pub mod time;
 
 mod protobuf;

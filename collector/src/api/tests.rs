@@ -13,7 +13,7 @@ use crate::counters::Counters;
 use crate::engine::Painting;
 use crate::inventory::{Link, Register, Site, Watches};
 use crate::state::{AgentFacts, Latest};
-use crate::store::{AgentSecret, Snapshot};
+use crate::store::{AgentSecret, Rotation, Snapshot};
 
 /// 2026-11-23 13:12:48.250 in Vietnam.
 pub(crate) const NOW: UnixMillis = UnixMillis(1_795_414_368_250);
@@ -83,7 +83,12 @@ pub(crate) fn province() -> Arc<State> {
         revoked: None,
     });
     let register = Register::new(sites).unwrap();
-    state.replace_register(Snapshot { revision: 1, register, secrets: secrets.into() });
+    state.replace_register(Snapshot {
+        revision: 1,
+        register,
+        secrets: secrets.into(),
+        rotation: Rotation::default(),
+    });
     for name in ["trung-tam", "hostile"] {
         for link in ["lan", "wan-vnpt", "internet"] {
             paint(&state, name, link, 40 * HOUR, 3_000, Outcome::Up);

@@ -9,7 +9,7 @@ use crate::inventory::diff::{self, Absent, Change, changes};
 use crate::inventory::read::{self, File, MAX_FILE_BYTES};
 use crate::inventory::{Register, Site};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{AgentSecret, Snapshot, Store as _};
+use crate::store::{AgentSecret, Rotation, Snapshot, Store as _};
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use wan_settings::{Mistakes, read_file};
@@ -103,7 +103,12 @@ impl Import {
         };
         let before = match &store {
             Some(store) => store.snapshot().await?,
-            None => Snapshot { revision: 0, register: Register::default(), secrets: Vec::new() },
+            None => Snapshot {
+                revision: 0,
+                register: Register::default(),
+                secrets: Vec::new(),
+                rotation: Rotation::default(),
+            },
         };
         let sites = read_files(&self.files, &config.plan, &before.register)?;
         let absent = match self.replace {

@@ -7,6 +7,7 @@
 //!   start and waits for it there (`busy_timeout`), instead of failing half-way.
 //! - A few reading connections, each of whose transactions sees one instant.
 
+mod enrolment;
 mod evidence;
 mod open;
 mod register;
@@ -16,7 +17,10 @@ use std::path::{Path, PathBuf};
 use sqlx::sqlite::SqlitePool;
 use wan_wire::{SiteId, UnixMillis};
 
-use super::{AgentSecret, Alive, Checkpoint, Series, SeriesId, Snapshot, Store, StoreError};
+use super::{
+    AgentSecret, Alive, Applicant, Checkpoint, EnrolToken, Exchanged, Offered, Series, SeriesId, Snapshot,
+    Store, StoreError,
+};
 use crate::inventory::diff::Change;
 use crate::ledger::span::Span;
 
@@ -81,6 +85,43 @@ impl Store for SqliteStore {
 
     async fn revoke_secrets(&self, site: &SiteId, at: UnixMillis) -> Result<u64, StoreError> {
         self.write_revocation(site, at).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<EnrolToken>, StoreError> {
+        self.read_tokens().await
+    }
+
+    async fn token(&self, hash: &[u8; 32]) -> Result<Option<EnrolToken>, StoreError> {
+        self.read_token(hash).await
+    }
+
+    async fn issue_tokens(&self, tokens: &[EnrolToken]) -> Result<(), StoreError> {
+        self.write_tokens(tokens).await
+    }
+
+    async fn revoke_tokens(&self, site: &SiteId, at: UnixMillis) -> Result<u64, StoreError> {
+        self.write_token_revocation(site, at).await
+    }
+
+    async fn exchange(&self, applicant: &Applicant, at: UnixMillis) -> Result<Exchanged, StoreError> {
+        self.write_exchange(applicant, at).await
+    }
+
+    async fn ask_rotation(&self, sites: &[SiteId], at: UnixMillis) -> Result<(), StoreError> {
+        self.write_rotation(sites, at).await
+    }
+
+    async fn offer_secret(
+        &self,
+        site: &SiteId,
+        secret: &[u8; 32],
+        at: UnixMillis,
+    ) -> Result<Offered, StoreError> {
+        self.write_offer(site, secret, at).await
+    }
+
+    async fn confirm_secret(&self, secret: &[u8; 32], at: UnixMillis) -> Result<bool, StoreError> {
+        self.write_confirmation(secret, at).await
     }
 
     async fn series_ids(&self, series: &[Series]) -> Result<Vec<SeriesId>, StoreError> {

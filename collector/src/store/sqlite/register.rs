@@ -10,7 +10,7 @@ use wan_wire::{LinkName, SiteId, UnixMillis};
 use super::SqliteStore;
 use crate::inventory::diff::Change;
 use crate::inventory::{Link, Location, Register, Site, Watches};
-use crate::store::{AgentSecret, Snapshot, StoreError};
+use crate::store::{AgentSecret, Rotation, Snapshot, StoreError};
 
 const REVISION: &str = "SELECT register_revision FROM state";
 const SITES: &str = "SELECT id, name, tier, branch, parent, district, valid_from, valid_to, latitude, longitude, \
@@ -19,6 +19,8 @@ const LINKS: &str =
     "SELECT site, name, carrier, contract, uptime, interface, router FROM link ORDER BY site, position";
 const SECRETS: &str =
     "SELECT site, hash, issued_ms, revoked_ms FROM agent_secret ORDER BY site, issued_ms, hash";
+const ASKED: &str = "SELECT site, asked_ms FROM rotation";
+const OFFERED: &str = "SELECT hash FROM agent_secret WHERE pending = 1 AND revoked_ms IS NULL";
 const REVOKE: &str = "UPDATE agent_secret SET revoked_ms = $2 WHERE site = $1 AND revoked_ms IS NULL";
 
 impl SqliteStore {
@@ -36,6 +38,10 @@ impl SqliteStore {
         let site_rows = sqlx::query(SITES).fetch_all(&mut *reading).await.map_err(failed())?;
         let link_rows = sqlx::query(LINKS).fetch_all(&mut *reading).await.map_err(failed())?;
         let secret_rows = sqlx::query(SECRETS).fetch_all(&mut *reading).await.map_err(failed())?;
+        let asked: Vec<(String, i64)> =
+            sqlx::query_as(ASKED).fetch_all(&mut *reading).await.map_err(failed())?;
+        let offered: Vec<Vec<u8>> =
+            sqlx::query_scalar(OFFERED).fetch_all(&mut *reading).await.map_err(failed())?;
         reading.rollback().await.map_err(failed())?;
 
         let mut links: HashMap<String, Vec<Link>> = HashMap::new();
@@ -54,7 +60,12 @@ impl SqliteStore {
             self.invalid("the register", shown)
         })?;
         let secrets = secret_rows.iter().map(|row| self.secret(row)).collect::<Result<_, _>>()?;
-        Ok(Snapshot { revision, register, secrets })
+        let asked = asked.into_iter().map(|(site, at)| Ok((self.parsed("a site", site)?, UnixMillis(at))));
+        let rotation = Rotation {
+            asked: asked.collect::<Result<_, StoreError>>()?,
+            offered: offered.into_iter().map(|hash| self.hash(hash)).collect::<Result<_, _>>()?,
+        };
+        Ok(Snapshot { revision, register, secrets, rotation })
     }
 
     pub(super) async fn write_register(&self, revision: i64, changes: &[Change]) -> Result<i64, StoreError> {
@@ -90,12 +101,7 @@ impl SqliteStore {
         let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
         let revision = self.next_revision(&mut writing, revision).await?;
         for AgentSecret { site, hash, issued, revoked } in secrets {
-            sqlx::query(REVOKE)
-                .bind(site.as_str())
-                .bind(issued.0)
-                .execute(&mut *writing)
-                .await
-                .map_err(failed())?;
+            revoke_all(&mut writing, site, *issued).await.map_err(failed())?;
             sqlx::query(
                 "INSERT INTO agent_secret (hash, site, issued_ms, revoked_ms) VALUES ($1, $2, $3, $4)",
             )
@@ -114,18 +120,9 @@ impl SqliteStore {
     pub(super) async fn write_revocation(&self, site: &SiteId, at: UnixMillis) -> Result<u64, StoreError> {
         let failed = || self.failed("revoke the site's secrets");
         let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
-        let done = sqlx::query(REVOKE)
-            .bind(site.as_str())
-            .bind(at.0)
-            .execute(&mut *writing)
-            .await
-            .map_err(failed())?
-            .rows_affected();
+        let done = revoke_all(&mut writing, site, at).await.map_err(failed())?;
         if done > 0 {
-            sqlx::query("UPDATE state SET register_revision = register_revision + 1")
-                .execute(&mut *writing)
-                .await
-                .map_err(failed())?;
+            raise_revision(&mut writing).await.map_err(failed())?;
         }
         writing.commit().await.map_err(failed())?;
         Ok(done)
@@ -187,7 +184,7 @@ impl SqliteStore {
         let revoked: Option<i64> = self.column(row, "revoked_ms")?;
         Ok(AgentSecret {
             site: self.parsed("a secret's site", self.column(row, "site")?)?,
-            hash: hash.try_into().map_err(|_| self.invalid("a secret's hash", "not 32 bytes"))?,
+            hash: self.hash(hash)?,
             issued: UnixMillis(self.column(row, "issued_ms")?),
             revoked: revoked.map(UnixMillis),
         })
@@ -208,16 +205,37 @@ impl SqliteStore {
         ids.map(Watches::Only)
     }
 
-    fn parsed<T: FromStr>(&self, what: &'static str, text: String) -> Result<T, StoreError> {
+    pub(super) fn hash(&self, bytes: Vec<u8>) -> Result<[u8; 32], StoreError> {
+        bytes.try_into().map_err(|_| self.invalid("a hash", "not 32 bytes"))
+    }
+
+    pub(super) fn parsed<T: FromStr>(&self, what: &'static str, text: String) -> Result<T, StoreError> {
         text.parse().map_err(|_| self.invalid(what, text))
     }
 
-    fn column<'r, T>(&self, row: &'r SqliteRow, name: &str) -> Result<T, StoreError>
+    pub(super) fn column<'r, T>(&self, row: &'r SqliteRow, name: &str) -> Result<T, StoreError>
     where
         T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
     {
         row.try_get(name).map_err(self.failed("read a row"))
     }
+}
+
+/// Revokes what is accepted for a site, and with it a rotation that was asked for; returns how many secrets there were.
+pub(super) async fn revoke_all(
+    writing: &mut SqliteConnection,
+    site: &SiteId,
+    at: UnixMillis,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(REVOKE).bind(site.as_str()).bind(at.0).execute(&mut *writing).await?;
+    sqlx::query("DELETE FROM rotation WHERE site = $1").bind(site.as_str()).execute(writing).await?;
+    Ok(done.rows_affected())
+}
+
+/// Tells a running server that register or secrets have changed.
+pub(super) async fn raise_revision(writing: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE state SET register_revision = register_revision + 1").execute(writing).await?;
+    Ok(())
 }
 
 async fn put_site(writing: &mut SqliteConnection, site: &Site) -> Result<(), sqlx::Error> {
