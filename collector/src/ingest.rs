@@ -22,17 +22,17 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use wan_wire::{Answer, Limits, Protocol, UnixMillis};
 
 use crate::clock;
 use crate::counters::Counters;
+use crate::credential::{self, Sender};
 use crate::engine::{CommitError, EngineHandle, Submission, SubmitError};
 use crate::record;
 use crate::state::{SiteRuntime, State};
@@ -116,18 +116,28 @@ impl Ingest {
 
     /// Answers one request.
     pub async fn handle(&self, request: Request<Incoming>) -> Response {
-        let response = match self.accept(request).await {
+        let (head, body) = request.into_parts();
+        let sender = credential::authenticate(&self.state, &head.headers);
+        let mut response = match self.accept(&head, body, &sender).await {
             Ok(response) => response,
             Err(refusal) => refusal.response(),
         };
+        if let Ok(sender) = sender {
+            sender.tell(&mut response, clock::now());
+        }
         self.state.counters.requests.with_label_values(&[response.status().as_str()]).inc();
         response
     }
 
-    async fn accept(&self, request: Request<Incoming>) -> Result<Response, Refusal> {
-        let (head, mut body) = request.into_parts();
+    async fn accept(
+        &self,
+        head: &Parts,
+        mut body: Incoming,
+        sender: &Result<Sender, &'static str>,
+    ) -> Result<Response, Refusal> {
         let received = clock::now();
-        let (site, protocol, _turn, _room, record) = match self.admit(&head, &mut body, received).await {
+        let (site, protocol, _turn, _room, record) = match self.admit(head, &mut body, sender, received).await
+        {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 drain(body).await;
@@ -146,6 +156,7 @@ impl Ingest {
         &self,
         head: &Parts,
         body: &mut Incoming,
+        sender: &Result<Sender, &'static str>,
         received: UnixMillis,
     ) -> Result<Admitted<'_>, Refusal> {
         if head.method != Method::POST {
@@ -154,7 +165,8 @@ impl Ingest {
                 "remote write is a POST; this address serves nothing else",
             ));
         }
-        let site = self.authenticate(&head.headers)?;
+        let sender = sender.as_ref().map_err(|reason| Refusal::new(Answer::Unauthorized, *reason))?;
+        let site = Arc::clone(&sender.site);
         let turn = Turn::take(Arc::clone(&site))?;
         let header = |name| text_header(&head.headers, &name);
         let protocol = wan_wire::negotiate(header(CONTENT_TYPE), header(CONTENT_ENCODING))
@@ -162,24 +174,6 @@ impl Ingest {
         let announced = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
         let (room, record) = self.read(body, announced, &site, protocol, received).await?;
         Ok((site, protocol, turn, room, record))
-    }
-
-    fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<SiteRuntime>, Refusal> {
-        let refused = |reason| Err(Refusal::new(Answer::Unauthorized, reason));
-        let Some(header) = headers.get(AUTHORIZATION) else {
-            return refused("no credential: send `Authorization: Bearer SECRET` with the site's secret");
-        };
-        let secret = match header.as_bytes().split_first_chunk::<7>() {
-            Some((scheme, secret)) if scheme.eq_ignore_ascii_case(b"bearer ") => secret.trim_ascii(),
-            Some(_) | None => return refused("the credential must be `Authorization: Bearer SECRET`"),
-        };
-        let hash: [u8; 32] = Sha256::digest(secret).into();
-        match self.state.directory().credentials.get(&hash) {
-            Some(site) => Ok(Arc::clone(site)),
-            None => refused(
-                "this secret is not known here, or was revoked: `wan-collector agents issue SITE` gives a new one",
-            ),
-        }
     }
 
     /// Reads the body straight into its journal record.

@@ -20,6 +20,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod counters;
+pub mod credential;
 pub mod engine;
 pub mod ingest;
 pub mod inventory;
@@ -151,30 +152,51 @@ async fn start_state(state: &Arc<State>, store: &SqliteStore) -> anyhow::Result<
     Ok(journal)
 }
 
-/// Takes over changes that `wan-collector sites import` and `agents issue` make while the server runs.
+/// Takes over changes that `wan-collector sites import`, `enroll` and `agents` make while the server runs, and tells the
+/// store which offered secrets agents have begun to use.
 async fn follow_register(state: Arc<State>, store: Arc<SqliteStore>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(REVISION_INTERVAL) => {}
-        }
-        let changed = match store.revision().await {
-            Ok(revision) if revision == state.directory().revision => continue,
-            Ok(_) => store.snapshot().await,
-            Err(error) => Err(error),
-        };
-        match changed {
-            Ok(snapshot) => {
-                tracing::info!(
-                    sites = snapshot.register.len(),
-                    revision = snapshot.revision,
-                    "register taken over"
-                );
-                state.replace_register(snapshot);
+            used = state.offers.wait() => {
+                for secret in used {
+                    match store.confirm_secret(&secret, clock::now()).await {
+                        Ok(true) => {
+                            let directory = state.directory();
+                            let site = directory.credentials.get(&secret).map(|site| site.id.as_str());
+                            tracing::info!(site, "the agent uses its new secret; the former one is revoked");
+                        }
+                        Ok(false) => {}
+                        Err(error) => tracing::warn!(%error, "cannot note that a new secret is in use"),
+                    }
+                    state.offers.settled(&secret);
+                }
             }
+        }
+        match refresh(&state, &*store).await {
+            Ok(Some(revision)) => {
+                tracing::info!(sites = state.directory().register.len(), revision, "register taken over");
+            }
+            Ok(None) => {}
             Err(error) => tracing::warn!(%error, "cannot see whether the register has changed"),
         }
     }
+}
+
+/// Takes register and secrets over if the store has newer ones; gives the revision that was taken over.
+///
+/// # Errors
+/// What the store says.
+pub(crate) async fn refresh<S: Store>(state: &State, store: &S) -> Result<Option<i64>, store::StoreError> {
+    let revision = store.revision().await?;
+    if revision == state.directory().revision {
+        return Ok(None);
+    }
+    let snapshot = store.snapshot().await?;
+    let revision = snapshot.revision;
+    state.replace_register(snapshot);
+    Ok(Some(revision))
 }
 
 /// Loads the state of a data folder without changing anything: for commands that print figures, also beside a server.

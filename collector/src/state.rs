@@ -4,12 +4,13 @@
 //! briefly. The register is replaced as a whole when the store's revision changes, and evidence outlives it: a site that
 //! leaves the register keeps what was seen of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::Notify;
 use wan_wire::{LinkName, Outcome, SiteId, UnixMillis};
 
 use crate::config::Config;
@@ -18,7 +19,7 @@ use crate::engine::Painting;
 use crate::ingest::series::SeriesCache;
 use crate::inventory::Register;
 use crate::ledger::span::{Span, Spans};
-use crate::store::{Alive, Series, SeriesId, Snapshot};
+use crate::store::{Alive, Rotation, Series, SeriesId, Snapshot};
 
 /// A site has at most this many tracks (links × vantages). Real sites have four to ten; a hostile or broken sender that
 /// invents link names ends here, by name, instead of in memory without end.
@@ -311,6 +312,35 @@ pub struct Directory {
     pub credentials: HashMap<SecretHash, Arc<SiteRuntime>>,
     /// When each site was first given a secret: from then on it counts as equipped.
     pub issued: BTreeMap<SiteId, UnixMillis>,
+    /// Secrets that are being replaced.
+    pub rotation: Rotation,
+}
+
+/// Offered secrets that have been used, until the store knows it.
+#[derive(Debug, Default)]
+pub struct UsedOffers {
+    used: Mutex<BTreeSet<SecretHash>>,
+    wake: Notify,
+}
+
+impl UsedOffers {
+    /// Notes one. As often as it is used, it is noted once.
+    pub fn used(&self, secret: SecretHash) {
+        if self.used.lock().insert(secret) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Waits until some were noted since the last time; they stay noted until [`Self::settled`].
+    pub async fn wait(&self) -> Vec<SecretHash> {
+        self.wake.notified().await;
+        self.used.lock().iter().copied().collect()
+    }
+
+    /// The store knows of it, or could not be told: the next use is noted again.
+    pub fn settled(&self, secret: &SecretHash) {
+        self.used.lock().remove(secret);
+    }
 }
 
 /// All that handlers, engine, checkpoint and readers share.
@@ -322,7 +352,11 @@ pub struct State {
     pub started: Option<UnixMillis>,
     /// Counters of the collector's own work.
     pub counters: Arc<Counters>,
+    /// Offered secrets that agents have begun to use.
+    pub offers: UsedOffers,
     directory: ArcSwap<Directory>,
+    /// Held while a new directory is made from the present one.
+    replacing: Mutex<()>,
     alive: RwLock<Vec<Alive>>,
 }
 
@@ -330,7 +364,15 @@ impl State {
     /// A state with an empty register.
     #[must_use]
     pub fn new(config: Config, started: Option<UnixMillis>, counters: Arc<Counters>) -> Self {
-        Self { config, started, counters, directory: ArcSwap::default(), alive: RwLock::default() }
+        Self {
+            config,
+            started,
+            counters,
+            offers: UsedOffers::default(),
+            directory: ArcSwap::default(),
+            replacing: Mutex::default(),
+            alive: RwLock::default(),
+        }
     }
 
     /// The register and runtimes as they are now; hold it no longer than one request.
@@ -338,8 +380,13 @@ impl State {
         self.directory.load()
     }
 
-    /// Replaces the register and the secrets; runtimes that exist are kept, whatever the new register says.
+    /// Replaces the register and the secrets; runtimes that exist are kept, whatever the new register says. A snapshot that is
+    /// older than what is known changes nothing: two tasks may have read the store at once.
     pub(crate) fn replace_register(&self, snapshot: Snapshot) {
+        let _turn = self.replacing.lock();
+        if snapshot.revision < self.directory().revision {
+            return;
+        }
         for site in snapshot.register.outside(&self.config.plan) {
             tracing::warn!(site = %site.id, tier = %site.tier, branch = %site.branch, "tier or branch is not in the plan");
         }
@@ -363,11 +410,13 @@ impl State {
             runtimes,
             credentials,
             issued,
+            rotation: snapshot.rotation,
         }));
     }
 
     /// Makes runtimes for sites of which only evidence is known. One call for all, since it copies the directory.
     pub(crate) fn ensure_runtimes<'a>(&self, sites: impl Iterator<Item = &'a SiteId>) {
+        let _turn = self.replacing.lock();
         let current = self.directory();
         let mut next = Directory {
             revision: current.revision,
@@ -375,6 +424,7 @@ impl State {
             runtimes: current.runtimes.clone(),
             credentials: current.credentials.clone(),
             issued: current.issued.clone(),
+            rotation: current.rotation.clone(),
         };
         for site in sites {
             next.runtimes.entry(site.clone()).or_insert_with(|| Arc::new(SiteRuntime::new(site.clone())));

@@ -10,7 +10,8 @@ use wan_collector::inventory::{Link, Location, Site, Watches};
 use wan_collector::ledger::span::Span;
 use wan_collector::store::sqlite::SqliteStore;
 use wan_collector::store::{
-    AgentSecret, Alive, Checkpoint, EvidenceUpdate, Series, SeriesId, Store, StoreError,
+    AgentSecret, Alive, Applicant, Checkpoint, EnrolToken, EvidenceUpdate, Exchanged, Offered, Rotation,
+    Series, SeriesId, Store, StoreError, TokenUse,
 };
 use wan_wire::{Outcome, UnixMillis};
 
@@ -314,4 +315,186 @@ proptest! {
             assert_eq!(found, expected);
         });
     }
+}
+
+fn hash(text: &str) -> [u8; 32] {
+    wan_collector::secret::hash(text)
+}
+
+fn token(text: &str, site: &str, issued: i64, expires: i64) -> EnrolToken {
+    EnrolToken {
+        site: site.parse().unwrap(),
+        hash: hash(text),
+        issued: UnixMillis(issued),
+        expires: UnixMillis(expires),
+        used: None,
+        revoked: None,
+    }
+}
+
+fn applicant(token: &str, secret: &str) -> Applicant {
+    Applicant { token: hash(token), secret: hash(secret), address: "10.72.3.2".to_owned() }
+}
+
+/// The hashes that are accepted, in the order of their issue.
+async fn accepted(store: &SqliteStore) -> Vec<[u8; 32]> {
+    let secrets = store.snapshot().await.unwrap().secrets;
+    secrets.into_iter().filter(|secret| secret.revoked.is_none()).map(|secret| secret.hash).collect()
+}
+
+#[test]
+fn a_token_is_exchanged_once_and_the_same_applicant_may_ask_again() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
+        store
+            .issue_secrets(
+                0,
+                &[AgentSecret {
+                    site: "a".parse().unwrap(),
+                    hash: hash("old"),
+                    issued: UnixMillis(500),
+                    revoked: None,
+                }],
+            )
+            .await
+            .unwrap();
+        store.issue_tokens(&[token("t", "a", 1000, 5000)]).await.unwrap();
+        assert_eq!(store.token(&hash("t")).await.unwrap(), Some(token("t", "a", 1000, 5000)));
+        assert_eq!(store.revision().await.unwrap(), 1, "a token is nothing that a server takes over");
+
+        let at = UnixMillis(2000);
+        let unknown = store.exchange(&applicant("other", "s"), at).await.unwrap();
+        assert_eq!(unknown, Exchanged::Unknown);
+        let known = store.exchange(&applicant("t", "old"), at).await.unwrap();
+        assert_eq!(known, Exchanged::SecretKnown);
+        let site: wan_wire::SiteId = "a".parse().unwrap();
+        let done = store.exchange(&applicant("t", "s"), at).await.unwrap();
+        assert_eq!(done, Exchanged::Accepted { site: site.clone(), replaced: true });
+        assert_eq!(accepted(&store).await, [hash("s")]);
+        assert_eq!(store.revision().await.unwrap(), 2);
+
+        // The answer was lost: long after the token's end the same one still gets it.
+        let again = store.exchange(&applicant("t", "s"), UnixMillis(9000)).await.unwrap();
+        assert_eq!(again, Exchanged::Again { site: site.clone() });
+        assert_eq!(store.revision().await.unwrap(), 2);
+        let used = TokenUse { at, by: "10.72.3.2".to_owned(), secret: hash("s") };
+        let used = EnrolToken { used: Some(used), ..token("t", "a", 1000, 5000) };
+        let other = store.exchange(&applicant("t", "thief"), UnixMillis(2001)).await.unwrap();
+        assert_eq!(other, Exchanged::Refused(used.clone()));
+        // And not once its secret was revoked.
+        store.revoke_secrets(&site, UnixMillis(3000)).await.unwrap();
+        assert_eq!(store.exchange(&applicant("t", "s"), at).await.unwrap(), Exchanged::Refused(used));
+        assert!(accepted(&store).await.is_empty());
+    });
+}
+
+#[test]
+fn a_token_ends_by_time_by_revocation_and_by_a_newer_one() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
+        store.issue_tokens(&[token("t", "a", 1000, 5000), token("u", "b", 1000, 5000)]).await.unwrap();
+        store.issue_tokens(&[token("v", "a", 2000, 6000)]).await.unwrap();
+        let refused = |text: &'static str, at: i64| {
+            let store = &store;
+            async move {
+                match store.exchange(&applicant(text, "s"), UnixMillis(at)).await.unwrap() {
+                    Exchanged::Refused(token) => (token.revoked, token.expires),
+                    other @ (Exchanged::Accepted { .. }
+                    | Exchanged::Again { .. }
+                    | Exchanged::Unknown
+                    | Exchanged::SecretKnown) => panic!("{other:?}"),
+                }
+            }
+        };
+        assert_eq!(refused("t", 3000).await, (Some(UnixMillis(2000)), UnixMillis(5000)));
+        assert_eq!(refused("v", 6000).await, (None, UnixMillis(6000)));
+        let b = "b".parse().unwrap();
+        assert_eq!(store.revoke_tokens(&b, UnixMillis(1500)).await.unwrap(), 1);
+        assert_eq!(store.revoke_tokens(&b, UnixMillis(1600)).await.unwrap(), 0);
+        assert_eq!(refused("u", 2000).await, (Some(UnixMillis(1500)), UnixMillis(5000)));
+        assert!(accepted(&store).await.is_empty());
+        let tokens = store.tokens().await.unwrap();
+        assert_eq!(tokens.iter().map(|token| token.hash).collect::<Vec<_>>(), ["t", "v", "u"].map(hash));
+    });
+}
+
+#[test]
+fn of_twenty_who_use_a_token_at_once_one_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let path = folder.path().join("wanwatch.db");
+        // Two programs with the same database, as a server and a command would be.
+        let stores = [SqliteStore::open(&path).await.unwrap(), SqliteStore::open(&path).await.unwrap()];
+        stores[0].issue_tokens(&[token("t", "a", 1000, 5000)]).await.unwrap();
+        let tasks: Vec<_> = (0..20)
+            .map(|n| {
+                let store = stores[n % 2].clone();
+                tokio::spawn(async move {
+                    store.exchange(&applicant("t", &format!("s{n}")), UnixMillis(2000)).await.unwrap()
+                })
+            })
+            .collect();
+        let mut won = 0;
+        for task in tasks {
+            match task.await.unwrap() {
+                Exchanged::Accepted { replaced, .. } => {
+                    assert!(!replaced);
+                    won += 1;
+                }
+                Exchanged::Refused(token) => assert!(token.used.is_some()),
+                other @ (Exchanged::Again { .. } | Exchanged::Unknown | Exchanged::SecretKnown) => {
+                    panic!("{other:?}")
+                }
+            }
+        }
+        assert_eq!(won, 1);
+        assert_eq!(accepted(&stores[0]).await.len(), 1);
+    });
+}
+
+#[test]
+fn a_secret_is_replaced_without_a_moment_in_which_none_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
+        let site: wan_wire::SiteId = "a".parse().unwrap();
+        let at = UnixMillis(2000);
+        let old = AgentSecret { site: site.clone(), hash: hash("old"), issued: UnixMillis(1), revoked: None };
+        store.issue_secrets(0, &[old]).await.unwrap();
+        assert_eq!(store.offer_secret(&site, &hash("new"), at).await.unwrap(), Offered::NotAsked);
+
+        store.ask_rotation(std::slice::from_ref(&site), at).await.unwrap();
+        assert_eq!(store.snapshot().await.unwrap().rotation.asked, [(site.clone(), at)].into());
+        assert_eq!(store.offer_secret(&site, &hash("old"), at).await.unwrap(), Offered::SecretKnown);
+        // The agent crashed with its first offer, and its second was sent twice.
+        assert_eq!(store.offer_secret(&site, &hash("lost"), at).await.unwrap(), Offered::Accepted);
+        assert_eq!(
+            store.offer_secret(&site, &hash("new"), UnixMillis(2001)).await.unwrap(),
+            Offered::Accepted
+        );
+        assert_eq!(
+            store.offer_secret(&site, &hash("new"), UnixMillis(2002)).await.unwrap(),
+            Offered::Accepted
+        );
+        assert_eq!(accepted(&store).await, [hash("old"), hash("new")]);
+        assert_eq!(store.snapshot().await.unwrap().rotation.offered, [hash("new")].into());
+
+        assert!(!store.confirm_secret(&hash("old"), at).await.unwrap(), "not the one that was offered");
+        assert!(!store.confirm_secret(&hash("lost"), at).await.unwrap());
+        assert!(store.confirm_secret(&hash("new"), UnixMillis(2003)).await.unwrap());
+        assert!(!store.confirm_secret(&hash("new"), UnixMillis(2004)).await.unwrap());
+        let snapshot = store.snapshot().await.unwrap();
+        assert_eq!(snapshot.rotation, Rotation::default());
+        assert_eq!(accepted(&store).await, [hash("new")]);
+        assert_eq!(store.offer_secret(&site, &hash("new"), at).await.unwrap(), Offered::SecretKnown);
+
+        // A revocation ends a rotation, and takes what was offered with it.
+        store.ask_rotation(std::slice::from_ref(&site), at).await.unwrap();
+        store.offer_secret(&site, &hash("newer"), at).await.unwrap();
+        assert_eq!(store.revoke_secrets(&site, at).await.unwrap(), 2);
+        assert!(!store.confirm_secret(&hash("newer"), at).await.unwrap());
+        assert_eq!(store.snapshot().await.unwrap().rotation, Rotation::default());
+    });
 }
