@@ -81,24 +81,42 @@ mod icmp_echo {
         }
     }
 
+    /// Asks through another prober, and holds up the thread once the question is out.
+    struct HoldingUp(Arc<dyn Prober>, Duration);
+
+    impl Prober for HoldingUp {
+        fn prove(&self) -> Boxed<'_, Result<(), NotReady>> {
+            Box::pin(async {
+                // The first makes the socket ready: the second goes out when it is first polled.
+                assert!(matches!(self.0.attempt().await, Answer::Timed(_)));
+                Ok(())
+            })
+        }
+
+        fn attempt(&self) -> Boxed<'_, Answer> {
+            Box::pin(async {
+                let mut attempt = self.0.attempt();
+                poll_fn(|context| {
+                    assert!(attempt.as_mut().poll(context).is_pending());
+                    Poll::Ready(())
+                })
+                .await;
+                thread::sleep(self.1);
+                attempt.await
+            })
+        }
+    }
+
     #[tokio::test]
-    async fn a_process_that_is_kept_from_running_makes_no_time_longer() {
-        let held_up = Duration::from_millis(300);
+    async fn an_answer_that_was_there_in_time_counts_however_late_the_process_sees_it() {
+        let held_up = Duration::from_secs(1);
         for address in ["127.0.0.1", "::1"] {
             let prober = prober(&icmp(address, IcmpSocket::Raw), &Way::default(), &Arc::default()).unwrap();
-            // The first makes the socket ready: the second goes out when it is first polled.
-            assert!(matches!(prober.attempt().await, Answer::Timed(_)));
-            let mut attempt = prober.attempt();
-            std::future::poll_fn(|context| {
-                assert!(attempt.as_mut().poll(context).is_pending());
-                std::task::Poll::Ready(())
-            })
-            .await;
-            thread::sleep(held_up);
-            let began = clock::monotonic();
-            let Answer::Timed(rtt) = attempt.await else { panic!("no answer from {address}") };
-            assert!(clock::monotonic() - began < held_up, "it was there already");
-            assert!(!rtt.is_zero() && rtt < held_up, "{address}: {rtt:?}");
+            let turn = TargetTurn { due: vec![clock::monotonic()], timeout: held_up / 2 };
+            let holding_up = Arc::new(HoldingUp(prober, held_up));
+            let attempts = probe_target(holding_up, turn, CancellationToken::new()).await;
+            let rtt = received(&attempts[0]);
+            assert!(!rtt.is_zero() && rtt < held_up / 2, "{address}: {rtt:?}");
         }
     }
 
@@ -517,6 +535,24 @@ mod handler {
         attempts.iter().for_each(|attempt| lost(attempt, "no answer within 900ms"));
         let took = clock::monotonic().duration_since(began);
         assert!((ms(4890)..ms(4950)).contains(&took), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_after_the_timeout_is_lost_though_it_was_seen() {
+        /// Is answered when the deadline is over, and seen before anyone could say so.
+        struct Late;
+        impl Prober for Late {
+            fn prove(&self) -> Boxed<'_, Result<(), NotReady>> {
+                Box::pin(async { Ok(()) })
+            }
+            fn attempt(&self) -> Boxed<'_, Answer> {
+                thread::sleep(ms(30));
+                Box::pin(async { Answer::Timed(ms(25)) })
+            }
+        }
+        let turn = TargetTurn { due: vec![clock::monotonic()], timeout: ms(20) };
+        let attempts = probe_target(Arc::new(Late), turn, CancellationToken::new()).await;
+        lost(&attempts[0], "no answer within 20ms");
     }
 
     #[tokio::test(start_paused = true)]
