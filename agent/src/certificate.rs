@@ -1,4 +1,5 @@
-//! When a certificate ends: the one field that is wanted of X.509 (RFC 5280), read from its DER without a parser of the rest.
+//! What is wanted of X.509 (RFC 5280): when a certificate begins and ends, and its public key, read from its DER without a
+//! parser of the rest.
 
 use jiff::civil;
 use jiff::tz::TimeZone;
@@ -12,18 +13,41 @@ const VERSION: u8 = 0xa0;
 
 /// The `notAfter` of a DER certificate; `None` when it is not one.
 pub(crate) fn not_after(der: &[u8]) -> Option<UnixMillis> {
+    validity(der).map(|(_, not_after)| not_after)
+}
+
+/// The `notBefore` and `notAfter` of a DER certificate; `None` when it is not one.
+pub(crate) fn validity(der: &[u8]) -> Option<(UnixMillis, UnixMillis)> {
+    let (validity, _) = take(from_validity(der)?, SEQUENCE)?;
+    let (tag, not_before, rest) = element(validity)?;
+    let not_before = time(tag, not_before)?;
+    let (tag, not_after, _) = element(rest)?;
+    Some((not_before, time(tag, not_after)?))
+}
+
+/// The SubjectPublicKeyInfo of a DER certificate, as DER; `None` when it is not one.
+pub(crate) fn public_key(der: &[u8]) -> Option<&[u8]> {
+    let (_, rest) = take(from_validity(der)?, SEQUENCE)?;
+    // subject, subjectPublicKeyInfo
+    let (_, rest) = take(rest, SEQUENCE)?;
+    let (_, after) = take(rest, SEQUENCE)?;
+    rest.get(..rest.len() - after.len())
+}
+
+/// The fields of the tbsCertificate from its validity on: validity, subject, subjectPublicKeyInfo, …
+fn from_validity(der: &[u8]) -> Option<&[u8]> {
     let (certificate, _) = take(der, SEQUENCE)?;
     let (mut fields, _) = take(certificate, SEQUENCE)?;
-    // tbsCertificate: [0] version (absent in v1), serialNumber, signature, issuer, validity.
+    // [0] version (absent in v1), serialNumber, signature, issuer
     if fields.first() == Some(&VERSION) {
         fields = take(fields, VERSION)?.1;
     }
     fields = take(fields, INTEGER)?.1;
     fields = take(fields, SEQUENCE)?.1;
-    fields = take(fields, SEQUENCE)?.1;
-    let (validity, _) = take(fields, SEQUENCE)?;
-    let (_, not_after) = element(validity).map(|(_, _, rest)| ((), rest))?;
-    let (tag, time, _) = element(not_after)?;
+    Some(take(fields, SEQUENCE)?.1)
+}
+
+fn time(tag: u8, time: &[u8]) -> Option<UnixMillis> {
     let text = std::str::from_utf8(time).ok()?.strip_suffix('Z')?;
     let (year, rest) = match tag {
         UTC_TIME => {
@@ -96,6 +120,8 @@ mod tests {
         tbs.extend(der(SEQUENCE, &[0; 200]));
         tbs.extend(der(SEQUENCE, &[der(UTC_TIME, b"200101000000Z"), not_after].concat()));
         tbs.extend(der(SEQUENCE, &[0; 300]));
+        tbs.extend(der(SEQUENCE, &[7; 91]));
+        tbs.extend(der(0xa3, &[0; 20]));
         der(SEQUENCE, &der(SEQUENCE, &tbs))
     }
 
@@ -110,6 +136,15 @@ mod tests {
     }
 
     #[test]
+    fn the_key_is_given_with_its_header() {
+        let whole = certificate(true, der(UTC_TIME, b"300102030405Z"));
+        assert_eq!(public_key(&whole).unwrap(), der(SEQUENCE, &[7; 91]));
+        let (begin, end) = validity(&whole).unwrap();
+        assert_eq!(begin.to_string(), "2020-01-01T00:00:00.000Z");
+        assert_eq!(end.to_string(), "2030-01-02T03:04:05.000Z");
+    }
+
+    #[test]
     fn what_is_no_certificate_has_no_end() {
         for time in [&b"301302030405Z"[..], b"300102030405", b"3001020304Z", b"30-102030405Z", b"\xff\xff"] {
             assert_eq!(not_after(&certificate(true, der(UTC_TIME, time))), None, "{time:?}");
@@ -121,9 +156,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_fail(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0usize..600) {
-            let _ = not_after(&bytes);
+            let (_, _) = (validity(&bytes), public_key(&bytes));
             let whole = certificate(true, der(UTC_TIME, b"300102030405Z"));
-            let _ = not_after(&whole[..cut.min(whole.len())]);
+            let cut = &whole[..cut.min(whole.len())];
+            let (_, _) = (validity(cut), public_key(cut));
         }
     }
 }

@@ -38,7 +38,7 @@ use crate::clock;
 use crate::config::{DnsConfig, Host, HostPort, HttpConfig, IcmpSocket, show_duration};
 use crate::round::{Attempt, End};
 
-pub(crate) use http::{innermost, read_certificates};
+pub(crate) use http::innermost;
 pub(crate) use icmp::Pool as IcmpPool;
 pub(crate) use socket::Way;
 

@@ -15,6 +15,7 @@
 pub mod client;
 mod credential;
 pub(crate) mod pusher;
+pub mod trust;
 
 use std::time::Duration;
 

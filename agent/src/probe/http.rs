@@ -140,7 +140,7 @@ impl Http {
 }
 
 /// The certificates of a PEM file.
-pub(crate) fn read_certificates(path: &std::path::Path) -> Result<Vec<Certificate>, String> {
+fn read_certificates(path: &std::path::Path) -> Result<Vec<Certificate>, String> {
     let shown = path.display();
     let pem = std::fs::read(path).map_err(|error| format!("ca_file {shown}: {error}"))?;
     match Certificate::from_pem_bundle(&pem) {

@@ -19,6 +19,11 @@ pub const CONFIG_HEADER: &str = "wan-config";
 /// Header of answers to an authenticated agent that is to offer a new secret at [`SECRET_PATH`].
 pub const ROTATE_HEADER: &str = "wan-rotate";
 
+/// Among the names of the certificate that a collector makes for itself. An authority that signs it signs nothing but that
+/// collector, so an agent that pins the authority's key needs no other name; `.internal` is for private use, and no public
+/// authority may sign it.
+pub const COLLECTOR_NAME: &str = "wan-collector.internal";
+
 /// What an agent sends to enrol. The same request sent again, as after a lost answer, gets the same answer.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrolRequest {
