@@ -185,6 +185,40 @@ pub fn within<T: Send>(name: &str, work: impl FnOnce() -> Result<T> + Send) -> R
     })
 }
 
+/// Two namespaces and one line between them; every address of [`Pair::ANY_V4`] and [`Pair::ANY_V6`] is the far one's.
+#[derive(Debug)]
+pub struct Pair {
+    /// Where the agent runs.
+    pub near: Namespace,
+    /// What it asks.
+    pub far: Namespace,
+}
+
+impl Pair {
+    /// Addresses that the far side answers for, IPv4.
+    pub const ANY_V4: &str = "10.68.0.0/16";
+    /// The same, IPv6.
+    pub const ANY_V6: &str = "fd68::/64";
+
+    /// Builds it: 10.66.0.1 and fd66::1 are near, 10.66.0.2 and fd66::2 far.
+    pub fn build() -> Result<Self> {
+        let pair = Self { near: Namespace::alone("near")?, far: Namespace::alone("far")? };
+        wire(
+            &pair.near,
+            "line0",
+            ["10.66.0.1/24", "fd66::1/64"],
+            &pair.far,
+            "line0",
+            ["10.66.0.2/24", "fd66::2/64"],
+        )?;
+        pair.near.ip(&["route", "add", Self::ANY_V4, "via", "10.66.0.2"])?;
+        pair.near.ip(&["-6", "route", "add", Self::ANY_V6, "via", "fd66::2"])?;
+        pair.far.ip(&["route", "add", "local", Self::ANY_V4, "dev", "lo"])?;
+        pair.far.ip(&["-6", "route", "add", "local", Self::ANY_V6, "dev", "lo"])?;
+        Ok(pair)
+    }
+}
+
 /// The province: centre, hub, Internet, and a machine and a router for each site.
 #[derive(Debug)]
 pub struct Province {
@@ -370,7 +404,6 @@ impl Province {
         space.ip(&["-6", "route", "replace", &format!("fd77:{site}::/64"), "via", via6])
     }
 
-    /// A veth pair between two namespaces, with an IPv4 and an IPv6 address at each end.
     fn wire(
         &self,
         a: &str,
@@ -380,28 +413,39 @@ impl Province {
         b_dev: &str,
         b_addr: [&str; 2],
     ) -> Result<()> {
-        let (a, b) = (self.space(a)?, self.space(b)?);
-        let pair = ["link", "add", "name", a_dev, "address", MAC_A, "netns", &a.name];
-        let peer = ["type", "veth", "peer", "name", b_dev, "address", MAC_B, "netns", &b.name];
-        ip(&[&pair[..], &peer[..]].concat())?;
-        for (space, device, addresses, peer, mac) in
-            [(a, a_dev, a_addr, b_addr, MAC_B), (b, b_dev, b_addr, a_addr, MAC_A)]
-        {
-            for address in addresses {
-                let mut args = vec!["addr", "add", address, "dev", device];
-                if address.contains(':') {
-                    args.push("nodad");
-                }
-                space.ip(&args)?;
-            }
-            space.ip(&["link", "set", device, "up"])?;
-            for address in peer {
-                let address = address.split('/').next().unwrap_or(address);
-                space.neighbour(address, mac, device)?;
-            }
-        }
-        Ok(())
+        wire(self.space(a)?, a_dev, a_addr, self.space(b)?, b_dev, b_addr)
     }
+}
+
+/// A veth pair between two namespaces, with an IPv4 and an IPv6 address at each end.
+fn wire(
+    a: &Namespace,
+    a_dev: &str,
+    a_addr: [&str; 2],
+    b: &Namespace,
+    b_dev: &str,
+    b_addr: [&str; 2],
+) -> Result<()> {
+    let pair = ["link", "add", "name", a_dev, "address", MAC_A, "netns", &a.name];
+    let peer = ["type", "veth", "peer", "name", b_dev, "address", MAC_B, "netns", &b.name];
+    ip(&[&pair[..], &peer[..]].concat())?;
+    for (space, device, addresses, peer, mac) in
+        [(a, a_dev, a_addr, b_addr, MAC_B), (b, b_dev, b_addr, a_addr, MAC_A)]
+    {
+        for address in addresses {
+            let mut args = vec!["addr", "add", address, "dev", device];
+            if address.contains(':') {
+                args.push("nodad");
+            }
+            space.ip(&args)?;
+        }
+        space.ip(&["link", "set", device, "up"])?;
+        for address in peer {
+            let address = address.split('/').next().unwrap_or(address);
+            space.neighbour(address, mac, device)?;
+        }
+    }
+    Ok(())
 }
 
 /// Replaces the fault table of a device as one transaction: the path goes from one fault to the next with no whole packet between.
