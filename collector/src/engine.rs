@@ -58,7 +58,7 @@ pub struct Submission {
     /// What it says about links.
     pub paintings: Vec<Painting>,
     /// What it says about the agent itself, if anything.
-    pub facts: Option<AgentFacts>,
+    pub facts: Option<Box<AgentFacts>>,
     /// Told once the record is durable, or why it is not.
     pub reply: oneshot::Sender<Result<(), CommitError>>,
 }
@@ -263,11 +263,11 @@ pub fn apply(
     site: &Arc<SiteRuntime>,
     received: UnixMillis,
     paintings: Vec<Painting>,
-    facts: Option<AgentFacts>,
+    facts: Option<Box<AgentFacts>>,
 ) {
     site.note_push(received);
     if let Some(facts) = facts {
-        site.note_facts(facts);
+        site.note_facts(*facts);
     }
     // One lock at a time: a reader that walks over all sites may hold any other.
     {

@@ -67,6 +67,12 @@ fn sites(province: &Province<'_>, page: &mut Page) {
             page.sample(&[(Label::Site, site.site.id.as_str())], seconds(at));
         }
     }
+    page.family(Metric::SitePathLastSeenTimestampSeconds);
+    for site in &registered {
+        for (path, at) in &site.facts.paths {
+            page.sample(&[(Label::Site, site.site.id.as_str()), (Label::Path, path.as_str())], seconds(*at));
+        }
+    }
 }
 
 /// What is exposed of one link.

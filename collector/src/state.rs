@@ -155,9 +155,20 @@ pub struct AgentFacts {
     pub queue_bytes: Option<f64>,
     /// Samples it had to drop since its start.
     pub dropped_samples: Option<f64>,
+    /// By which of the site's links its requests came, as its configuration names them, and when the last one came by each.
+    pub paths: BTreeMap<LinkName, UnixMillis>,
 }
 
+/// So many paths of a site are remembered: an agent has two or three.
+const MAX_PATHS: usize = 8;
+
 impl AgentFacts {
+    /// The path of the newest request.
+    #[must_use]
+    pub fn path(&self) -> Option<&LinkName> {
+        self.paths.iter().max_by_key(|(_, at)| **at).map(|(path, _)| path)
+    }
+
     fn update(&mut self, newer: Self) {
         fn take<T>(slot: &mut Option<T>, newer: Option<T>) {
             if newer.is_some() {
@@ -171,6 +182,15 @@ impl AgentFacts {
         take(&mut self.clock_offset, newer.clock_offset);
         take(&mut self.queue_bytes, newer.queue_bytes);
         take(&mut self.dropped_samples, newer.dropped_samples);
+        for (path, at) in newer.paths {
+            let last = self.paths.entry(path).or_insert(at);
+            *last = at.max(*last);
+        }
+        while self.paths.len() > MAX_PATHS {
+            let oldest = self.paths.iter().min_by_key(|(_, at)| **at).map(|(path, _)| path.clone());
+            let Some(oldest) = oldest else { break };
+            self.paths.remove(&oldest);
+        }
     }
 }
 

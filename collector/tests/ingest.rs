@@ -19,8 +19,8 @@ use wan_collector::province::Province;
 use wan_collector::store::sqlite::SqliteStore;
 use wan_collector::store::{AgentSecret, Store as _};
 use wan_wire::{
-    LinkName, ProbeKind, Protocol, RequestBuilder, Round, RoundFacts, Rtt, Sample, SiteId, UnixMillis,
-    round::encode_round,
+    Label, LinkName, Metric, ProbeKind, Protocol, RequestBuilder, Round, RoundFacts, Rtt, Sample, SiteId,
+    UnixMillis, round::encode_round,
 };
 
 /// A collector in this process, on a folder of its own.
@@ -254,6 +254,39 @@ async fn a_site_speaks_for_itself_only_and_the_rest_of_its_request_is_kept() {
         expected,
         "the centre's word where its own is silent"
     );
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_whose_wan_is_cut_is_seen_to_be_heard_by_its_other_path() {
+    let data = tempfile::tempdir().unwrap();
+    seed(data.path()).await;
+    let collector = Collector::start(data.path()).await;
+    let push = async |path: &str| {
+        let mut request = request(Protocol::V2, &[round("wan", base(), 0, None)]);
+        request.sample(Metric::AgentPath, &[(Label::Path, path)], base(), 1.0).unwrap();
+        collector.push("an-hoa", request).await.status().as_u16()
+    };
+    assert_eq!(push("wan").await, 204);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(push("internet").await, 204);
+    let site: serde_json::Value = {
+        let url = collector.url("/api/v1/sites/an-hoa");
+        serde_json::from_slice(&collector.client.get(url).send().await.unwrap().bytes().await.unwrap())
+            .unwrap()
+    };
+    let paths = site["agent"]["paths"].as_array().unwrap();
+    assert_eq!(paths.iter().map(|seen| &seen["path"]).collect::<Vec<_>>(), ["internet", "wan"]);
+    let metrics = collector.client.get(collector.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let sample = r#"wan_site_path_last_seen_timestamp_seconds{site="an-hoa",path="internet"} "#;
+    assert!(metrics.contains(sample), "{metrics}");
+    // A word that is no link's name is refused by name, and a flood of paths is bounded.
+    assert_eq!(push("by pigeon").await, 400);
+    for suffix in 0..40 {
+        assert_eq!(push(&format!("wan-{suffix}")).await, 204);
+    }
+    let metrics = collector.client.get(collector.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    assert_eq!(metrics.matches("wan_site_path_last_seen_timestamp_seconds{").count(), 8);
     collector.stop().await;
 }
 

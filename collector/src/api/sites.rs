@@ -208,6 +208,19 @@ pub struct AgentNow {
     pub queue_bytes: Option<f64>,
     /// Samples that it had to drop since its start.
     pub dropped_samples: Option<f64>,
+    /// By which links its requests came, the latest first: a site whose WAN is cut is seen to be alive by its Internet link.
+    pub paths: Vec<PathSeen>,
+}
+
+/// When a site was last heard by one of its links.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct PathSeen {
+    /// The link, as the agent's configuration names it.
+    pub path: String,
+    /// When its last request came that way, Unix milliseconds.
+    pub last_seen: i64,
+    /// The same, RFC 3339 in the province's zone.
+    pub last_seen_local: String,
 }
 
 /// Figures over one window that ends now.
@@ -404,6 +417,8 @@ fn agent(province: &Province<'_>, site: &SiteNow<'_>) -> AgentNow {
     let local = |at: Option<i64>| at.map(|at| localtime::rfc3339(UnixMillis(at), zone));
     let (boot_time, start_time) = (facts.boot_time.and_then(millis), facts.start_time.and_then(millis));
     let issued = site.issued.map(|at| at.0);
+    let mut paths: Vec<_> = facts.paths.iter().collect();
+    paths.sort_by_key(|(path, at)| (std::cmp::Reverse(**at), *path));
     AgentNow {
         issued,
         issued_local: local(issued),
@@ -416,6 +431,14 @@ fn agent(province: &Province<'_>, site: &SiteNow<'_>) -> AgentNow {
         clock_offset_seconds: facts.clock_offset.filter(|value| value.is_finite()),
         queue_bytes: facts.queue_bytes.filter(|value| value.is_finite()),
         dropped_samples: facts.dropped_samples.filter(|value| value.is_finite()),
+        paths: paths
+            .into_iter()
+            .map(|(path, at)| PathSeen {
+                path: path.to_string(),
+                last_seen: at.0,
+                last_seen_local: localtime::rfc3339(*at, zone),
+            })
+            .collect(),
     }
 }
 

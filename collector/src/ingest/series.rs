@@ -36,7 +36,7 @@ pub(crate) struct Decoded {
     /// The spans to merge into the evidence.
     pub(crate) paintings: Vec<Painting>,
     /// What it says of the agent.
-    pub(crate) facts: Option<AgentFacts>,
+    pub(crate) facts: Option<Box<AgentFacts>>,
     /// How much was accepted.
     pub(crate) written: Written,
     /// What was refused by name.
@@ -94,10 +94,11 @@ enum Known {
     Refused(Arc<str>),
 }
 
+/// What an agent says of itself in labels.
 #[derive(Debug)]
-struct AgentInfo {
-    version: Option<String>,
-    boot_id: Option<String>,
+enum AgentInfo {
+    Build { version: Option<String>, boot_id: Option<String> },
+    Path(LinkName),
 }
 
 /// Where the rounds of one (link, probe, target, about) go.
@@ -296,9 +297,16 @@ impl Request<'_> {
             return;
         }
         let facts = self.decoded.facts.get_or_insert_default();
-        if let Some(info) = info {
-            facts.version.clone_from(&info.version);
-            facts.boot_id.clone_from(&info.boot_id);
+        match info {
+            Some(AgentInfo::Build { version, boot_id }) => {
+                facts.version.clone_from(version);
+                facts.boot_id.clone_from(boot_id);
+            }
+            Some(AgentInfo::Path(path)) => {
+                // By the collector's clock: the request is here now, whatever its rounds tell of.
+                facts.paths.insert(path.clone(), self.received);
+            }
+            None => {}
         }
         let slot = match agent_fact(metric) {
             Some(AgentFact::BootTime) => &mut facts.boot_time,
@@ -306,7 +314,7 @@ impl Request<'_> {
             Some(AgentFact::ClockOffset) => &mut facts.clock_offset,
             Some(AgentFact::QueueBytes) => &mut facts.queue_bytes,
             Some(AgentFact::DroppedSamples) => &mut facts.dropped_samples,
-            Some(AgentFact::Info) | None => return,
+            Some(AgentFact::Info | AgentFact::Path) | None => return,
         };
         *slot = Some(value);
     }
@@ -337,8 +345,13 @@ impl Request<'_> {
         Ok(match agent_fact(metric) {
             Some(AgentFact::Info) => {
                 let text = |label| labels.get(label).map(str::to_owned);
-                let info = AgentInfo { version: text(Label::Version), boot_id: text(Label::BootId) };
+                let info = AgentInfo::Build { version: text(Label::Version), boot_id: text(Label::BootId) };
                 Known::Agent(metric, Some(Arc::new(info)))
+            }
+            Some(AgentFact::Path) => {
+                let path = labels.get(Label::Path).ok_or("it needs the label path")?;
+                let path: LinkName = path.parse().map_err(|error| format!("path: {error}"))?;
+                Known::Agent(metric, Some(Arc::new(AgentInfo::Path(path))))
             }
             Some(_) => Known::Agent(metric, None),
             None => Known::Other,
@@ -396,6 +409,7 @@ fn index(position: usize) -> Result<u32, Arc<str>> {
 /// The facts that are kept of an agent.
 enum AgentFact {
     Info,
+    Path,
     BootTime,
     StartTime,
     ClockOffset,
@@ -403,10 +417,11 @@ enum AgentFact {
     DroppedSamples,
 }
 
-#[allow(clippy::wildcard_enum_match_arm)] // of some sixty metrics, six are these
+#[allow(clippy::wildcard_enum_match_arm)] // of some eighty metrics, these few
 fn agent_fact(metric: Metric) -> Option<AgentFact> {
     Some(match metric {
         Metric::AgentInfo => AgentFact::Info,
+        Metric::AgentPath => AgentFact::Path,
         Metric::AgentBootTimeSeconds => AgentFact::BootTime,
         Metric::AgentStartTimeSeconds => AgentFact::StartTime,
         Metric::AgentClockOffsetSeconds => AgentFact::ClockOffset,

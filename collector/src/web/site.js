@@ -213,6 +213,7 @@ function facts() {
     ['contacts', site.contacts.length > 0 && el('span', {}, ...site.contacts.flatMap((line, i) => i > 0 ? [el('br'), line] : [line]))],
     ['valid', (site.valid_from ?? site.valid_to) && `${site.valid_from ?? '…'} – ${site.valid_to ?? '…'}`], ['note', site.note],
     ['issued', agent.issued != null ? text.exact(agent.issued) : t('no_agent')], ['last_push', site.last_push != null && text.exact(site.last_push)],
+    ['paths', agent.paths.length > 0 && agent.paths.map((seen) => `${seen.path} (${text.exact(seen.last_seen)})`).join(', ')],
     ['version', agent.version], ['boot', agent.boot_time != null && text.exact(agent.boot_time)], ['start', agent.start_time != null && text.exact(agent.start_time)],
     ['offset', agent.clock_offset_seconds != null && `${text.fixed(agent.clock_offset_seconds, 3)} s`],
     ['queue', agent.queue_bytes != null && `${agent.queue_bytes} B`], ['dropped', agent.dropped_samples != null && String(agent.dropped_samples)],
