@@ -3,27 +3,24 @@
 //! A [`Config`] that exists is a valid one: nothing is validated later. `wan-agent.sample.yaml` documents every key and reads
 //! as exactly the defaults.
 
-mod links;
-
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
+use wan_settings::probes::{
+    Form, Layer, bare_host, parse_url, read_interface, read_name, read_path, read_source,
+};
 pub(crate) use wan_settings::units::show_duration;
 use wan_settings::{At, CONFIGURATION_BYTES, Document, Fields, Mistakes, read_file};
-use wan_wire::{LinkKind, LinkName, OutcomeRule, SiteId};
+use wan_wire::{LinkKind, LinkName};
 
-/// Packets per round unless configured: with one a second, a single lost packet is 20 % loss, which is still `up` (c1 of
-/// ITU-T Y.1540), two are `degraded`.
-pub const DEFAULT_PACKETS: u32 = 5;
-/// Length of a round unless configured: the resolution of every outage's start and end.
-pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
-/// How long an answer may take unless configured: above any usable path inside the country, below the packet spacing's order.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long an HTTP answer may take unless configured: it is several round trips and the server's own work.
-pub const DEFAULT_HTTP_TIMEOUT: Duration = Duration::from_secs(5);
+pub use wan_settings::probes::{
+    BODY_LIMIT, DnsConfig, Family, Host, HostPort, HttpConfig, IcmpSocket, LinkConfig, ProbeConfig, Probes,
+    RoundConfig, TargetConfig,
+};
+
 /// How long a push may take, from connecting to the answer's end, before it counts as failed.
 pub const DEFAULT_PUSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where the configuration is looked for unless `--config` says otherwise.
@@ -32,11 +29,6 @@ pub const DEFAULT_PATH: &str = "/etc/wanwatch/agent.yaml";
 pub const DEFAULT_DATA: &str = "/var/lib/wanwatch-agent";
 /// Where the write endpoint is when the collector's URL names no path.
 pub const WRITE_PATH: &str = "/api/v1/write";
-
-const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-const LONGEST_INTERVAL: Duration = Duration::from_secs(300);
-const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
-const MOST_PACKETS: u64 = 100;
 
 /// What the agent is to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +48,8 @@ pub struct Config {
     pub icmp: IcmpSocket,
     /// What to probe. Never empty.
     pub links: Vec<LinkConfig>,
+    /// `round`, `icmp` and `links` as the file says them, without defaults: what a central configuration goes on top of.
+    pub layer: Layer,
 }
 
 /// Where to push, and as whom.
@@ -147,203 +141,19 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// How a round is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoundConfig {
-    /// A round's length; all links share it.
-    pub interval: Duration,
-    /// Packets per round and target (HTTP: 1 unless the target says otherwise).
-    pub packets: u32,
-    /// How long an answer may take.
-    pub timeout: Duration,
-}
-
-/// Which kind of ICMP socket to use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum IcmpSocket {
-    /// Datagram where `net.ipv4.ping_group_range` allows it, else raw.
-    #[default]
-    Auto,
-    /// Only raw (`CAP_NET_RAW`).
-    Raw,
-    /// Only unprivileged datagram.
-    Datagram,
-}
-
-/// One way out of the site, and what to probe on it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LinkConfig {
-    /// Its name; its kind is the name's prefix.
-    pub name: LinkName,
-    /// Send only out of this interface (`SO_BINDTODEVICE`).
-    pub interface: Option<String>,
-    /// Send only from this address, which must be on the host.
-    pub source: Option<IpAddr>,
-    /// When a round of this link is up, degraded or down. Only the log and `probe` use it: the collector has its own.
-    pub rule: OutcomeRule,
-    /// What to probe. Never empty.
-    pub targets: Vec<TargetConfig>,
-}
-
-/// One target of a link.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TargetConfig {
-    /// What to probe, and how.
-    pub probe: ProbeConfig,
-    /// The value of the `target` label; `None`: [`ProbeConfig::label`].
-    pub label: Option<String>,
-    /// The site that this target stands for, where this agent watches another site.
-    pub about: Option<SiteId>,
-    /// Packets per round.
-    pub packets: u32,
-    /// How long an answer may take.
-    pub timeout: Duration,
-}
-
-/// What to probe, and how.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ProbeConfig {
-    /// ICMP echo to a host.
-    Icmp(Host),
-    /// ICMP echo to the default gateways of the moment, of both families.
-    Gateway,
-    /// ICMP echo to the host of the first collector URL. Nothing when that is this very host.
-    CollectorHost,
-    /// A TCP connection.
-    Tcp(HostPort),
-    /// An HTTP or HTTPS request on a fresh connection.
-    Http(Box<HttpConfig>),
-    /// A DNS query.
-    Dns(Box<DnsConfig>),
-}
-
-/// A host: an address, or a name with the family to look it up in. The families are separate targets.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Host {
-    /// An address, or a name.
-    pub name: String,
-    /// The family of a name's address. An address is its own.
-    pub family: Family,
-}
-
-/// IPv4 or IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Family {
-    /// IPv4.
-    #[default]
-    V4,
-    /// IPv6.
-    V6,
-}
-
-/// A host and a port.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostPort {
-    /// The host.
-    pub host: Host,
-    /// The port, from 1.
-    pub port: u16,
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.name.contains(':') {
-            write!(f, "[{}]:{}", self.host.name, self.port)
-        } else {
-            write!(f, "{}:{}", self.host.name, self.port)
-        }
-    }
-}
-
-/// An HTTP or HTTPS request and what makes its answer a good one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HttpConfig {
-    /// The URL.
-    pub url: String,
-    /// Its host and port.
-    pub peer: HostPort,
-    /// Good status codes, as inclusive ranges. Redirects are not followed.
-    pub status: Vec<(u16, u16)>,
-    /// Text that the first [`BODY_LIMIT`] bytes of the body must contain.
-    pub body_match: Option<String>,
-    /// A PEM file of the only authorities to trust; `None`: the system's.
-    pub ca_file: Option<PathBuf>,
-    /// The answer is wrong when the server's certificate is valid for fewer days than this.
-    pub certificate_days: Option<u32>,
-}
-
-/// Bytes of an HTTP body that are read for `body_match`, and at all.
-pub const BODY_LIMIT: usize = 64 * 1024;
-
-/// A DNS query and what makes its answer a good one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DnsConfig {
-    /// The name server; port 53 unless given.
-    pub server: HostPort,
-    /// The name to ask for.
-    pub name: String,
-    /// The record type, in capitals.
-    pub record: String,
-    /// The response code, in capitals as IANA writes it (`NOERROR`, `NXDOMAIN`).
-    pub expect_rcode: String,
-    /// Record data that must be among the answers, in presentation form.
-    pub expect_answer: Option<String>,
-}
-
-impl ProbeConfig {
-    /// The value of the `target` label unless the target has its own.
-    pub fn label(&self) -> String {
-        match self {
-            ProbeConfig::Icmp(host) => host.name.clone(),
-            ProbeConfig::Gateway => "gateway".into(),
-            ProbeConfig::CollectorHost => "collector".into(),
-            ProbeConfig::Tcp(peer) => peer.to_string(),
-            ProbeConfig::Http(http) => http.url.clone(),
-            ProbeConfig::Dns(dns) => format!("{}/{}@{}", dns.name, dns.record, dns.server.host.name),
-        }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
-        let round = RoundConfig::default();
-        let target = |probe| TargetConfig {
-            probe,
-            label: None,
-            about: None,
-            packets: round.packets,
-            timeout: round.timeout,
-        };
-        let link = |kind: LinkKind, targets| LinkConfig {
-            name: LinkName::from(kind),
-            interface: None,
-            source: None,
-            rule: OutcomeRule::default(),
-            targets,
-        };
-        // Two public resolvers of different operators: the link is up when either answers.
-        let internet = ["1.1.1.1", "8.8.8.8"]
-            .map(|name| target(ProbeConfig::Icmp(Host { name: name.into(), family: Family::V4 })));
-        let links = vec![
-            link(LinkKind::Lan, vec![target(ProbeConfig::Gateway)]),
-            link(LinkKind::Wan, vec![target(ProbeConfig::CollectorHost)]),
-            link(LinkKind::Internet, internet.to_vec()),
-        ];
+        let Probes { round, icmp, links } = Probes::default();
         Config {
             collector: None,
             data: None,
             queue: QueueConfig::default(),
             central: true,
             round,
-            icmp: IcmpSocket::Auto,
+            icmp,
             links,
+            layer: Layer::default(),
         }
-    }
-}
-
-impl Default for RoundConfig {
-    fn default() -> Self {
-        RoundConfig { interval: DEFAULT_INTERVAL, packets: DEFAULT_PACKETS, timeout: DEFAULT_TIMEOUT }
     }
 }
 
@@ -364,6 +174,12 @@ impl Config {
     pub fn load(path: &Path, purpose: Use) -> Result<Config, Mistakes> {
         let bytes = read_file(path, CONFIGURATION_BYTES)?;
         Config::parse(&path.display().to_string(), &bytes, purpose)
+    }
+
+    /// Puts these probes in the place of the file's own.
+    pub fn set_probes(&mut self, probes: Probes) {
+        let Probes { round, icmp, links } = probes;
+        (self.round, self.icmp, self.links) = (round, icmp, links);
     }
 
     /// Reads `bytes` as the configuration file called `file`.
@@ -411,24 +227,9 @@ fn read(root: &At<'_>, purpose: Use) -> Config {
     if let Some(central) = central.and_then(|at| at.scalar("on or off", "leave it out for on", on_or_off)) {
         config.central = central;
     }
-    if let Some(at) = fields.get("round") {
-        config.round = read_round(&at);
-    }
-    let socket = fields.get("icmp").and_then(|at| at.fields(&["socket"])?.get("socket"));
-    if let Some(socket) = socket.and_then(|at| read_socket(&at)) {
-        config.icmp = socket;
-    }
-    config.links = links::read(fields.get("links").as_ref(), &config.round, config.links);
+    config.layer = Layer::read(&fields, Form::Whole);
+    config.set_probes(config.layer.resolve().0);
     config
-}
-
-fn read_socket(at: &At<'_>) -> Option<IcmpSocket> {
-    at.scalar("auto, raw or datagram", "leave it out for auto", |text| match text {
-        "auto" => Some(IcmpSocket::Auto),
-        "raw" => Some(IcmpSocket::Raw),
-        "datagram" => Some(IcmpSocket::Datagram),
-        _ => None,
-    })
 }
 
 fn read_collector(at: &At<'_>) -> Option<Collector> {
@@ -475,15 +276,6 @@ fn read_queue(at: &At<'_>) -> QueueConfig {
     queue
 }
 
-fn read_path(at: &At<'_>) -> Option<PathBuf> {
-    let text = at.text("the path of a file")?;
-    if text.is_empty() || text.contains('\0') {
-        at.wrong("the path of a file", "write it as in “/etc/wanwatch/NAME”");
-        return None;
-    }
-    Some(PathBuf::from(text))
-}
-
 fn read_urls(fields: &Fields<'_>) -> Vec<Endpoint> {
     let expected = "a list of at least one “- url: …”";
     let remedy = "add the collector's URL";
@@ -495,9 +287,10 @@ fn read_urls(fields: &Fields<'_>) -> Vec<Endpoint> {
     let mut urls: Vec<Endpoint> = Vec::new();
     for item in items {
         let Some(entry) = item.fields(&["url", "path", "interface", "source"]) else { continue };
-        let path = entry.get("path").and_then(|at| links::read_name(&at));
-        let interface = entry.get("interface").and_then(|at| links::read_interface(&at));
-        let source = entry.get("source").and_then(|at| links::read_source(&at));
+        let path = entry.get("path").and_then(|at| read_name(&at));
+        let interface =
+            entry.get("interface").and_then(|at| read_interface(&at)).map(|name| name.to_string());
+        let source = entry.get("source").and_then(|at| read_source(&at));
         let Some(url) = entry.need_with("url", "an http:// or https:// URL", "write “- url: http://…”")
         else {
             continue;
@@ -579,43 +372,6 @@ fn read_secret(fields: &Fields<'_>) -> Option<Secret> {
     }
 }
 
-fn read_round(at: &At<'_>) -> RoundConfig {
-    let mut round = RoundConfig::default();
-    let Some(fields) = at.fields(&["interval", "packets", "timeout"]) else { return round };
-    let interval = fields.get("interval").and_then(|at| at.duration(SHORTEST_INTERVAL, LONGEST_INTERVAL));
-    if let Some(interval) = interval {
-        round.interval = interval;
-    }
-    if let Some(packets) = read_packets(&fields) {
-        round.packets = packets;
-    }
-    round.timeout = read_timeout(&fields, round.interval).unwrap_or(round.timeout.min(round.interval));
-    round
-}
-
-/// `packets` of a round or a target.
-fn read_packets(fields: &Fields<'_>) -> Option<u32> {
-    fields.get("packets")?.whole(1, MOST_PACKETS).and_then(|packets| u32::try_from(packets).ok())
-}
-
-/// `timeout` of a round or a target: not over the interval, so that at most two rounds are under way at once.
-fn read_timeout(fields: &Fields<'_>, interval: Duration) -> Option<Duration> {
-    fields.get("timeout")?.duration(SHORTEST_TIMEOUT, interval)
-}
-
-/// An HTTP or HTTPS URL with a host and without user, query or fragment.
-fn parse_url(text: &str) -> Option<reqwest::Url> {
-    let url = reqwest::Url::parse(text).ok()?;
-    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-    let known = matches!(url.scheme(), "http" | "https");
-    (known && plain && url.fragment().is_none() && url.host_str().is_some()).then_some(url)
-}
-
-/// A URL's host without the brackets of an IPv6 address.
-fn bare_host(url: &reqwest::Url) -> String {
-    url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -643,7 +399,8 @@ mod tests {
             timeout: DEFAULT_PUSH_TIMEOUT,
         };
         let data = Some(PathBuf::from(DEFAULT_DATA));
-        assert_eq!(sample, Config { collector: Some(collector), data, ..Config::default() });
+        let layer = sample.layer.clone();
+        assert_eq!(sample, Config { collector: Some(collector), data, layer, ..Config::default() });
     }
 
     #[test]

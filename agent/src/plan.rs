@@ -94,7 +94,7 @@ impl Planner {
                 });
             }
         }
-        let way = Way { interface: link.interface.clone(), source: link.source };
+        let way = Way { interface: link.interface.as_ref().map(ToString::to_string), source: link.source };
         LinkPlan { name: link.name.clone(), rule: link.rule, way, targets }
     }
 
@@ -139,7 +139,7 @@ impl Planner {
     /// The gateways to ask on a link: the present ones behind its interface and of its source's family, else the last seen.
     fn gateways_of(&mut self, link: &LinkConfig, gateways: &[Gateway]) -> Vec<Gateway> {
         let fits = |gateway: &&Gateway| {
-            link.interface.as_ref().is_none_or(|interface| *interface == gateway.interface)
+            link.interface.as_ref().is_none_or(|interface| interface.as_str() == gateway.interface)
                 && link.source.is_none_or(|source| source.is_ipv4() == gateway.address.is_ipv4())
         };
         let present: Vec<Gateway> = gateways.iter().filter(fits).cloned().collect();

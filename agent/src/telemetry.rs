@@ -133,7 +133,7 @@ impl Telemetry {
         let of = |link: &LinkConfig| {
             let asks_gateway = link.targets.iter().any(|target| target.probe == ProbeConfig::Gateway);
             let found = gateways.first().filter(|_| asks_gateway).map(|gateway| gateway.interface.clone());
-            Some((link.name.clone(), link.interface.clone().or(found)?))
+            Some((link.name.clone(), link.interface.as_ref().map(ToString::to_string).or(found)?))
         };
         self.links.iter().filter_map(of).collect()
     }

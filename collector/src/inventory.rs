@@ -20,6 +20,7 @@ use std::net::IpAddr;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
+use wan_settings::InterfaceName;
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use crate::config::{BranchId, Plan, TierId};
@@ -110,7 +111,7 @@ pub struct Link {
     /// The uptime that the contract promises, 0 to 1.
     pub uptime: Option<f64>,
     /// The interface of the agent's host that leads to it.
-    pub interface: Option<String>,
+    pub interface: Option<InterfaceName>,
     /// The site's router on it: what the centre's agent probes.
     pub router: Option<IpAddr>,
 }

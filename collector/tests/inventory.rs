@@ -257,7 +257,7 @@ fn each_bad_yaml_is_answered_with_line_column_and_remedy() {
         ),
         (
             "sites:\n- id: a\n  name: A\n  tier: commune\n  branch: state\n  links:\n    wan:\n      interface: far-too-long-a-name",
-            "f:8:18: wan.interface of “a”: found “far-too-long-a-name”, expected an interface's name of at most 15 characters, such as eth0",
+            "f:8:18: wan.interface of “a”: found “far-too-long-a-name”, expected an interface name of 1 to 15 bytes; see “ip link” for the names",
         ),
         (
             "sites:\n- id: a\n  name: A\n  tier: commune\n  branch: state\n  contacts: [a | b]",
@@ -406,7 +406,8 @@ fn link() -> impl Strategy<Value = Link> {
     let name =
         prop::sample::select(vec!["lan", "wan", "wan-vnpt", "wan-viettel", "internet", "service-mail"]);
     let router = prop::option::of(any::<std::net::IpAddr>());
-    let interface = prop::option::of("[a-z0-9.@-]{1,15}");
+    let interface = prop::option::of("[a-z0-9@-][a-z0-9.@-]{0,14}")
+        .prop_map(|name| name.map(|name| name.parse().unwrap()));
     let uptime = prop::option::of(0.0..=1.0f64);
     (name, optional_text(), optional_text(), uptime, interface, router).prop_map(
         |(name, carrier, contract, uptime, interface, router)| Link {

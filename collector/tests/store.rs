@@ -38,7 +38,7 @@ fn site(id: &str, parent: Option<&str>) -> Site {
                 carrier: Some("VNPT".to_owned()),
                 contract: Some("VNPT-2020/17".to_owned()),
                 uptime: Some(0.995),
-                interface: Some("eth0".to_owned()),
+                interface: Some("eth0".parse().unwrap()),
                 router: Some("10.72.3.1".parse().unwrap()),
             },
             Link::named("lan".parse().unwrap()),

@@ -36,7 +36,8 @@
 //! - **Files are untrusted.** Sizes are bounded, text from a file is shown shortened and with its control characters escaped,
 //!   and no input makes a reader panic (property tests).
 //!
-//! Reading a file is the only thing done with the outside. The crate has no clock, no async, and knows no key by name.
+//! Reading a file is the only thing done with the outside. The crate has no clock and no async, and knows no key by name but those
+//! of [`probes`]: what an agent probes, which agent and collector read by the same grammar.
 //!
 //! ```
 //! use std::time::Duration;
@@ -55,10 +56,13 @@
 //! ```
 
 mod file;
+mod interface;
 mod mistake;
+pub mod probes;
 pub mod units;
 mod yaml;
 
 pub use file::{CONFIGURATION_BYTES, read_file, utf8};
+pub use interface::{InterfaceName, LONGEST_INTERFACE, NotAnInterface};
 pub use mistake::{Mistake, Mistakes, nearest, quote};
 pub use yaml::{At, Document, Fields, NodePath};

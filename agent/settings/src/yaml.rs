@@ -135,6 +135,19 @@ impl<'d> At<'d> {
         self
     }
 
+    /// Another place of the same document, to note a mistake there.
+    pub(crate) fn elsewhere(&self, path: &NodePath) -> Self {
+        Self { path: path.clone(), ..self.clone() }
+    }
+
+    /// The truth value that stands here; notes nothing.
+    pub fn truth(&self) -> Option<bool> {
+        match self.node {
+            Node::Bool(value) => Some(*value),
+            Node::Text(_) | Node::Number(_) | Node::Null | Node::List(_) | Node::Map(_) => None,
+        }
+    }
+
     /// Whether nothing stands here.
     pub fn is_null(&self) -> bool {
         matches!(self.node, Node::Null)

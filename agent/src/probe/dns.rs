@@ -13,31 +13,12 @@ use hickory_proto::rr::{Name, RecordType};
 use socket2::{Protocol, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
+use wan_settings::probes::RCODES;
 
 use super::lookup::Lookup;
 use super::socket::{Way, answer_of};
 use super::{Answer, Boxed, IcmpPool, NotReady, Prober, Question, tcp};
 use crate::config::{DnsConfig, Family};
-
-/// Response codes that may be expected, with their numbers (RFC 1035, 2136; IANA).
-pub(crate) const RCODES: [(&str, u16); 11] = [
-    ("NOERROR", 0),
-    ("FORMERR", 1),
-    ("SERVFAIL", 2),
-    ("NXDOMAIN", 3),
-    ("NOTIMP", 4),
-    ("REFUSED", 5),
-    ("YXDOMAIN", 6),
-    ("YXRRSET", 7),
-    ("NXRRSET", 8),
-    ("NOTAUTH", 9),
-    ("NOTZONE", 10),
-];
-
-/// Whether `name` is a response code that may be expected.
-pub(crate) fn rcode_known(name: &str) -> bool {
-    RCODES.iter().any(|(known, _)| *known == name)
-}
 
 /// The largest answer over UDP without EDNS is 512 bytes; servers that send more are heard out.
 const LARGEST_UDP: usize = 4096;
@@ -176,4 +157,18 @@ fn rcode_name(code: ResponseCode) -> String {
         .iter()
         .find(|(_, known)| *known == number)
         .map_or_else(|| format!("RCODE{number}"), |(name, _)| (*name).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use wan_settings::probes::RECORD_TYPES;
+
+    use super::*;
+
+    #[test]
+    fn every_record_type_that_can_be_configured_can_be_asked_for() {
+        for record in RECORD_TYPES {
+            assert!(RecordType::from_str(record).is_ok(), "{record}");
+        }
+    }
 }

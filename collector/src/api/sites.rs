@@ -396,7 +396,7 @@ fn link_now(province: &Province<'_>, site: &SiteNow<'_>, link: &Link) -> LinkNow
         carrier: entry.and_then(|entry| entry.carrier.clone()),
         contract: entry.and_then(|entry| entry.contract.clone()),
         contract_uptime: entry.and_then(|entry| entry.uptime),
-        interface: entry.and_then(|entry| entry.interface.clone()),
+        interface: entry.and_then(|entry| entry.interface.as_ref()).map(ToString::to_string),
         router: entry.and_then(|entry| entry.router).map(|address| address.to_string()),
         state: link_state(province, site, link).into(),
         latest,

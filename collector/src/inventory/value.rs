@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use wan_settings::{nearest, quote, units};
+use wan_settings::{InterfaceName, nearest, quote, units};
 use wan_wire::{LinkName, SiteId};
 
 use super::read::Place;
@@ -15,9 +15,6 @@ use crate::config::Plan;
 
 /// Most characters of a name, a contact or another text for people.
 const MAX_TEXT: usize = 400;
-
-/// Linux's limit of an interface's name, without the closing zero (IFNAMSIZ).
-const MAX_INTERFACE: usize = 15;
 
 /// A field of a site, as the register's files name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -409,12 +406,9 @@ impl<'d> Cells<'d, '_> {
                 }
             }
             LinkField::Interface => {
-                let good =
-                    text.len() <= MAX_INTERFACE && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
-                if good {
-                    link.interface = Some(text.to_owned());
-                } else {
-                    self.wrong(cell, "an interface's name of at most 15 characters, such as eth0", "");
+                link.interface = text.parse().ok();
+                if link.interface.is_none() {
+                    self.wrong(cell, InterfaceName::EXPECTED, InterfaceName::REMEDY);
                 }
             }
             LinkField::Router => {
@@ -463,7 +457,7 @@ pub(super) fn link_fields(link: &Link) -> impl Iterator<Item = (&'static str, Li
             LinkField::Carrier => link.carrier.clone(),
             LinkField::Contract => link.contract.clone(),
             LinkField::Uptime => link.uptime.map(|share| share.to_string()),
-            LinkField::Interface => link.interface.clone(),
+            LinkField::Interface => link.interface.as_ref().map(ToString::to_string),
             LinkField::Router => link.router.map(|address| address.to_string()),
         };
         text.map(|text| (key, field, text))

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
+use wan_settings::InterfaceName;
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use super::SqliteStore;
@@ -168,12 +169,14 @@ impl SqliteStore {
 
     fn link(&self, row: &SqliteRow) -> Result<(String, Link), StoreError> {
         let router: Option<String> = self.column(row, "router")?;
+        let interface: Option<String> = self.column(row, "interface")?;
         let link = Link {
             name: self.parsed::<LinkName>("a link's name", self.column(row, "name")?)?,
             carrier: self.column(row, "carrier")?,
             contract: self.column(row, "contract")?,
             uptime: self.column(row, "uptime")?,
-            interface: self.column(row, "interface")?,
+            // A name that the rule for interfaces no longer takes names no interface.
+            interface: interface.and_then(|name| name.parse().ok()),
             router: router.map(|address| self.parsed("a link's router", address)).transpose()?,
         };
         Ok((self.column(row, "site")?, link))
@@ -279,7 +282,7 @@ async fn put_site(writing: &mut SqliteConnection, site: &Site) -> Result<(), sql
         .bind(&link.carrier)
         .bind(&link.contract)
         .bind(link.uptime)
-        .bind(&link.interface)
+        .bind(link.interface.as_ref().map(InterfaceName::as_str))
         .bind(link.router.map(|address| address.to_string()))
         .execute(&mut *writing)
         .await?;
