@@ -149,8 +149,10 @@ pub struct AgentFacts {
     pub boot_time: Option<f64>,
     /// When it was started, Unix seconds.
     pub start_time: Option<f64>,
-    /// By how much its clock is off, in seconds.
+    /// The collector's clock less its host's, in seconds.
     pub clock_offset: Option<f64>,
+    /// How far from the truth that can be at most, in seconds.
+    pub clock_offset_bound: Option<f64>,
     /// Bytes that wait in its queue.
     pub queue_bytes: Option<f64>,
     /// Samples it had to drop since its start.
@@ -180,6 +182,7 @@ impl AgentFacts {
         take(&mut self.boot_time, newer.boot_time);
         take(&mut self.start_time, newer.start_time);
         take(&mut self.clock_offset, newer.clock_offset);
+        take(&mut self.clock_offset_bound, newer.clock_offset_bound);
         take(&mut self.queue_bytes, newer.queue_bytes);
         take(&mut self.dropped_samples, newer.dropped_samples);
         for (path, at) in newer.paths {

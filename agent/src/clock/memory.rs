@@ -283,3 +283,150 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     File::open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn boot(number: i64) -> BootMemory {
+        BootMemory {
+            id: format!("410b79a4-c0cf-473a-9230-{number:012}"),
+            anchor: 1_795_413_068_000 + number * 3_600_000,
+            applied: 1_795_413_068_003 + number * 3_600_000,
+            first: Contact { since_boot: 31_007, error: -57 },
+            kept: number % 2 == 0,
+            last: Contact { since_boot: 3_600_112, error: 12 },
+            estimate: Estimate { low: 1_795_413_067_990, high: 1_795_413_068_015, at: 3_600_112 },
+        }
+    }
+
+    fn memory(boots: i64) -> Memory {
+        Memory { good: UnixMillis(1_795_425_049_123), boots: (0..boots).map(boot).collect() }
+    }
+
+    /// The files in a folder, by name.
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_documented_file_is_what_is_written() {
+        let mut one = boot(0);
+        one.id = "410b79a4-c0cf-473a-9230-16b710df59e2".into();
+        one.anchor += 1;
+        let text = Memory { boots: vec![one], ..memory(0) }.render();
+        let (body, _sum) = text.rsplit_once("sum ").unwrap();
+        assert_eq!(
+            body,
+            "wanwatch-clock 1\n\
+             good 1795425049123\n\
+             boot 410b79a4-c0cf-473a-9230-16b710df59e2 anchor 1795413068001 applied 1795413068003 \
+             first 31007 -57 kept last 3600112 12 within 1795413067990 1795413068015\n"
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for boots in [0, 1, 64] {
+            let memory = memory(boots);
+            assert_eq!(Memory::parse(memory.render().as_bytes()), Ok(memory));
+        }
+        let text = memory(64).render();
+        assert!(u64::try_from(text.len()).unwrap() < MOST_BYTES / 2, "{} bytes", text.len());
+    }
+
+    #[test]
+    fn the_oldest_boots_are_forgotten_first() {
+        let mut memory = memory(64);
+        memory.add(boot(64));
+        assert_eq!(memory.boots.len(), MOST_BOOTS);
+        assert_eq!((memory.boots.first(), memory.boots.last()), (Some(&boot(1)), Some(&boot(64))));
+    }
+
+    #[test]
+    fn a_file_of_another_kind_or_a_newer_version_is_foreign() {
+        let newer = memory(1).render().replace("wanwatch-clock 1", "wanwatch-clock 2");
+        for foreign in ["", "\n", "{}", "wanwatch-clock", newer.as_str()] {
+            assert_eq!(Memory::parse(foreign.as_bytes()), Err(ReadError::Foreign), "{foreign:?}");
+        }
+        assert_eq!(Memory::parse(b"\xff\xfe"), Err(ReadError::Foreign));
+    }
+
+    #[test]
+    fn a_line_that_makes_no_sense_is_named() {
+        let sealed = |body: &str| format!("{body}sum {:08x}\n", crc32fast::hash(body.as_bytes()));
+        let whole = memory(1).render();
+        let (body, _) = whole.rsplit_once("sum ").unwrap();
+        for wrong in [
+            body.replace("good", "bad"),
+            body.replace("kept", "perhaps"),
+            body.replace("within 1795413067990", "within 1795413069000"),
+            body.replace("anchor 1795413068000", "anchor 99999999999999999999"),
+            body.replace(" last", ""),
+            format!("{body}\n"),
+        ] {
+            assert!(matches!(Memory::parse(sealed(&wrong).as_bytes()), Err(ReadError::Line(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_kept_aside_and_the_next_one_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = MemoryFile::in_folder(folder.path());
+        assert!(file.load().trouble.is_none(), "no file is no trouble");
+        for number in 1..=10 {
+            fs::write(file.path(), format!("rubbish {number}")).unwrap();
+            let loaded = file.load();
+            assert_eq!(loaded.memory, Memory::default());
+            assert!(loaded.trouble.unwrap().contains("kept as"));
+        }
+        assert_eq!(names(folder.path()), (1..=8).map(|n| format!("clock.bad-{n}")).collect::<Vec<_>>());
+        assert_eq!(fs::read_to_string(folder.path().join("clock.bad-1")).unwrap(), "rubbish 1");
+        file.save(&memory(2).render()).unwrap();
+        assert_eq!(file.load().memory, memory(2));
+    }
+
+    #[test]
+    fn a_folder_in_the_way_and_a_huge_file_are_said_and_survived() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = MemoryFile::in_folder(&folder.path().join("new/data"));
+        file.save(&memory(1).render()).unwrap();
+        assert_eq!(file.load().memory, memory(1));
+        fs::write(file.path(), memory(1).render() + &"x".repeat(1 << 20)).unwrap();
+        assert!(file.load().trouble.unwrap().contains("checksum"));
+        fs::create_dir(file.path()).unwrap();
+        assert!(file.load().trouble.is_some());
+        fs::write(folder.path().join("plain"), "").unwrap();
+        let impossible = MemoryFile::in_folder(&folder.path().join("plain"));
+        assert!(impossible.save("").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_file_that_is_cut_or_changed_anywhere_is_never_believed(boots in 0i64..4, at: prop::sample::Index, to: u8) {
+            let whole = memory(boots).render();
+            let cut = &whole.as_bytes()[..at.index(whole.len())];
+            prop_assert!(Memory::parse(cut).is_err());
+            let mut changed = whole.clone().into_bytes();
+            let at = at.index(changed.len());
+            prop_assume!(changed[at] != to);
+            changed[at] = to;
+            prop_assert!(Memory::parse(&changed).is_err());
+        }
+
+        #[test]
+        fn no_bytes_break_the_reader(bytes: Vec<u8>) {
+            let _ = Memory::parse(&bytes);
+            let mut headed = b"wanwatch-clock 1\n".to_vec();
+            headed.extend(bytes);
+            let _ = Memory::parse(&headed);
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! `GET /api/v1/sites` and `GET /api/v1/sites/{id}`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -202,8 +203,13 @@ pub struct AgentNow {
     pub start_time: Option<i64>,
     /// The same, RFC 3339 in the province's zone.
     pub start_time_local: Option<String>,
-    /// The collector's clock less its own, in seconds.
+    /// The collector's clock less its host's, in seconds.
     pub clock_offset_seconds: Option<f64>,
+    /// How far from the truth that can be at most, in seconds.
+    pub clock_offset_bound_seconds: Option<f64>,
+    /// Whether its host's clock is off by more than 5 minutes for certain. Its rounds are dated by the collector's clock all
+    /// the same; what else runs on the host is not.
+    pub clock_wrong: bool,
     /// Bytes that wait in its queue.
     pub queue_bytes: Option<f64>,
     /// Samples that it had to drop since its start.
@@ -411,6 +417,10 @@ fn children(province: &Province<'_>, id: &SiteId) -> Vec<String> {
     children.filter(|site| site.registered_at(province.now, zone)).map(|site| site.id.to_string()).collect()
 }
 
+/// A host's clock that is further off than this is called wrong: sign-ins and certificates of other services on that host
+/// begin to fail there (Kerberos refuses from 5 minutes on).
+const WRONG_CLOCK: Duration = Duration::from_secs(300);
+
 fn agent(province: &Province<'_>, site: &SiteNow<'_>) -> AgentNow {
     let zone = &province.config().timezone;
     let facts = site.facts.clone();
@@ -419,6 +429,8 @@ fn agent(province: &Province<'_>, site: &SiteNow<'_>) -> AgentNow {
     let issued = site.issued.map(|at| at.0);
     let mut paths: Vec<_> = facts.paths.iter().collect();
     paths.sort_by_key(|(path, at)| (std::cmp::Reverse(**at), *path));
+    let offset = facts.clock_offset.filter(|value| value.is_finite());
+    let bound = facts.clock_offset_bound.filter(|value| value.is_finite() && *value >= 0.0);
     AgentNow {
         issued,
         issued_local: local(issued),
@@ -428,7 +440,10 @@ fn agent(province: &Province<'_>, site: &SiteNow<'_>) -> AgentNow {
         boot_time_local: local(boot_time),
         start_time,
         start_time_local: local(start_time),
-        clock_offset_seconds: facts.clock_offset.filter(|value| value.is_finite()),
+        clock_offset_seconds: offset,
+        clock_offset_bound_seconds: bound,
+        clock_wrong: offset
+            .is_some_and(|offset| offset.abs() - bound.unwrap_or(0.0) > WRONG_CLOCK.as_secs_f64()),
         queue_bytes: facts.queue_bytes.filter(|value| value.is_finite()),
         dropped_samples: facts.dropped_samples.filter(|value| value.is_finite()),
         paths: paths

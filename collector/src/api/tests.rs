@@ -106,6 +106,8 @@ pub(crate) fn province() -> Arc<State> {
         version: Some("0.1.0".to_owned()),
         boot_time: Some(1.795e9),
         start_time: Some(f64::NAN),
+        clock_offset: Some(-400.5),
+        clock_offset_bound: Some(0.012),
         queue_bytes: Some(f64::INFINITY),
         ..AgentFacts::default()
     });
@@ -201,6 +203,9 @@ fn one_site_is_told_whole_with_what_its_agent_says() {
     assert_eq!(site["contacts"], json!(["Nguyễn Văn A, 0276 3822 123"]));
     assert_eq!(site["agent"]["version"], "0.1.0");
     assert_eq!(site["agent"]["boot_time"], 1_795_000_000_000_i64);
+    assert_eq!(site["agent"]["clock_offset_seconds"], -400.5);
+    assert_eq!(site["agent"]["clock_offset_bound_seconds"], 0.012);
+    assert_eq!(site["agent"]["clock_wrong"], true);
     assert_eq!((&site["agent"]["start_time"], &site["agent"]["queue_bytes"]), (&json!(null), &json!(null)));
     let periods: Vec<_> = site["uptime"].as_array().unwrap().iter().map(|u| &u["period"]).collect();
     assert_eq!(periods, ["24h", "7d", "30d", "month"]);

@@ -312,6 +312,7 @@ impl Request<'_> {
             Some(AgentFact::BootTime) => &mut facts.boot_time,
             Some(AgentFact::StartTime) => &mut facts.start_time,
             Some(AgentFact::ClockOffset) => &mut facts.clock_offset,
+            Some(AgentFact::ClockOffsetBound) => &mut facts.clock_offset_bound,
             Some(AgentFact::QueueBytes) => &mut facts.queue_bytes,
             Some(AgentFact::DroppedSamples) => &mut facts.dropped_samples,
             Some(AgentFact::Info | AgentFact::Path) | None => return,
@@ -413,6 +414,7 @@ enum AgentFact {
     BootTime,
     StartTime,
     ClockOffset,
+    ClockOffsetBound,
     QueueBytes,
     DroppedSamples,
 }
@@ -425,6 +427,7 @@ fn agent_fact(metric: Metric) -> Option<AgentFact> {
         Metric::AgentBootTimeSeconds => AgentFact::BootTime,
         Metric::AgentStartTimeSeconds => AgentFact::StartTime,
         Metric::AgentClockOffsetSeconds => AgentFact::ClockOffset,
+        Metric::AgentClockOffsetBoundSeconds => AgentFact::ClockOffsetBound,
         Metric::AgentQueueBytes => AgentFact::QueueBytes,
         Metric::AgentDroppedSamplesTotal => AgentFact::DroppedSamples,
         _ => return None,

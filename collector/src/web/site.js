@@ -202,6 +202,11 @@ function uptime() {
 
 const period = (name) => ({ '24h': text.lang() === 'vi' ? '24 giờ' : '24 h', '7d': text.duration(604_800_000), '30d': text.duration(2_592_000_000), month: t('month') }[name] ?? name);
 
+function clockOffset(agent) {
+  const bound = agent.clock_offset_bound_seconds != null ? ` ± ${text.fixed(agent.clock_offset_bound_seconds, 3)}` : '';
+  return `${text.fixed(agent.clock_offset_seconds, 3)}${bound} s${agent.clock_wrong ? ` – ${t('wrong_clock')}` : ''}`;
+}
+
 function facts() {
   const { agent } = site;
   const link = (other) => el('a', { href: `/sites/${other}`, title: other }, names.site[other] ?? other);
@@ -215,7 +220,7 @@ function facts() {
     ['issued', agent.issued != null ? text.exact(agent.issued) : t('no_agent')], ['last_push', site.last_push != null && text.exact(site.last_push)],
     ['paths', agent.paths.length > 0 && agent.paths.map((seen) => `${seen.path} (${text.exact(seen.last_seen)})`).join(', ')],
     ['version', agent.version], ['boot', agent.boot_time != null && text.exact(agent.boot_time)], ['start', agent.start_time != null && text.exact(agent.start_time)],
-    ['offset', agent.clock_offset_seconds != null && `${text.fixed(agent.clock_offset_seconds, 3)} s`],
+    ['offset', agent.clock_offset_seconds != null && el('span', { 'data-wrong': String(agent.clock_wrong) }, clockOffset(agent))],
     ['queue', agent.queue_bytes != null && `${agent.queue_bytes} B`], ['dropped', agent.dropped_samples != null && String(agent.dropped_samples)],
   ];
   find('#facts').replaceChildren(...entries.filter(([, value]) => value).flatMap(([name, value]) =>
