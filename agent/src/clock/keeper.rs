@@ -194,12 +194,12 @@ impl Keeper {
         Some(Offset { millis, bound: estimate.bound() })
     }
 
-    /// As of when certificates are judged: the best estimate of now, not before the floor; and, should that find one expired,
-    /// the earliest time that it may be. The two are equal once the collector's time is confirmed.
-    pub fn tls_times(&self, now: &Reading) -> (UnixMillis, UnixMillis) {
+    /// As of when certificates are judged: the best estimate of now, not before the floor; and that floor, until the
+    /// collector's time is confirmed.
+    pub fn tls_times(&self, now: &Reading) -> (UnixMillis, Option<UnixMillis>) {
         let floor = self.memory.good.max(self.built);
         let best = self.wall(now.since_boot, now).max(floor);
-        if self.is_confirmed(now.since_boot) { (best, best) } else { (best, floor) }
+        (best, (!self.is_confirmed(now.since_boot)).then_some(floor))
     }
 
     /// The memory's text when it is to be written now.

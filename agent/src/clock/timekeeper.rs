@@ -137,9 +137,9 @@ impl Timekeeper {
     }
 
     /// As of when certificates are judged: the best estimate of now, not before the floor (the last time that was known to be
-    /// right, or the build's); and the earliest time that one that is expired then may be judged as of instead. The two are
-    /// equal once the collector has told one time for [`GOOD_AFTER`](super::keeper::GOOD_AFTER).
-    pub fn tls_times(&self) -> (UnixMillis, UnixMillis) {
+    /// right, or the build's); and that floor, until the collector has told one time for
+    /// [`GOOD_AFTER`](super::keeper::GOOD_AFTER): until then it may be any time from there on.
+    pub fn tls_times(&self) -> (UnixMillis, Option<UnixMillis>) {
         self.keeper().tls_times(&reading())
     }
 

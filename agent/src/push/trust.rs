@@ -12,8 +12,10 @@
 //! province's authority does not let every one of its servers be the collector.
 //!
 //! A certificate is judged at the time that [`Times`] gives: the best that is known, and never before what is known to have
-//! passed. While no collector has confirmed the clock, a certificate that is out of date by it is judged once more at that
-//! floor: a clock of 2038 must not lock the agent out, for the collector is who would put it right.
+//! passed. While no collector has confirmed the clock, all that is known is that it is not earlier than that floor: then a
+//! certificate that will be in time at any moment from the floor on is in time. A clock of 2038 must not lock the agent out, nor
+//! a collector's certificate that was renewed while the host, whose clock begins in 1970, was without power: the collector is
+//! who would put the clock right.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -67,8 +69,7 @@ pub fn times_of(timekeeper: &Timekeeper) -> Times {
     let timekeeper = timekeeper.clone();
     Arc::new(move || {
         let (now, floor) = timekeeper.tls_times();
-        // They are the same once a collector has confirmed the clock.
-        TlsTimes { now, floor: (floor != now).then_some(floor) }
+        TlsTimes { now, floor }
     })
 }
 
@@ -271,10 +272,29 @@ impl Verifier {
         let first = self.judge_at(leaf, chain, name, times.now);
         match (&first, times.floor) {
             (Err(Refusal::Ended { .. } | Refusal::NotBegun { .. }), Some(floor)) => {
-                self.judge_at(leaf, chain, name, floor).or(first)
+                self.judge_from(leaf, chain, name, floor).or(first)
             }
             _ => first,
         }
+    }
+
+    /// Whether the certificate is good at some time from `floor` on.
+    fn judge_from(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        floor: UnixMillis,
+    ) -> Result<(), Refusal> {
+        let mut at = floor;
+        // Each certificate of the chain can put the time off once, to its own beginning; so can the anchor.
+        for _ in 0..chain.len() + 2 {
+            match self.judge_at(leaf, chain, name, at) {
+                Err(Refusal::NotBegun { begin, .. }) if begin > at => at = begin,
+                judged => return judged,
+            }
+        }
+        self.judge_at(leaf, chain, name, at)
     }
 
     fn judge_at(

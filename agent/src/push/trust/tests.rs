@@ -206,7 +206,11 @@ fn a_certificate_is_judged_at_the_time_that_is_known() {
             told(at(far, Some(UnixMillis(TODAY.0 + 6 * YEAR)))),
             &["ended at 2030-12-31", "here it is 2038"],
         );
-        // The floor of a clock of 1970 is the build's time, so `now` never lies before the certificate; were it so:
+        // A clock of 1970 is taken for the floor, and the certificate was made later: while the host was without power, say.
+        let floor = UnixMillis(TODAY.0 - 10 * YEAR);
+        assert_eq!(told(at(floor, Some(floor))), Ok(()));
+        assert_eq!(told(at(far, Some(floor))), Ok(()));
+        // A clock that is confirmed excuses nothing.
         refused(
             told(at(UnixMillis(0), None)),
             &["begins at 2020-01-01", "here it is 1970-01-01", "clock right"],
