@@ -12,6 +12,7 @@
 //! Rounds and pushes are separate tasks that share only the queue, which is locked for microseconds: a collector that hangs
 //! does not move a round by a millisecond.
 
+pub mod central;
 pub mod clock;
 pub mod config;
 pub mod link;
@@ -20,6 +21,7 @@ pub mod queue;
 pub mod report;
 pub mod round;
 pub mod schedule;
+pub mod states;
 
 mod certificate;
 mod plan;
@@ -28,22 +30,22 @@ mod service;
 mod telemetry;
 mod watch;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use wan_wire::{LinkName, Outcome};
+use wan_wire::Outcome;
 
 pub use plan::Series;
 pub use watch::{LinkRound, TargetResult};
 
+use central::Central;
 use clock::Timekeeper;
 use config::Config;
 use push::pusher::{Pusher, SharedQueue};
 use queue::Queue;
 use service::Service;
+use states::{Change, States};
 use telemetry::Telemetry;
 use watch::Sink;
 
@@ -66,7 +68,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let sink = Arc::new(Collecting {
         queue: Arc::clone(&queue),
         tick: Notify::new(),
-        outcomes: Mutex::new(BTreeMap::new()),
+        states: Mutex::default(),
         service: Service::of_environment(),
     });
     tracing::info!(
@@ -79,12 +81,19 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     if let Some(why) = report::unasked(&config) {
         tracing::warn!("{why}");
     }
+    let central = Central::open(config.clone());
     let timekeeper = Timekeeper::open(config.data.as_deref(), &boot, clock::built());
-    let telemetry = Telemetry::new(&config, boot, timekeeper.clone());
+    let mut telemetry = Telemetry::new(&config, boot, timekeeper.clone());
+    telemetry.follow(central.clone());
     let pusher = Pusher::new(collector, queue, telemetry);
     let pushes = async { pusher.run(&sink.tick, shutdown.clone()).await };
-    let rounds =
-        watch::run(&config, identity, &timekeeper, Arc::clone(&sink) as Arc<dyn Sink>, shutdown.clone());
+    let rounds = watch::run(
+        central.current(),
+        identity,
+        &timekeeper,
+        Arc::clone(&sink) as Arc<dyn Sink>,
+        shutdown.clone(),
+    );
     let (pusher, (), ()) = tokio::join!(pushes, rounds, sink.service.feed(&shutdown));
     pusher.last().await;
     timekeeper.close();
@@ -102,36 +111,45 @@ pub(crate) fn install_crypto() {
 struct Collecting {
     queue: SharedQueue,
     tick: Notify,
-    outcomes: Mutex<BTreeMap<LinkName, Outcome>>,
+    states: Mutex<States>,
     service: Service,
 }
 
+impl Collecting {
+    fn states(&self) -> MutexGuard<'_, States> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Sink for Collecting {
-    fn begun(&self, interval: Duration) {
-        self.service.round_begun(clock::monotonic(), interval);
+    fn begun(&self, config: &Config) {
+        self.service.round_begun(clock::monotonic(), config.round.interval);
+    }
+
+    fn changed(&self, config: &Config) {
+        self.states().keep(config);
     }
 
     fn link_round(&self, round: LinkRound) {
-        let outcome = round.outcome();
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = outcomes.insert(round.link.clone(), outcome);
-        if before != Some(outcome) {
-            self.service.links(&outcomes);
-            let why: Vec<String> = round
-                .targets
-                .iter()
-                .filter_map(|target| Some(format!("{}: {}", target.series.target, target.note.as_ref()?)))
-                .collect();
+        let changes = {
+            let mut states = self.states();
+            let changes = states.update(&round);
+            if !changes.is_empty() {
+                self.service.links(&states.own());
+            }
+            changes
+        };
+        for Change { watched, before, now } in changes {
             tracing::info!(
-                link = %round.link,
+                link = %watched.link,
+                about = watched.about.as_ref().map(tracing::field::display),
                 from = before.map_or("unknown", Outcome::as_str),
-                to = outcome.as_str(),
-                since = %round.end.apparent().minus(round.interval),
-                why = why.join("; "),
+                to = now.outcome.as_str(),
+                since = %now.since,
+                why = now.why,
                 "link state"
             );
         }
-        drop(outcomes);
         let dropped = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&round);
         if let Some(dropped) = dropped {
             tracing::warn!(

@@ -4,11 +4,13 @@
 //! every [`INTERFACES_EVERY`], since nothing that is derived from them moves faster.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use wan_wire::{Label, LinkName, Metric, RequestBuilder, UnixMillis, encode::EncodeError};
 
+use crate::central::Central;
 use crate::clock::{self, Timekeeper};
 use crate::config::{Config, LinkConfig, ProbeConfig};
 use crate::link::{self, Boot, gateway, interface};
@@ -31,14 +33,27 @@ pub(crate) struct Telemetry {
     boot: Boot,
     timekeeper: Timekeeper,
     started: u64,
-    links: Vec<LinkConfig>,
+    config: Arc<Config>,
+    central: Option<Central>,
     interfaces_due: Option<Instant>,
 }
 
 impl Telemetry {
     pub(crate) fn new(config: &Config, boot: Boot, timekeeper: Timekeeper) -> Telemetry {
         let started = clock::since_boot();
-        Telemetry { boot, timekeeper, started, links: config.links.clone(), interfaces_due: None }
+        Telemetry {
+            boot,
+            timekeeper,
+            started,
+            config: Arc::new(config.clone()),
+            central: None,
+            interfaces_due: None,
+        }
+    }
+
+    /// From now on the links are those that the rounds are made by.
+    pub(crate) fn follow(&mut self, central: Central) {
+        self.central = Some(central);
     }
 
     /// The time of what is said now.
@@ -135,7 +150,8 @@ impl Telemetry {
             let found = gateways.first().filter(|_| asks_gateway).map(|gateway| gateway.interface.clone());
             Some((link.name.clone(), link.interface.as_ref().map(ToString::to_string).or(found)?))
         };
-        self.links.iter().filter_map(of).collect()
+        let config = self.central.as_ref().map_or_else(|| Arc::clone(&self.config), Central::running);
+        config.links.iter().filter_map(of).collect()
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use wan_wire::{LinkName, Outcome, OutcomeRule, RoundFacts, classify};
 
+use crate::central::Current;
 use crate::clock::{self, Dating, Stamp, Timekeeper};
 use crate::config::Config;
 use crate::link::{Boot, gateway};
@@ -64,8 +65,10 @@ impl LinkRound {
 
 /// Receives what rounds bring.
 pub(crate) trait Sink: Send + Sync + 'static {
-    /// A round of everything has begun, of `interval` or near it; the next begins at its end.
-    fn begun(&self, interval: Duration);
+    /// A round of everything has begun by this configuration; the next begins about its interval later.
+    fn begun(&self, config: &Config);
+    /// The rounds from the next one on are made by this configuration.
+    fn changed(&self, config: &Config);
     /// A link's round is done.
     fn link_round(&self, round: LinkRound);
     /// All links' rounds of a tick are done, or are not waited for any longer: time to push.
@@ -73,8 +76,12 @@ pub(crate) trait Sink: Send + Sync + 'static {
 }
 
 /// Makes rounds until `stop`; then ends the one under way with what it has.
+///
+/// A new configuration is taken between two rounds: the one under way ends as it began, and the next begins where that ended.
+/// Probers of targets that stay, stay. Where the interval changes, the boundaries go on from there as at a start, shifted by
+/// the host's own share of the period, so that a province whose interval is changed does not push at one moment from then on.
 pub(crate) async fn run(
-    config: &Config,
+    mut current: Current,
     identity: u64,
     timekeeper: &Timekeeper,
     sink: Arc<dyn Sink>,
@@ -82,9 +89,8 @@ pub(crate) async fn run(
 ) {
     let (origin, booted) = clock::together();
     let mut clocks = Clocks { origin, ruler: Ruler::new(booted) };
-    let period = config.round.interval;
-    let spacing = period / config.round.packets;
-    let (schedule, mut turn) = Schedule::begin(Duration::ZERO, period, spacing, identity);
+    let mut config = current.begin(timekeeper.now());
+    let (mut schedule, mut turn) = begin(Duration::ZERO, &config, identity);
     let mut watcher = Watcher::default();
     let mut ticks = JoinSet::new();
     let mut previous: Option<(Duration, Stamp)> = None;
@@ -98,8 +104,8 @@ pub(crate) async fn run(
             previous = None;
         }
         let (end, end_seen) = watch::channel(None);
-        let links = watcher.begin(config, clocks, turn, &end_seen, &stop);
-        sink.begun(period);
+        let links = watcher.begin(&config, clocks, turn, &end_seen, &stop);
+        sink.begun(&config);
         let deadline = origin + turn.end + config.round.timeout + PUSH_GRACE;
         ticks.spawn(finish(links, deadline, Arc::clone(&sink)));
         tokio::select! {
@@ -140,8 +146,21 @@ pub(crate) async fn run(
             );
         }
         turn = next;
+        if let Some(new) = current.at_boundary(|| timekeeper.now()) {
+            if new.round.interval != config.round.interval {
+                (schedule, turn) = begin(turn.start, &new, identity);
+            }
+            config = new;
+            sink.changed(&config);
+        }
     }
     while ticks.join_next().await.is_some() {}
+}
+
+/// The grid of a configuration, and its first round, which begins at `now`.
+fn begin(now: Duration, config: &Config, identity: u64) -> (Schedule, Turn) {
+    let period = config.round.interval;
+    Schedule::begin(now, period, period / config.round.packets.max(1), identity)
 }
 
 /// One round of everything, beginning now; for `wan-agent probe`.
@@ -335,7 +354,9 @@ mod tests {
     struct Heard(Mutex<Vec<String>>);
 
     impl Sink for Heard {
-        fn begun(&self, _: Duration) {}
+        fn begun(&self, _: &Config) {}
+
+        fn changed(&self, _: &Config) {}
 
         fn link_round(&self, round: LinkRound) {
             self.0.lock().unwrap().push(round.link.to_string());
@@ -428,5 +449,92 @@ mod tests {
         let round = link_round(plan, tasks, clocks, seen, CancellationToken::new()).await.unwrap();
         assert_eq!(round.outcome(), Outcome::Fault);
         assert_eq!(round.targets[0].note.as_deref(), Some("no default gateway was ever seen"));
+    }
+
+    #[derive(Default)]
+    struct Rounds(Mutex<Vec<LinkRound>>);
+
+    impl Sink for Rounds {
+        fn begun(&self, _: &Config) {}
+
+        fn changed(&self, _: &Config) {}
+
+        fn link_round(&self, round: LinkRound) {
+            self.0.lock().unwrap().push(round);
+        }
+
+        fn tick(&self) {}
+    }
+
+    #[tokio::test]
+    async fn a_new_configuration_neither_loses_nor_cuts_a_round_and_rounds_touch_across_it() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = listener.local_addr().unwrap();
+        tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+        let document = |interval: &str, links: &[&str]| {
+            let links: Vec<String> =
+                links.iter().map(|link| format!("{{name: {link}, targets: [{{tcp: '{peer}'}}]}}")).collect();
+            format!("round: {{interval: {interval}, packets: 2}}\nlinks: [{}]\n", links.join(", "))
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let first = document("1s", &["wan", "lan"]);
+        let mut local = Config::parse("f", first.as_bytes(), crate::config::Use::Probe).unwrap();
+        local.data = Some(folder.path().to_owned());
+        let central = crate::central::Central::open(local);
+        let timekeeper = Timekeeper::open(None, &Boot::default(), clock::built());
+        let sink = Arc::new(Rounds::default());
+        let stop = CancellationToken::new();
+        let heard = Arc::clone(&sink);
+        let rounds = run(central.current(), 7, &timekeeper, heard as Arc<dyn Sink>, stop.clone());
+        let changes = async {
+            let sleep = |millis| tokio::time::sleep(Duration::from_millis(millis));
+            for (number, (wait, interval, links)) in [
+                (2_300, "2s", ["wan", "lan"]),
+                (3_300, "2s", ["wan", "internet"]),
+                (2_900, "1s", ["wan", "lan"]),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                sleep(wait).await;
+                let body = document(interval, &links).into_bytes();
+                central.fetched(format!("\"{number}\""), body, wan_wire::UnixMillis(0)).await;
+            }
+            sleep(5_500).await;
+            stop.cancel();
+        };
+        tokio::join!(rounds, changes);
+
+        let rounds = std::mem::take(&mut *sink.0.lock().unwrap());
+        let spans = |link: &str| -> Vec<(u64, u64)> {
+            let of = rounds.iter().filter(|round| round.link.as_str() == link);
+            let span = |round: &LinkRound| {
+                let length = u64::try_from(round.interval.as_millis()).unwrap();
+                (round.end.since_boot - length, round.end.since_boot)
+            };
+            let mut spans: Vec<(u64, u64)> = of.map(span).collect();
+            spans.sort_unstable();
+            spans
+        };
+        let wan = spans("wan");
+        assert!(wan.windows(2).all(|pair| pair[0].1 == pair[1].0), "a gap or an overlap: {wan:?}");
+        let lengths: Vec<u64> = wan.iter().map(|(start, end)| end - start).collect();
+        assert!(lengths.contains(&1_000) && lengths.contains(&2_000), "{lengths:?}");
+        assert!(wan.last().unwrap().1 - wan[0].0 >= 13_000, "{wan:?}");
+        // Every round of every link is one of the grid that all share; each was measured.
+        for link in ["lan", "internet"] {
+            let spans = spans(link);
+            assert!(
+                !spans.is_empty() && spans.iter().all(|span| wan.contains(span)),
+                "{link}: {spans:?} {wan:?}"
+            );
+        }
+        let internet = spans("internet");
+        let lan = spans("lan");
+        let without_lan: Vec<_> = wan.iter().filter(|span| !lan.contains(span)).copied().collect();
+        assert_eq!(without_lan, internet, "one link gave way to the other at a boundary, both ways");
+        for round in &rounds[..rounds.len() - 2] {
+            assert!(round.targets.iter().all(|target| target.facts.sent > 0), "{round:?}");
+        }
     }
 }
