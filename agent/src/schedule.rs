@@ -202,6 +202,26 @@ mod tests {
     }
 
     #[test]
+    fn a_suspend_moves_rounds_on_the_time_since_boot_and_not_on_the_schedule() {
+        let mut ruler = Ruler::new(ms(700_000));
+        assert_eq!(ruler.since_boot(ms(5000)), 705_000);
+        assert_eq!(ruler.slept(ms(5000), ms(705_003)), None);
+        assert_eq!(ruler.slept(ms(5000), ms(704_990)), None, "two readings of one moment");
+        assert_eq!(ruler.slept(ms(6000), ms(700_000 + 6000 + 3_600_000)), Some(ms(3_600_000)));
+        assert_eq!(ruler.slept(ms(6000), ms(4_306_000)), None, "said once");
+        assert_eq!(ruler.since_boot(ms(10_000)), 4_310_000);
+    }
+
+    #[test]
+    fn suspends_too_short_to_be_told_do_not_add_up_unseen() {
+        let mut ruler = Ruler::new(ms(0));
+        let unseen =
+            (1..1000u64).filter(|number| ruler.slept(ms(1000 * number), ms(1060 * number)).is_none());
+        assert!(unseen.count() < 510);
+        assert!(1060 * 1000 - ruler.since_boot(ms(1000 * 1000)) <= 160);
+    }
+
+    #[test]
     fn packets_of_all_targets_are_evenly_spaced_and_inside_the_round() {
         for (targets, moments, apart) in
             [(1, 5, 1000), (8, 40, 125), (9, 25, 200), (20, 35, 142), (501, 630, 7)]

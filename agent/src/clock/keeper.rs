@@ -19,6 +19,10 @@ pub const SAVE_EVERY: Duration = Duration::from_secs(3600);
 /// set wrongly for a moment must not become a floor that no later correction can get under.
 pub const GOOD_AFTER: Duration = Duration::from_secs(3600);
 
+/// A host's clock that is believed for want of anything better may move by so many milliseconds (slewed by NTP, say) before
+/// rounds follow it.
+const TREMBLE: i64 = 500;
+
 /// The host's clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
@@ -136,9 +140,11 @@ impl Keeper {
         if self.tracker.is_some() {
             return;
         }
-        let Reading { since_boot, host, .. } = *now;
-        let read = Exchange { sent: since_boot, received: since_boot, server: host, resolution: 1000 };
-        let Ok(said) = self.estimate(&read) else { return };
+        if plausible(now.host, self.built).is_err() {
+            return;
+        }
+        let (offset, at) = (now.host_offset(), now.since_boot);
+        let said = Estimate { low: offset.saturating_sub(TREMBLE), high: offset.saturating_add(TREMBLE), at };
         match &mut self.assumed {
             // Its steps are moves like the collector's.
             Some(assumed) => {
@@ -238,3 +244,6 @@ impl Keeper {
         self.agreed_since.is_some_and(|since| since_boot.saturating_sub(since) >= after)
     }
 }
+
+#[cfg(test)]
+mod tests;

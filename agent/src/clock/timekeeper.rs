@@ -267,3 +267,95 @@ fn reading_at(since_boot: u64) -> Reading {
 fn seconds(millis: i64) -> f64 {
     millis as f64 / 1000.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boot(id: &str) -> Boot {
+        Boot { id: id.into(), time: None }
+    }
+
+    /// An answer that came at once, by a collector whose clock is this far ahead of the host's.
+    fn ahead(millis: i64) -> Exchange {
+        let now = clock::since_boot();
+        Exchange { sent: now, received: now, server: clock::wall().plus_millis(millis), resolution: 1 }
+    }
+
+    fn undated(since_boot: u64) -> Stamp {
+        Stamp { since_boot, host: UnixMillis(0), synchronised: false, offset: None }
+    }
+
+    #[test]
+    fn what_one_process_learns_dates_the_rounds_of_its_boot_in_the_next() {
+        const HOUR: i64 = 3_600_000;
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let first = Timekeeper::open(Some(&data), &boot("one"), clock::built());
+        let stamp = first.stamp(clock::since_boot());
+        assert_eq!((stamp.offset, first.date("one", &stamp)), (None, Dating::Later));
+        assert_eq!(first.learn(ahead(HOUR)), Learnt::First);
+        assert!(first.anchored());
+        let offset = first.offset().unwrap();
+        assert!(
+            offset.millis.abs_diff(HOUR) <= 2000 && offset.bound < Duration::from_millis(60),
+            "{offset:?}"
+        );
+        first.close();
+        let Dating::At(at) = first.date("one", &stamp) else { panic!("not dated") };
+        assert!(at.millis_since(stamp.host).abs_diff(HOUR) <= 2000);
+
+        // The same boot again: dated as before, and stamped with the offset from the start.
+        let again = Timekeeper::open(Some(&data), &boot("one"), clock::built());
+        assert!(again.anchored());
+        assert_eq!(again.date("one", &stamp), Dating::At(at));
+        assert!(again.stamp(clock::since_boot()).offset.is_some());
+
+        // Another boot: still the same.
+        let next = Timekeeper::open(Some(&data), &boot("two"), clock::built());
+        assert!(!next.anchored());
+        assert_eq!(next.date("one", &stamp), Dating::At(at));
+        assert_eq!(next.date("two", &undated(5)), Dating::Later);
+    }
+
+    #[test]
+    fn an_anchor_that_cannot_be_kept_dates_rounds_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("plain"), "").unwrap();
+        for data in [None, Some(folder.path().join("plain"))] {
+            let timekeeper = Timekeeper::open(data.as_deref(), &boot("one"), clock::built());
+            let stamp = undated(clock::since_boot());
+            timekeeper.learn(ahead(0));
+            timekeeper.close();
+            assert!(matches!(timekeeper.date("one", &stamp), Dating::At(_)));
+        }
+    }
+
+    #[test]
+    fn a_host_without_a_boot_id_remembers_nothing_and_works() {
+        let folder = tempfile::tempdir().unwrap();
+        let timekeeper = Timekeeper::open(Some(folder.path()), &Boot::default(), clock::built());
+        timekeeper.learn(ahead(0));
+        timekeeper.close();
+        assert!(matches!(timekeeper.date("", &undated(1)), Dating::At(_)));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_damaged_memory_is_kept_aside_and_the_agent_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("clock"), "wanwatch-clock 1\ngood 17").unwrap();
+        let timekeeper = Timekeeper::open(Some(folder.path()), &boot("one"), clock::built());
+        assert!(!timekeeper.anchored());
+        assert!(folder.path().join("clock.bad-1").exists());
+    }
+
+    #[test]
+    fn a_stamp_is_of_the_moment_asked_for() {
+        let timekeeper = Timekeeper::open(None, &boot("one"), clock::built());
+        let now = clock::since_boot();
+        let (earlier, later) = (timekeeper.stamp(now - 2000), timekeeper.stamp(now));
+        assert_eq!(earlier.since_boot, now - 2000);
+        assert!(later.host.millis_since(earlier.host).abs_diff(2000) <= 1000, "{earlier:?} {later:?}");
+    }
+}
