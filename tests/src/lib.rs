@@ -9,6 +9,7 @@ pub mod api;
 pub mod browser;
 pub mod clock;
 pub mod collector;
+pub mod machine;
 pub mod netns;
 pub mod payload;
 pub mod process;
