@@ -3,6 +3,7 @@
 //! Exit codes, for all of them: 0 done; 1 it failed, or mistakes were found; 2 the command line itself is wrong.
 
 pub mod agents;
+pub mod certificate;
 pub mod check;
 pub mod coverage;
 mod figures;
@@ -38,6 +39,8 @@ pub enum Command {
     Serve(serve::Args),
     /// Check the configuration file and list all its mistakes.
     CheckConfig,
+    /// Show the certificate by which agents and browsers know this collector, and the pin of its key.
+    Certificate(certificate::Args),
     /// Check, import and list the register of sites.
     #[command(subcommand)]
     Sites(sites::Sites),
@@ -56,6 +59,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Serve(args) => serve::run(&cli.config, &args),
         Command::CheckConfig => check::run(&cli.config),
+        Command::Certificate(args) => certificate::run(&cli.config, &args),
         Command::Sites(command) => sites::run(&cli.config, &command),
         Command::Agents(command) => agents::run(&cli.config, &command),
         Command::Coverage(args) => coverage::run(&cli.config, &args),

@@ -14,6 +14,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use wan_settings::{CONFIGURATION_BYTES, Mistakes, read_file};
 use wan_wire::Limits;
+use wan_wire::api::PathUrl;
 
 pub use plan::{Branch, BranchId, LocalName, Plan, Tier, TierId};
 
@@ -23,8 +24,14 @@ pub const DEFAULT_PATH: &str = "/etc/wanwatch/collector.yaml";
 /// The whole configuration of a collector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Address and port of the HTTP server. Default `127.0.0.1:8080`: only this machine can reach it.
-    pub listen: SocketAddr,
+    /// Addresses and ports of the HTTP server, each once, at least one. Default `127.0.0.1:8080`: only this machine can
+    /// reach it.
+    pub listen: Vec<SocketAddr>,
+    /// By which certificate the addresses that other machines reach speak TLS. Default: one of the collector's own making.
+    pub tls: Tls,
+    /// How agents reach this collector, preferred first. Default: none, as its listening addresses need not be what they
+    /// see.
+    pub urls: Vec<PathUrl>,
     /// Folder of the database and the journal. Default `/var/lib/wanwatch`. In a file, a relative path starts at the
     /// folder of that file.
     pub data: PathBuf,
@@ -39,6 +46,23 @@ pub struct Config {
     /// How often evidence is written from memory to the database. Default 10 s: a start replays at most about this much
     /// of the journal.
     pub checkpoint_interval: Duration,
+}
+
+/// How addresses that other machines reach are secured. Loopback is plain HTTP in any case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// By a certificate that the collector makes for itself, in its data folder.
+    #[default]
+    Auto,
+    /// By a given certificate.
+    Files {
+        /// PEM file of the certificate and the chain that leads to its authority.
+        certificate: PathBuf,
+        /// PEM file of the certificate's private key.
+        key: PathBuf,
+    },
+    /// Not at all: a proxy in front does it.
+    Off,
 }
 
 /// Limits on what agents may send.
@@ -81,7 +105,9 @@ pub struct JournalLimits {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))],
+            tls: Tls::default(),
+            urls: Vec::new(),
             data: PathBuf::from("/var/lib/wanwatch"),
             timezone: parse::zone("Asia/Ho_Chi_Minh").unwrap_or(TimeZone::UTC),
             plan: Plan::default(),
@@ -112,13 +138,17 @@ impl Default for JournalLimits {
 }
 
 impl Config {
-    /// Reads the file at `path`. A relative `data` folder is taken from the file's own folder.
+    /// Reads the file at `path`. Relative paths in it start at the file's own folder.
     pub fn load(path: &Path) -> Result<Self, Mistakes> {
         let file = path.display().to_string();
         let bytes = read_file(path, CONFIGURATION_BYTES)?;
         let mut config = Self::parse(&file, &bytes)?;
-        if let (true, Some(folder)) = (config.data.is_relative(), path.parent()) {
+        if let Some(folder) = path.parent() {
+            // An absolute path replaces what it is joined to.
             config.data = folder.join(&config.data);
+            if let Tls::Files { certificate, key } = &mut config.tls {
+                (*certificate, *key) = (folder.join(&certificate), folder.join(&key));
+            }
         }
         Ok(config)
     }
@@ -128,13 +158,28 @@ impl Config {
         parse::config(file, bytes)
     }
 
+    /// Whether a listener at `address` speaks TLS: all do but those on loopback, unless TLS is off.
+    pub fn speaks_tls(&self, address: &SocketAddr) -> bool {
+        self.tls != Tls::Off && !is_loopback(address)
+    }
+
     /// The database file of the embedded store.
     pub fn database(&self) -> PathBuf {
         self.data.join("wanwatch.db")
+    }
+
+    /// The folder of the certificate that the collector makes for itself.
+    pub fn tls_dir(&self) -> PathBuf {
+        self.data.join("tls")
     }
 
     /// The journal's folder.
     pub fn journal_dir(&self) -> PathBuf {
         self.data.join("journal")
     }
+}
+
+/// Whether an address can be reached only from this machine.
+pub fn is_loopback(address: &SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }

@@ -1,7 +1,7 @@
 //! Counters of the collector's own work. Their names are in [`wan_wire::Metric`]; `/metrics` shows them with the derived state.
 
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
-use wan_wire::{Label, Metric};
+use wan_wire::{Label, Metric, UnixMillis};
 
 /// What the collector counts about itself.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub struct Counters {
     pub checkpoint_failures: IntCounter,
     /// Connections that are open.
     pub connections: IntGauge,
+    /// When the certificate in use ends; see [`Counters::certificate_ends`].
+    certificate_ends: Gauge,
 }
 
 impl Counters {
@@ -104,7 +106,16 @@ impl Counters {
             )?,
             checkpoint_failures: counter(Metric::CollectorCheckpointFailuresTotal)?,
             connections: gauge(Metric::CollectorConnections)?,
+            certificate_ends: Gauge::with_opts(opts(Metric::CollectorCertificateExpiryTimestampSeconds))?,
             registry,
         })
+    }
+
+    /// Says when the certificate in use ends. Until it is said, as where nothing speaks TLS, the metric is absent.
+    pub fn certificate_ends(&self, at: UnixMillis) {
+        // An error means that it is registered already.
+        let _ = self.registry.register(Box::new(self.certificate_ends.clone()));
+        #[allow(clippy::cast_precision_loss, reason = "whole seconds up to the year 9999")]
+        self.certificate_ends.set((at.0 / 1000) as f64);
     }
 }

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! - [`ledger`], [`report`] and [`verdict`] are the pure core: spans of evidence, timelines, figures, the state now;
-//! - [`ingest`], [`engine`], [`checkpoint`], [`load`] and [`server`] are the shell around it;
+//! - [`ingest`], [`engine`], [`checkpoint`], [`load`], [`server`] and [`tls`] are the shell around it;
 //! - [`config`], [`inventory`] and [`store`] are what it is told and what it keeps.
 
 pub mod api;
@@ -36,6 +36,7 @@ pub mod server;
 mod service;
 pub mod state;
 pub mod store;
+pub mod tls;
 pub mod verdict;
 pub mod web;
 
@@ -46,28 +47,36 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wan_journal::{FullPolicy, Journal, Options, Reader, Seq};
+use wan_wire::UnixMillis;
 
 use crate::checkpoint::Pace;
-use crate::config::Config;
+use crate::config::{Config, is_loopback};
 use crate::counters::Counters;
 use crate::engine::{Command, EngineHandle};
 use crate::ingest::Ingest;
+use crate::server::Listener;
 use crate::state::State;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Checkpoint, Store};
+use crate::tls::Secured;
 
 /// How often the store is asked whether the register or a secret has changed: a new secret works this soon.
 const REVISION_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Runs the collector on `listener` until `shutdown`; then finishes requests that have begun and takes a last checkpoint.
+/// Runs the collector on `sockets` until `shutdown`; then finishes requests that have begun and takes a last checkpoint.
 ///
 /// # Errors
 /// When data folder, store or journal cannot be opened, or the engine ends by itself.
-pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(
+    config: Config,
+    sockets: Vec<TcpListener>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let started = clock::now();
     service::starting("loading what is stored");
     let store = Arc::new(SqliteStore::open(&config.database()).await?);
     let counters = Arc::new(Counters::new().context("cannot register the collector's own metrics")?);
+    let (listeners, secured) = secure(&config, sockets, started)?;
     let state = Arc::new(State::new(config, Some(started), Arc::clone(&counters)));
     let journal = start_state(&state, &store).await?;
 
@@ -89,7 +98,8 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
 
     let ingest = Arc::new(Ingest::new(Arc::clone(&state), engine.clone()));
     let router = api::router(Arc::clone(&state), engine.clone());
-    let mut server = tokio::spawn(server::serve(listener, ingest, router, stop.clone()));
+    let certificate = tokio::spawn(tls::follow(secured, Arc::clone(&state.counters), background.clone()));
+    let mut server = tokio::spawn(server::serve(listeners, ingest, router, stop.clone()));
     let manager = tokio::spawn(service::run(Arc::clone(&state), engine.clone(), stop.clone()));
 
     let by_itself = tokio::select! {
@@ -104,11 +114,37 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         let _ = ended.await;
     }
     background.cancel();
-    let _ = tokio::join!(checkpoints, revisions, manager);
+    let _ = tokio::join!(checkpoints, revisions, manager, certificate);
     let stored = checkpoint::take(&state, &*store, &engine, Pace::AtOnce).await;
     anyhow::ensure!(by_itself.is_none(), "the engine stopped by itself; see the log above");
     anyhow::ensure!(stored, "the last checkpoint failed; the next start replays the journal instead");
     Ok(())
+}
+
+/// Gives each socket the certificate of the configuration where it is to speak TLS, and says how each is reached.
+fn secure(
+    config: &Config,
+    sockets: Vec<TcpListener>,
+    now: UnixMillis,
+) -> anyhow::Result<(Vec<Listener>, Option<Arc<Secured>>)> {
+    let addresses: Vec<_> = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    // Where only loopback is listened on, no certificate is made.
+    let needed = addresses.iter().any(|address| config.speaks_tls(address));
+    let secured = if needed { Secured::open(config, now)?.map(Arc::new) } else { None };
+    let mut listeners = Vec::with_capacity(sockets.len());
+    for (socket, address) in sockets.into_iter().zip(addresses) {
+        let own = secured.clone().filter(|_| config.speaks_tls(&address));
+        if own.is_none() && !is_loopback(&address) {
+            tracing::warn!(
+                %address,
+                "this address speaks plain HTTP (`tls: off`): unless a proxy in front of it speaks TLS, secrets and passwords \
+                 can be read on their way"
+            );
+        }
+        tracing::info!("listening on {}://{address}", if own.is_some() { "https" } else { "http" });
+        listeners.push(Listener::new(socket, own)?);
+    }
+    Ok((listeners, secured))
 }
 
 /// Opens the journal, loads what the store has and replays what the journal has beyond it.

@@ -1,8 +1,12 @@
-//! The HTTP shell: an accept loop of our own, one task a connection.
+//! The HTTP shell: an accept loop of our own for each listener, one task a connection.
+//!
+//! A listener on loopback speaks plain HTTP and is open; every other one speaks TLS unless that is off (`handshake`).
 //!
 //! `POST /api/v1/write` is taken before any router, since it is the one request that comes thousands of times a second;
 //! everything else goes to the router of [`crate::api`]. Every limit is explicit (design.md, invariant 10): connections,
 //! time to send a request's head and body, bytes of bodies in flight.
+
+mod handshake;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,13 +19,16 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::config::is_loopback;
 use crate::ingest::{self, Ingest};
+use crate::tls::Secured;
 
 /// An idle connection, or one that does not finish a request's head, is closed after this. Agents push every few
 /// seconds, so a living one never meets it.
@@ -46,30 +53,77 @@ pub struct Via {
     pub tls: bool,
 }
 
+/// An address that is listened on.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    open: bool,
+    secured: Option<Arc<Secured>>,
+}
+
+impl Listener {
+    /// `socket`, which speaks TLS by `secured` if given.
+    ///
+    /// # Errors
+    /// When the socket has no address.
+    pub fn new(socket: TcpListener, secured: Option<Arc<Secured>>) -> std::io::Result<Self> {
+        let open = is_loopback(&socket.local_addr()?);
+        Ok(Self { socket, open, secured })
+    }
+}
+
+/// What all connections share.
+struct Shared {
+    ingest: Arc<Ingest>,
+    router: axum::Router,
+    permits: Arc<Semaphore>,
+    handshakes: handshake::Places,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
 /// Serves until `shutdown`, then lets requests that have begun finish, for at most five seconds.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     ingest: Arc<Ingest>,
     router: axum::Router,
     shutdown: CancellationToken,
 ) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
-    let tasks = TaskTracker::new();
+    let shared = Arc::new(Shared {
+        ingest,
+        router,
+        permits: Arc::new(Semaphore::new(CONNECTIONS)),
+        handshakes: handshake::Places::new(),
+        tasks: TaskTracker::new(),
+        shutdown,
+    });
+    let accepting = TaskTracker::new();
+    for listener in listeners {
+        accepting.spawn(accept(listener, Arc::clone(&shared)));
+    }
+    accepting.close();
+    accepting.wait().await;
+    shared.tasks.close();
+    if tokio::time::timeout(DRAIN, shared.tasks.wait()).await.is_err() {
+        tracing::warn!(open = shared.tasks.len(), "connections were still busy at the stop and are cut");
+    }
+}
+
+async fn accept(listener: Listener, shared: Arc<Shared>) {
     loop {
         let permit = tokio::select! {
-            () = shutdown.cancelled() => break,
-            permit = Arc::clone(&permits).acquire_owned() => permit,
+            () = shared.shutdown.cancelled() => break,
+            permit = Arc::clone(&shared.permits).acquire_owned() => permit,
         };
         let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            () = shared.shutdown.cancelled() => break,
+            accepted = listener.socket.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let via = Via { peer, open: true, tls: false };
-                let connection =
-                    connection(stream, via, Arc::clone(&ingest), router.clone(), shutdown.clone());
-                tasks.spawn(async move {
+                let via = Via { peer, open: listener.open, tls: listener.secured.is_some() };
+                let connection = connection(stream, via, listener.secured.clone(), Arc::clone(&shared));
+                shared.tasks.spawn(async move {
                     connection.await;
                     drop(permit);
                 });
@@ -80,28 +134,36 @@ pub async fn serve(
             }
         }
     }
-    drop(listener);
-    tasks.close();
-    if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
-        tracing::warn!(open = tasks.len(), "connections were still busy at the stop and are cut");
-    }
 }
 
-async fn connection(
-    stream: TcpStream,
-    via: Via,
-    ingest: Arc<Ingest>,
-    router: axum::Router,
-    shutdown: CancellationToken,
-) {
+async fn connection(stream: TcpStream, via: Via, secured: Option<Arc<Secured>>, shared: Arc<Shared>) {
     // Answers are small and each is awaited by its sender: Nagle's delay would only add to them.
     let _ = stream.set_nodelay(true);
-    let counters = Arc::clone(ingest.counters());
+    let counters = Arc::clone(shared.ingest.counters());
     counters.connections.inc();
+    match secured {
+        None => speak(stream, via, &shared).await,
+        Some(secured) => {
+            let shaken = tokio::select! {
+                shaken = handshake::shake(stream, via.peer.ip(), &secured, &shared.handshakes) => Some(shaken),
+                () = shared.shutdown.cancelled() => None,
+            };
+            match shaken {
+                Some(Ok(stream)) => speak(stream, via, &shared).await,
+                Some(Err(error)) => tracing::debug!(peer = %via.peer, %error, "no TLS handshake"),
+                None => {}
+            }
+        }
+    }
+    counters.connections.dec();
+}
+
+/// HTTP on an established connection, to its end.
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin, via: Via, shared: &Shared) {
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(via);
-        let ingest = Arc::clone(&ingest);
-        let router = router.clone();
+        let ingest = Arc::clone(&shared.ingest);
+        let router = shared.router.clone();
         async move { Ok::<_, Infallible>(route(request, &ingest, router).await) }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
@@ -110,7 +172,7 @@ async fn connection(
     tokio::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = shutdown.cancelled() => {
+        () = shared.shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -118,7 +180,6 @@ async fn connection(
     if let Err(error) = result {
         tracing::debug!(%error, "a connection ended early");
     }
-    counters.connections.dec();
 }
 
 async fn route(request: hyper::Request<Incoming>, ingest: &Ingest, router: axum::Router) -> Response {

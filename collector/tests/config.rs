@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use proptest::prelude::*;
-use wan_collector::config::Config;
+use wan_collector::config::{Config, Tls};
 
 const SAMPLE: &str = include_str!("../../deploy/examples/collector.yaml");
 
@@ -19,7 +19,15 @@ fn the_shipped_sample_is_the_defaults_and_the_provinces_targets() {
 #[test]
 fn the_shipped_sample_shows_every_key() {
     // A key that is misspelt is answered with all that could stand there: each of them has to be in the sample.
-    let probes = ["x: 1", "ingest: {x: 1}", "journal: {x: 1}", "plan: {x: 1}", "plan: {tiers: [{x: 1}]}"];
+    let probes = [
+        "x: 1",
+        "ingest: {x: 1}",
+        "journal: {x: 1}",
+        "tls: {x: 1}",
+        "urls: [{x: 1}]",
+        "plan: {x: 1}",
+        "plan: {tiers: [{x: 1}]}",
+    ];
     for probe in probes {
         let answer = Config::parse("c", probe.as_bytes()).unwrap_err();
         let unknown = answer.iter().find(|mistake| mistake.found == "an unknown key").unwrap();
@@ -45,6 +53,28 @@ fn a_relative_data_folder_starts_at_the_file() {
 }
 
 #[test]
+fn the_files_of_a_certificate_start_at_the_file_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("collector.yaml");
+    std::fs::write(&path, "tls: {certificate: chain.pem, key: /etc/key.pem}").unwrap();
+    let certificate = folder.path().join("chain.pem");
+    assert_eq!(Config::load(&path).unwrap().tls, Tls::Files { certificate, key: "/etc/key.pem".into() });
+}
+
+#[test]
+fn addresses_and_urls_are_lists() {
+    let text = "listen: [127.0.0.1:8080, '[::]:8443']\ntls: off\n\
+                urls:\n  - url: https://10.0.0.1:8443/\n  - {url: 'https://wan.example.vn/p', path: internet-ftth}\n";
+    let config = Config::parse("c", text.as_bytes()).unwrap();
+    let expected: [std::net::SocketAddr; 2] =
+        ["127.0.0.1:8080".parse().unwrap(), "[::]:8443".parse().unwrap()];
+    assert_eq!((config.listen.as_slice(), config.tls), (&expected[..], Tls::Off));
+    let urls: Vec<_> = config.urls.iter().map(|url| (url.url.as_str(), url.path.as_str())).collect();
+    assert_eq!(urls, [("https://10.0.0.1:8443", "wan"), ("https://wan.example.vn/p", "internet-ftth")]);
+    assert_eq!(Config::parse("c", b"tls: auto\nurls: []\n").unwrap(), Config::default());
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let answer = Config::load("/nowhere/collector.yaml".as_ref()).unwrap_err().to_string();
     assert!(answer.starts_with("/nowhere/collector.yaml: found no readable file (No such file"), "{answer}");
@@ -55,15 +85,63 @@ fn each_bad_file_is_answered_with_line_key_and_remedy() {
     let cases = [
         (
             "listn: 1",
-            "c:1:1: listn: found an unknown key, expected one of listen, data, timezone, plan, ingest, journal, checkpoint_interval; did you mean listen?",
+            "c:1:1: listn: found an unknown key, expected one of listen, tls, urls, data, timezone, plan, ingest, journal, checkpoint_interval; did you mean listen?",
         ),
         (
             "listen: localhost",
-            "c:1:9: listen: found “localhost”, expected an IP address and port such as 127.0.0.1:8080; write [::]:8080 or 0.0.0.0:8080 to listen on every address",
+            "c:1:9: listen: found “localhost”, expected an IP address and port such as 127.0.0.1:8080; write [::]:8443 or 0.0.0.0:8443 to listen on every address",
         ),
         (
             "listen: 1.2.3.4:8080\nlisten: 1.2.3.4:8081",
             "c:2:1: listen: found the key twice, expected it once; remove one of them",
+        ),
+        (
+            "listen: []",
+            "c:1:9: listen: found a list of 0, expected at least one; remove the key to have the default",
+        ),
+        (
+            "listen: [127.0.0.1:8080, here]",
+            "c:1:26: listen[1]: found “here”, expected an IP address and port such as 127.0.0.1:8080; write [::]:8443 or 0.0.0.0:8443 to listen on every address",
+        ),
+        (
+            "listen: [127.0.0.1:8080, 127.0.0.1:8080]",
+            "c:1:26: listen[1]: found “127.0.0.1:8080”, expected every address once; remove the repeated one",
+        ),
+        (
+            "tls: on",
+            "c:1:6: tls: found “on”, expected auto, off, or a mapping of certificate and key; write {certificate: FILE, key: FILE} to use a certificate that you have",
+        ),
+        (
+            "tls: {certificate: a.pem}",
+            "c:1:6: tls.key: found nothing, expected the PEM file of the certificate's private key; add “key: …”",
+        ),
+        (
+            "tls: {certificate: '', key: k}",
+            "c:1:20: tls.certificate: found an empty text, expected the PEM file of the certificate and its chain",
+        ),
+        (
+            "urls: https://a",
+            "c:1:7: urls: found “https://a”, expected a list of “url: …”; begin each item with a dash",
+        ),
+        (
+            "urls: [{path: wan}]",
+            "c:1:8: urls[0].url: found nothing, expected https://HOST:PORT, or http:// for a collector without TLS, without user, query or fragment; add “url: …”",
+        ),
+        (
+            "urls: [{url: a.example}]",
+            "c:1:14: urls[0].url: found “a.example”, expected https://HOST:PORT, or http:// for a collector without TLS, without user, query or fragment; write it as in “https://10.0.0.1:8443”",
+        ),
+        (
+            "urls: [{url: 'https://u:p@a'}]",
+            "c:1:14: urls[0].url: found a URL with a user, expected https://HOST:PORT, or http:// for a collector without TLS, without user, query or fragment; remove what stands before the “@”",
+        ),
+        (
+            "urls: [{url: https://a, path: Vnpt}]",
+            "c:1:31: urls[0].path: found “Vnpt”, expected lan, wan, internet or service, alone or with a suffix as in “wan-vnpt”; use small letters, digits and hyphens",
+        ),
+        (
+            "urls: [{url: https://a}, {url: https://a/}]",
+            "c:1:26: urls[1]: found the URL “https://a” twice, expected every URL once; remove the repeated one",
         ),
         ("data: 7", "c:1:7: data: found 7, expected a folder such as /var/lib/wanwatch; put it in quotes"),
         ("data: ''", "c:1:7: data: found an empty text, expected a folder such as /var/lib/wanwatch"),

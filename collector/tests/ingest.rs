@@ -80,7 +80,7 @@ impl Collector {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(wan_collector::run(config(data), listener, stop.clone()));
+        let task = tokio::spawn(wan_collector::run(config(data), vec![listener], stop.clone()));
         let collector = Self { address, stop, task, client: reqwest::Client::new() };
         for _ in 0..200 {
             if collector.client.get(collector.url("/readyz")).send().await.is_ok_and(|r| r.status() == 200) {
@@ -387,7 +387,7 @@ async fn a_second_collector_on_the_same_data_is_refused() {
     let collector = Collector::start(data.path()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let error =
-        wan_collector::run(config(data.path()), listener, CancellationToken::new()).await.unwrap_err();
+        wan_collector::run(config(data.path()), vec![listener], CancellationToken::new()).await.unwrap_err();
     assert!(format!("{error:#}").contains("journal"), "{error:#}");
     collector.stop().await;
 }

@@ -279,9 +279,14 @@ fn active(secrets: &[AgentSecret]) -> BTreeMap<SiteId, UnixMillis> {
 
 /// The lines to put into the agent's configuration.
 fn one(site: &Site, secret: &Secret, config: &Config) -> String {
-    let url = match config.listen {
-        any if any.ip().is_unspecified() => format!("http://ADDRESS-OF-THIS-COLLECTOR:{}", any.port()),
-        address => format!("http://{address}"),
+    let scheme = |address| if config.speaks_tls(address) { "https" } else { "http" };
+    let url = match (config.urls.first(), config.listen.last()) {
+        (Some(known), _) => known.url.clone(),
+        (None, Some(any)) if any.ip().is_unspecified() => {
+            format!("{}://ADDRESS-OF-THIS-COLLECTOR:{}", scheme(any), any.port())
+        }
+        (None, Some(address)) => format!("{}://{address}", scheme(address)),
+        (None, None) => "https://ADDRESS-OF-THIS-COLLECTOR".to_owned(),
     };
     format!(
         "# {} ({}). This secret is shown once; put it into the agent's configuration:\n\

@@ -16,7 +16,7 @@ pub fn run(file: &Path) -> anyhow::Result<ExitCode> {
     print(format_args!(
         "{}: good\nlisten {}, data {}, time zone {}, {} tiers, {} branches\n",
         file.display(),
-        config.listen,
+        config.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         config.data.display(),
         config.timezone.iana_name().unwrap_or("UTC"),
         plan.tiers.len(),

@@ -17,9 +17,9 @@ use crate::config::Config;
 /// How to run the collector.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Listen here instead of where the configuration says.
+    /// Listen here instead of where the configuration says; may be given several times.
     #[arg(long, value_name = "ADDR:PORT")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Vec<SocketAddr>,
     /// How much to log: error, warn, info, debug, trace, or a filter such as `wan_collector=debug`.
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "LEVEL")]
     pub log: String,
@@ -34,8 +34,8 @@ pub fn run(file: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     let coloured = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(coloured).init();
     let mut config = Config::load(file)?;
-    if let Some(listen) = args.listen {
-        config.listen = listen;
+    if !args.listen.is_empty() {
+        config.listen.clone_from(&args.listen);
     }
     // What is in it (secrets' hashes, who was connected when) is for this user alone.
     std::fs::DirBuilder::new()
@@ -51,12 +51,14 @@ pub fn run(file: &Path, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let address = config.listen;
-    let listener = TcpListener::bind(address).await.with_context(|| {
-        format!(
-            "cannot listen on {address}; is another program there? `listen` in the configuration says where"
-        )
-    })?;
+    let mut sockets = Vec::with_capacity(config.listen.len());
+    for address in &config.listen {
+        sockets.push(TcpListener::bind(address).await.with_context(|| {
+            format!(
+                "cannot listen on {address}; is another program there? `listen` in the configuration says where"
+            )
+        })?);
+    }
     let shutdown = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
@@ -68,8 +70,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
         stop.cancel();
     });
-    tracing::info!(%address, data = %config.data.display(), "wan-collector {} starts", env!("CARGO_PKG_VERSION"));
-    crate::run(config, listener, shutdown).await?;
+    tracing::info!(data = %config.data.display(), "wan-collector {} starts", env!("CARGO_PKG_VERSION"));
+    crate::run(config, sockets, shutdown).await?;
     tracing::info!("stopped; everything is stored");
     Ok(())
 }

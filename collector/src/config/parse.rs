@@ -1,14 +1,16 @@
 //! YAML to [`Config`]: each key read on its own, so that every mistake is found.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use wan_settings::{At, Document, Fields, Mistakes};
-use wan_wire::LinkKind;
+use wan_wire::api::PathUrl;
+use wan_wire::{LinkKind, LinkName};
 
-use super::{Branch, Config, Ingest, JournalLimits, LocalName, Plan, Tier};
+use super::{Branch, Config, Ingest, JournalLimits, LocalName, Plan, Tier, Tls};
 
 const KINDS: &str = "one of lan, wan, internet, service";
 
@@ -25,22 +27,13 @@ pub(super) fn zone(name: &str) -> Option<TimeZone> {
 /// Reads what can be read; what cannot keeps its default and is noted in the document.
 fn read(root: &At<'_>) -> Config {
     let mut config = Config::default();
-    let keys = ["listen", "data", "timezone", "plan", "ingest", "journal", "checkpoint_interval"];
+    let keys =
+        ["listen", "tls", "urls", "data", "timezone", "plan", "ingest", "journal", "checkpoint_interval"];
     let Some(fields) = root.fields(&keys) else { return config };
-    let address = "an IP address and port such as 127.0.0.1:8080";
-    set(&mut config.listen, &fields, "listen", |at| {
-        at.scalar(address, "write [::]:8080 or 0.0.0.0:8080 to listen on every address", |text| {
-            text.parse().ok()
-        })
-    });
-    set(&mut config.data, &fields, "data", |at| {
-        let text = at.text("a folder such as /var/lib/wanwatch")?;
-        if text.is_empty() || text.contains('\0') {
-            at.wrong("a folder such as /var/lib/wanwatch", "");
-            return None;
-        }
-        Some(PathBuf::from(text))
-    });
+    set(&mut config.listen, &fields, "listen", listen);
+    set(&mut config.tls, &fields, "tls", tls);
+    set(&mut config.urls, &fields, "urls", urls);
+    set(&mut config.data, &fields, "data", |at| path(at, "a folder such as /var/lib/wanwatch"));
     set(&mut config.timezone, &fields, "timezone", |at| {
         at.scalar("an IANA time zone such as Asia/Ho_Chi_Minh", "see the list of tz database zones", zone)
     });
@@ -57,6 +50,100 @@ fn read(root: &At<'_>) -> Config {
         plan(&at, &mut config.plan);
     }
     config
+}
+
+/// One address, or a list of them.
+fn listen(at: &At<'_>) -> Option<Vec<SocketAddr>> {
+    let address = |at: &At<'_>| {
+        at.scalar(
+            "an IP address and port such as 127.0.0.1:8080",
+            "write [::]:8443 or 0.0.0.0:8443 to listen on every address",
+            |text| text.parse().ok(),
+        )
+    };
+    if !at.is_list() {
+        return address(at).map(|address| vec![address]);
+    }
+    let mut found = Vec::new();
+    for item in at.items("addresses")? {
+        let Some(address) = address(&item) else { continue };
+        if found.contains(&address) {
+            item.wrong("every address once", "remove the repeated one");
+        }
+        found.push(address);
+    }
+    not_empty(at, found)
+}
+
+/// `auto`, `off`, or the files of a certificate.
+fn tls(at: &At<'_>) -> Option<Tls> {
+    if at.is_map() {
+        let fields = at.fields(&["certificate", "key"])?;
+        let file = |key: &str, what: &str| fields.need(key, what).and_then(|at| path(&at, what));
+        let certificate = file("certificate", "the PEM file of the certificate and its chain");
+        let key = file("key", "the PEM file of the certificate's private key");
+        return Some(Tls::Files { certificate: certificate?, key: key? });
+    }
+    let expected = "auto, off, or a mapping of certificate and key";
+    at.scalar(expected, "write {certificate: FILE, key: FILE} to use a certificate that you have", |text| {
+        match text {
+            "auto" => Some(Tls::Auto),
+            "off" => Some(Tls::Off),
+            _ => None,
+        }
+    })
+}
+
+fn urls(at: &At<'_>) -> Option<Vec<PathUrl>> {
+    let mut found: Vec<PathUrl> = Vec::new();
+    for item in at.items("“url: …”")? {
+        let Some(fields) = item.fields(&["url", "path"]) else { continue };
+        let expected =
+            "https://HOST:PORT, or http:// for a collector without TLS, without user, query or fragment";
+        let url = fields.need("url", expected).and_then(|at| match at.text(expected)? {
+            url if is_url(url) => Some(url),
+            // A password has no place in a log.
+            url if url.contains('@') => {
+                at.wrong_as("a URL with a user", expected, "remove what stands before the “@”");
+                None
+            }
+            _ => {
+                at.wrong(expected, "write it as in “https://10.0.0.1:8443”");
+                None
+            }
+        });
+        let name = "lan, wan, internet or service, alone or with a suffix as in “wan-vnpt”";
+        let path = match fields.get("path") {
+            Some(at) => at.scalar(name, "use small letters, digits and hyphens", |text| text.parse().ok()),
+            None => Some(LinkName::from(LinkKind::Wan)),
+        };
+        let (Some(url), Some(path)) = (url, path) else { continue };
+        let url = url.trim_end_matches('/').to_owned();
+        if found.iter().any(|known| known.url == url) {
+            item.wrong_as(format!("the URL “{url}” twice"), "every URL once", "remove the repeated one");
+        }
+        found.push(PathUrl { url, path: path.to_string() });
+    }
+    Some(found)
+}
+
+fn is_url(text: &str) -> bool {
+    let Ok(url) = text.parse::<http::Uri>() else { return false };
+    let host = url.authority().is_some_and(|authority| {
+        !authority.host().is_empty()
+            && !authority.as_str().contains('@')
+            && !authority.as_str().ends_with(':')
+    });
+    matches!(url.scheme_str(), Some("http" | "https")) && host && url.query().is_none() && !text.contains('#')
+}
+
+fn path(at: &At<'_>, expected: &str) -> Option<PathBuf> {
+    let text = at.text(expected)?;
+    if text.is_empty() || text.contains('\0') {
+        at.wrong(expected, "");
+        return None;
+    }
+    Some(PathBuf::from(text))
 }
 
 fn ingest(at: &At<'_>, ingest: &mut Ingest) {
