@@ -159,3 +159,6 @@ fn server_config(key: CertifiedKey) -> anyhow::Result<ServerConfig> {
     config.send_tls13_tickets = TICKETS;
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, bail};
 use rcgen::{
@@ -33,6 +34,9 @@ const RENEWED_DAYS: i64 = CERTIFICATE_DAYS / 3;
 /// No right clock shows an earlier time: an authority made by a clock of 1970 must not end in 1990. 2026-01-01.
 const NOT_EARLIER: UnixMillis = UnixMillis(1_767_225_600_000);
 const DAY: i64 = 86_400_000;
+
+/// Numbers the files that are being written.
+static TURN: AtomicU32 = AtomicU32::new(0);
 
 /// Where the collector's own certificate lies.
 #[derive(Debug, Clone)]
@@ -159,11 +163,10 @@ impl Own {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.with_context(|| format!("cannot make the folder {}", folder.display()))?;
         self.belongs(folder);
-        let new = folder.join(format!(
-            "{}.{}.new",
-            path.file_name().unwrap_or_default().to_string_lossy(),
-            std::process::id()
-        ));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // Other processes, and other threads of this one, may be about it as well.
+        let turn = TURN.fetch_add(1, Ordering::Relaxed);
+        let new = folder.join(format!("{name}.{}-{turn}.new", std::process::id()));
         let whole = || -> io::Result<()> {
             let mut file =
                 OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
