@@ -15,6 +15,7 @@
 pub mod central;
 pub mod clock;
 pub mod config;
+pub mod enrol;
 pub mod link;
 pub mod push;
 pub mod queue;
@@ -24,8 +25,11 @@ pub mod schedule;
 pub mod states;
 
 mod certificate;
+mod files;
 mod plan;
 mod probe;
+mod rotate;
+mod secret;
 mod service;
 mod telemetry;
 mod watch;
@@ -85,7 +89,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let timekeeper = Timekeeper::open(config.data.as_deref(), &boot, clock::built());
     let mut telemetry = Telemetry::new(&config, boot, timekeeper.clone());
     telemetry.follow(central.clone());
-    let pusher = Pusher::new(collector, queue, telemetry);
+    let times = push::trust::times_of(&timekeeper);
+    let pusher = Pusher::new(collector.clone(), queue, telemetry);
+    let asked = pusher.asked();
+    let rotation = rotate::run(&collector, &times, &asked, &shutdown);
     let pushes = async { pusher.run(&sink.tick, shutdown.clone()).await };
     let rounds = watch::run(
         central.current(),
@@ -94,7 +101,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         Arc::clone(&sink) as Arc<dyn Sink>,
         shutdown.clone(),
     );
-    let (pusher, (), ()) = tokio::join!(pushes, rounds, sink.service.feed(&shutdown));
+    let (pusher, (), (), ()) = tokio::join!(pushes, rounds, rotation, sink.service.feed(&shutdown));
     pusher.last().await;
     timekeeper.close();
     tracing::info!("wan-agent ends");

@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use wan_agent::config::{Config, Use};
+use wan_agent::config::{Config, DEFAULT_PATH, Use};
+use wan_agent::enrol::{self, Language};
 use wan_agent::report::{self, exit};
 
 /// Probes a site's LAN, WAN and Internet links in rounds and pushes what it measured to the collector.
@@ -32,13 +33,22 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Enrol this machine: do what the line says that `wan-collector enroll SITE` prints
+    #[command(
+        alias = "enrol",
+        after_help = "\
+The secret is made here and stays here; the collector keeps its hash. The same line may be pasted again after any failure.\n\n\
+Exit codes: 0 enrolled, 1 the collector refused, 2 a mistake in the line, enrolled already, or files cannot be written,\n\
+3 no collector answered, 4 enrolled but the service did not start."
+    )]
+    Enroll(enrol::Line),
     /// Probe and push until SIGTERM or SIGINT; then push once more and exit with 0
     #[command(
         after_help = "Exit codes: 0 stopped by a signal, 2 a mistake in the configuration or the arguments."
     )]
     Run {
         /// The configuration file
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
     /// Probe everything for one round and show a table; needs no collector
@@ -81,9 +91,13 @@ fn main() -> ExitCode {
     let coloured = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(coloured).init();
     let code = match arguments.command {
+        Command::Enroll(line) => in_runtime(enroll(line)),
         Command::Run { config } => match Config::load(&config, Use::Run) {
             Ok(config) => in_runtime(run(config)),
-            Err(error) => return refuse(&error.to_string()),
+            Err(error) => {
+                let why = enrol::not_enrolled(&config).map(|said| said.show(Language::of_environment()));
+                return refuse(&why.unwrap_or_else(|| error.to_string()));
+            }
         },
         Command::Probe { config } => {
             match config.map_or(Ok(Config::default()), |path| Config::load(&path, Use::Probe)) {
@@ -110,6 +124,17 @@ fn in_runtime(work: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<
     // A name look-up that hangs must not hold the exit.
     runtime.shutdown_background();
     result
+}
+
+async fn enroll(line: enrol::Line) -> anyhow::Result<u8> {
+    let enrol::Ended { code, said } = enrol::run(line).await;
+    let text = said.show(Language::of_environment());
+    if code == enrol::exit::DONE {
+        writeln!(std::io::stdout(), "{text}")?;
+    } else {
+        writeln!(std::io::stderr(), "{text}")?;
+    }
+    Ok(code)
 }
 
 async fn run(config: Config) -> anyhow::Result<u8> {

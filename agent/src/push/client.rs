@@ -4,6 +4,7 @@
 //! Each URL has a client of its own, bound to that URL's interface and source address, with one connection that is kept. Who
 //! answers there is checked by [`super::trust`] before anything is sent.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, HeaderMap, IF_NONE_MATCH, RETRY_AFTER,
 };
 use reqwest::{Client, RequestBuilder, Response, Url, redirect};
-use wan_wire::api::{CONFIG_HEADER, CONFIG_PATH, ConfigReport, TIME_HEADER};
+use tokio::sync::Notify;
+use wan_wire::api::{
+    CONFIG_HEADER, CONFIG_PATH, ConfigReport, ROTATE_HEADER, SECRET_PATH, SecretOffer, TIME_HEADER,
+};
 use wan_wire::{Protocol, UnixMillis, Written, protocol};
 
 use super::trust::{self, Times, TlsTimes, Trust};
@@ -60,12 +64,35 @@ pub struct Answer {
     pub status: u16,
     /// The body, at most 64 KiB of it.
     pub body: Vec<u8>,
+    /// How long it asks to wait.
+    pub retry_after: Option<Duration>,
     /// What the answer says about the time.
     pub exchange: Option<Exchange>,
 }
 
+/// That the collector has asked for a new secret ([`ROTATE_HEADER`]), and on which path.
+#[derive(Debug, Default)]
+pub struct Asked {
+    path: AtomicUsize,
+    wake: Notify,
+}
+
+impl Asked {
+    /// Waits until it was asked since the last time; gives the path's place in the configuration.
+    pub async fn wait(&self) -> usize {
+        self.wake.notified().await;
+        self.path.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, path: usize) {
+        self.path.store(path, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+}
+
 /// Requests to the collector's URLs, with the site's secret.
 pub struct Pushing {
+    asked: Arc<Asked>,
     collector: Collector,
     trust: Trust,
     times: Times,
@@ -83,7 +110,12 @@ impl Pushing {
     pub fn with_times(collector: Collector, times: Times) -> Pushing {
         let trust = Trust { pins: collector.pins.clone(), ca_file: collector.ca_file.clone() };
         let clients = collector.urls.iter().map(|_| Mutex::new(None)).collect();
-        Pushing { collector, trust, times, clients }
+        Pushing { asked: Arc::default(), collector, trust, times, clients }
+    }
+
+    /// Where answers that ask for a new secret are noted.
+    pub fn asked(&self) -> Arc<Asked> {
+        Arc::clone(&self.asked)
     }
 
     /// Posts a compressed request to the URL at `path` in the configuration.
@@ -134,6 +166,16 @@ impl Pushing {
         sent.await.0
     }
 
+    /// Offers a new secret in place of `secret`.
+    pub async fn offer(&self, path: usize, secret: &str, offer: &SecretOffer) -> Told {
+        let sent = self.send(path, secret, ANSWER_LIMIT, |client, endpoint| {
+            let body = serde_json::to_vec(offer).map_err(|error| error.to_string())?;
+            let url = beside(&endpoint.url, SECRET_PATH)?;
+            Ok(client.post(url).header(CONTENT_TYPE, "application/json").body(body))
+        });
+        sent.await.0
+    }
+
     /// Sends one request with the secret and reads at most `limit` bytes of the answer's body.
     async fn send(
         &self,
@@ -155,6 +197,9 @@ impl Pushing {
             Ok(Got { status, headers, body, exchange }) => {
                 let written = Written::from_headers(|name| text(&headers, name));
                 let html = is_html(&headers);
+                if headers.contains_key(ROTATE_HEADER) {
+                    self.asked.note(path);
+                }
                 let answered = Answered::Status {
                     code: status,
                     html,
@@ -200,8 +245,10 @@ pub async fn post_json(
 ) -> Result<Answer, String> {
     let client = build(endpoint, trust, times)?;
     let request = client.post(&endpoint.url).header(CONTENT_TYPE, "application/json").body(json);
-    let Got { status, body, exchange, .. } = exchange(request, JSON_LIMIT, timeout, &endpoint.url).await?;
-    Ok(Answer { status, body, exchange })
+    let Got { status, headers, body, exchange } =
+        exchange(request, JSON_LIMIT, timeout, &endpoint.url).await?;
+    let retry_after = retry_after(text(&headers, RETRY_AFTER.as_str()));
+    Ok(Answer { status, body, retry_after, exchange })
 }
 
 /// The URL of another endpoint of the collector whose write endpoint is `url`, behind the same proxy's prefix if there is one.

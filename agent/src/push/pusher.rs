@@ -10,7 +10,7 @@ use wan_wire::encode::EncodeError;
 use wan_wire::round::encode_round;
 use wan_wire::{Protocol, RequestBuilder};
 
-use super::client::{Pushing, Told};
+use super::client::{Asked, Pushing, Told};
 use super::credential::Credential;
 use super::{Action, Answered, Paths, action};
 use crate::clock;
@@ -61,6 +61,11 @@ impl Pusher {
             counts: PushCounts::default(),
             origin: clock::monotonic(),
         }
+    }
+
+    /// Where answers that ask for a new secret are noted.
+    pub(crate) fn asked(&self) -> Arc<Asked> {
+        self.pushing.asked()
     }
 
     /// Pushes at each tick, and when a wait is over, until `stop`; gives itself back for the last push.

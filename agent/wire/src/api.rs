@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::SiteId;
+use crate::{LinkKind, LinkName, SiteId};
 
 /// Where an agent gets its central configuration (GET), and says what became of it (POST). Credential: the site's secret.
 pub const CONFIG_PATH: &str = "/api/v1/agent/config";
@@ -73,6 +73,17 @@ pub struct PathUrl {
     pub url: String,
     /// The link by which it is reached, such as `wan` or `internet`.
     pub path: String,
+}
+
+impl PathUrl {
+    /// `URL` or `URL=PATH`, as command lines take it. Whether it is a URL is for the caller to judge.
+    #[must_use]
+    pub fn tagged(text: &str) -> PathUrl {
+        // A path is a link's name, so what stands behind some other `=` of a URL is none.
+        let tagged = text.rsplit_once('=').filter(|(_, path)| path.parse::<LinkName>().is_ok());
+        let (url, path) = tagged.unwrap_or((text, LinkKind::Wan.as_str()));
+        PathUrl { url: url.trim_end_matches('/').to_owned(), path: path.to_owned() }
+    }
 }
 
 /// What became of a central configuration at the agent.
