@@ -6,6 +6,7 @@ pub mod agents;
 pub mod certificate;
 pub mod check;
 pub mod coverage;
+pub mod enroll;
 mod figures;
 mod output;
 pub mod serve;
@@ -44,7 +45,10 @@ pub enum Command {
     /// Check, import and list the register of sites.
     #[command(subcommand)]
     Sites(sites::Sites),
-    /// Issue, list and revoke the secrets by which agents prove their site.
+    /// Print the one line by which a site's agent is enrolled.
+    #[command(alias = "enrol")]
+    Enroll(enroll::Args),
+    /// Issue, list, rotate and revoke the secrets by which agents prove their site.
     #[command(subcommand)]
     Agents(agents::Agents),
     /// Print how much of the province is connected, by tier and branch, against the plan.
@@ -61,6 +65,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::CheckConfig => check::run(&cli.config),
         Command::Certificate(args) => certificate::run(&cli.config, &args),
         Command::Sites(command) => sites::run(&cli.config, &command),
+        Command::Enroll(args) => enroll::run(&cli.config, &args),
         Command::Agents(command) => agents::run(&cli.config, &command),
         Command::Coverage(args) => coverage::run(&cli.config, &args),
         Command::Uptime(args) => uptime::run(&cli.config, &args),

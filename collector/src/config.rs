@@ -163,6 +163,20 @@ impl Config {
         self.tls != Tls::Off && !is_loopback(address)
     }
 
+    /// `URL` or `URL=PATH`, as a command line gives an address of `urls`.
+    ///
+    /// # Errors
+    /// What is expected.
+    pub fn parse_url(text: &str) -> Result<PathUrl, String> {
+        let found = PathUrl::tagged(text);
+        if parse::is_url(&found.url) {
+            return Ok(found);
+        }
+        Err(format!(
+            "expected https://ADDRESS:PORT, or with the link by which it is reached, https://ADDRESS:PORT=internet; found {text}"
+        ))
+    }
+
     /// The database file of the embedded store.
     pub fn database(&self) -> PathBuf {
         self.data.join("wanwatch.db")

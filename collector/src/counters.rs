@@ -3,6 +3,8 @@
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use wan_wire::{Label, Metric, UnixMillis};
 
+use crate::enrolment::Refusal;
+
 /// What the collector counts about itself.
 #[derive(Debug)]
 pub struct Counters {
@@ -44,6 +46,8 @@ pub struct Counters {
     pub checkpoint_seconds: Histogram,
     /// Checkpoints that failed.
     pub checkpoint_failures: IntCounter,
+    /// Attempts to enrol, by how they ended.
+    pub enrolments: IntCounterVec,
     /// Connections that are open.
     pub connections: IntGauge,
     /// When the certificate in use ends; see [`Counters::certificate_ends`].
@@ -78,10 +82,17 @@ impl Counters {
         registry.register(Box::new(requests.clone()))?;
         let checkpoint_timestamp = Gauge::with_opts(opts(Metric::CollectorCheckpointTimestampSeconds))?;
         registry.register(Box::new(checkpoint_timestamp.clone()))?;
+        let enrolments =
+            IntCounterVec::new(opts(Metric::CollectorEnrolmentsTotal), &[Label::Result.as_str()])?;
+        registry.register(Box::new(enrolments.clone()))?;
+        for word in Refusal::WORDS {
+            enrolments.with_label_values(&[word]);
+        }
         // A quiet disk syncs in 0.2 ms, a busy one in 4 to 8 ms; past a second something is wrong.
         let sync = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0];
         Ok(Self {
             requests,
+            enrolments,
             request_seconds: histogram(Metric::CollectorRequestDurationSeconds, &sync)?,
             queue: gauge(Metric::CollectorEngineQueueRequests)?,
             samples: counter(Metric::CollectorSamplesTotal)?,

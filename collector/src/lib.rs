@@ -15,6 +15,7 @@
 //! - [`config`], [`inventory`] and [`store`] are what it is told and what it keeps.
 
 pub mod api;
+pub mod attempts;
 pub mod checkpoint;
 pub mod cli;
 pub mod clock;
@@ -22,6 +23,7 @@ pub mod config;
 pub mod counters;
 pub mod credential;
 pub mod engine;
+pub mod enrolment;
 pub mod ingest;
 pub mod inventory;
 pub mod ledger;
@@ -97,7 +99,8 @@ pub async fn run(
     let mut ended = tokio::task::spawn_blocking(move || thread.join().is_ok());
 
     let ingest = Arc::new(Ingest::new(Arc::clone(&state), engine.clone()));
-    let router = api::router(Arc::clone(&state), engine.clone());
+    let router = api::router(Arc::clone(&state), engine.clone())
+        .merge(enrolment::router(Arc::clone(&state), Arc::clone(&store)));
     let certificate = tokio::spawn(tls::follow(secured, Arc::clone(&state.counters), background.clone()));
     let mut server = tokio::spawn(server::serve(listeners, ingest, router, stop.clone()));
     let manager = tokio::spawn(service::run(Arc::clone(&state), engine.clone(), stop.clone()));

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use wan_journal::{Item, JournalError, Reader};
+use wan_journal::{Item, JournalError, Reader, Seq};
 use wan_wire::{Limits, SiteId, UnixMillis};
 
 use crate::ingest::series::{self, Decoded};
@@ -91,6 +91,30 @@ pub fn journal(state: &State, mut reader: Reader) -> Result<Replay, LoadError> {
         }
     }
     Ok(replay)
+}
+
+/// Merges in what the journal still holds behind the store's position: what agents last said of themselves is nowhere else.
+/// Evidence of it changes nothing, since the store has it.
+///
+/// # Errors
+/// When the journal cannot be opened or read.
+pub fn remembered(state: &State) -> Result<(), LoadError> {
+    let directory = state.config.journal_dir();
+    if !directory.is_dir() {
+        return Ok(());
+    }
+    let limits = state.config.ingest.limits();
+    let mut reader = Reader::open_read_only(&directory, Seq::FIRST)?;
+    while let Some(item) = reader.read()? {
+        match item {
+            // What is gone is long in the store, or was said when it was found.
+            Item::Gap(_) => {}
+            Item::Frame { payload, .. } => {
+                let _ = record(state, payload, &limits);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Lengthens the last known run of the collector to when it last received something: a run that ended by `kill -9` or a

@@ -230,6 +230,98 @@ fn secrets_for_all_go_to_a_new_private_file() {
 }
 
 #[test]
+fn enrolling_a_site_prints_one_line_to_paste() {
+    let office = Office::new();
+    office.run(&["enroll", "a"]).failed("there is no database yet; import a register");
+    office.file("s.csv", "id,name,tier,branch,valid_to\nxa-a,Xã A,commune,state,\nxa-b,B,commune,state,\nxa-c,C,commune,state,2020-01-01\n");
+    office.run(&["sites", "import", "s.csv"]).ok();
+
+    let said = office.run(&["enroll", "xa-a"]);
+    assert_eq!((said.code, said.out.lines().count()), (0, 1), "{}{}", said.out, said.err);
+    let token =
+        said.out.trim_end().strip_prefix("sudo wan-agent enroll http://127.0.0.1:18080 --token ").unwrap();
+    assert!(wan_wire::secret::is(wan_wire::secret::TOKEN_PREFIX, token), "{token}");
+    assert!(
+        said.err.starts_with("Xã A (xa-a)\nPaste this line") && said.err.contains("works once, until 20"),
+        "{}",
+        said.err
+    );
+    for entry in std::fs::read_dir(office.path("data")).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(
+            !bytes.windows(token.len()).any(|window| window == token.as_bytes()),
+            "the token is on the disk"
+        );
+    }
+    // The other spelling, other addresses; and the list shows until when the line works.
+    let said = office.run(&[
+        "enrol",
+        "xa-a",
+        "--ttl",
+        "7d",
+        "--url",
+        "http://10.0.0.1",
+        "--url",
+        "http://wan.example.vn=internet",
+    ]);
+    assert!(
+        said.out.starts_with(
+            "sudo wan-agent enroll http://10.0.0.1 http://wan.example.vn=internet --token wane_"
+        ),
+        "{}",
+        said.out
+    );
+    let listed = office.run(&["agents", "list", "--format", "json"]).ok().out;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed[0]["state"], "none");
+    assert!(listed[0]["line_until"].as_str().unwrap().starts_with("20"), "{listed}");
+    assert_eq!(listed[1]["line_until"], "");
+    assert_eq!(office.run(&["agents", "revoke", "xa-a"]).ok().out, "the enrolment line of xa-a is revoked\n");
+
+    office.run(&["enroll", "xa-c"]).failed("the site xa-c is closed since 2020-01-01");
+    office.run(&["enroll", "xa-x"]).failed("did you mean xa-");
+    assert_eq!(office.run(&["enroll", "xa-a", "--ttl", "5m"]).code, 2);
+    assert_eq!(office.run(&["enroll", "xa-a", "--url", "10.0.0.1"]).code, 2);
+    assert_eq!(office.run(&["enroll"]).code, 2);
+
+    office.run(&["agents", "issue", "xa-a"]).ok();
+    assert!(office.run(&["enroll", "xa-a"]).err.contains("(The site has a secret since 20"));
+    let said = office.run(&["enroll", "--all", "--missing", "--output", "lines.csv"]).ok();
+    assert_eq!(said.out, "1 lines written to lines.csv\n");
+    let written = std::fs::read_to_string(office.path("lines.csv")).unwrap();
+    assert!(
+        written.starts_with("site,name,expires,line\nxa-b,B,20")
+            && written.contains(",sudo wan-agent enroll http"),
+        "{written}"
+    );
+    let mode = std::fs::metadata(office.path("lines.csv")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let said = office.run(&["enroll", "xa-a", "xa-b"]).ok();
+    assert_eq!(said.out.lines().count(), 3, "{}", said.out);
+}
+
+#[test]
+fn an_agent_is_asked_for_a_new_secret() {
+    let office = Office::new();
+    office.file("s.csv", "id,name,tier,branch\nxa-a,A,commune,state\nxa-b,B,commune,state\n");
+    office.run(&["sites", "import", "s.csv"]).ok();
+    assert_eq!(
+        office.run(&["agents", "rotate", "--all"]).ok().out,
+        "no site has a secret: nobody was asked\n"
+    );
+    office.run(&["agents", "issue", "xa-a"]).ok();
+    office
+        .run(&["agents", "rotate", "xa-b"])
+        .failed("xa-b has no secret to replace; `wan-collector enroll xa-b`");
+    assert_eq!(
+        office.run(&["agents", "rotate", "--all"]).ok().out,
+        "the agent of xa-a is asked for a new secret with its next push\n"
+    );
+    let listed = office.run(&["agents", "list"]).ok().out;
+    assert!(listed.lines().any(|line| line.starts_with("xa-a") && line.contains("asked 20")), "{listed}");
+}
+
+#[test]
 fn wrong_use_of_the_command_line_exits_with_2() {
     let office = Office::new();
     for arguments in [

@@ -1,6 +1,6 @@
-//! `wan-collector agents issue | list | revoke`.
+//! `wan-collector agents issue | list | rotate | revoke`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use crate::clock;
 use crate::config::Config;
 use crate::inventory::Site;
+use crate::load;
 use crate::secret::Secret;
+use crate::state::SiteRuntime;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{AgentSecret, Snapshot, Store as _, StoreError};
 use anyhow::Context as _;
@@ -24,9 +26,11 @@ use super::output::{Format, block_on, csv, find_site, print, say, table};
 pub enum Agents {
     /// Issue a secret for the agent of a site, or of many sites.
     Issue(Issue),
-    /// List which sites have a secret, and since when.
+    /// List which sites have a secret, since when, and what is known of their agents.
     List(List),
-    /// Revoke a site's secret: its agent is refused from then on.
+    /// Have the agents of sites take new secrets, without a visit.
+    Rotate(Rotate),
+    /// Revoke a site's secret and its unused enrolment line: its agent is refused from then on.
     Revoke(Revoke),
 }
 
@@ -44,6 +48,7 @@ impl Agents {
         match self {
             Self::Issue(command) => command.run(file).await,
             Self::List(command) => command.run(file).await,
+            Self::Rotate(command) => command.run(file).await,
             Self::Revoke(command) => command.run(file).await,
         }
     }
@@ -51,7 +56,7 @@ impl Agents {
 
 /// Issue a secret for the agent of a site, or of many sites.
 ///
-/// A secret is shown once: only its hash is stored. A site has one secret at a time, and an agent that holds the old one is
+/// For senders that cannot enrol, such as Prometheus; for wan-agent there is `wan-collector enroll`. A secret is shown once: only its hash is stored. A site has one secret at a time, and an agent that holds the old one is
 /// refused as soon as a new one is issued; so a site that has one is refused here unless --rotate says that this is meant.
 /// A site counts as equipped from the time at which its first secret was issued. A running server takes secrets over
 /// within seconds.
@@ -182,7 +187,9 @@ impl Issue {
     }
 }
 
-/// List which sites have a secret, and since when.
+/// List which sites have a secret, since when, and what is known of their agents.
+///
+/// What agents say of themselves is known of those whose pushes are still in the journal; that of a running server is.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  wan-collector agents list --format csv")]
 pub struct List {
@@ -195,24 +202,71 @@ impl List {
     async fn run(&self, file: &Path) -> anyhow::Result<()> {
         let config = Config::load(file)?;
         let store = SqliteStore::open_read_only(&config.database()).await?;
-        let Snapshot { register, secrets, .. } = store.snapshot().await?;
-        // The last one of each site; the secrets are in the order of their issue.
+        let Snapshot { register, secrets, rotation, .. } = store.snapshot().await?;
+        let tokens = store.tokens().await?;
+        let now = clock::now();
+        let state = crate::load_read_only(config.clone()).await?;
+        load::remembered(&state)?;
+        let directory = state.directory();
+        // The last settled one of each site, or the last at all; the secrets are in the order of their issue.
+        let settled = |secret: &&AgentSecret| !rotation.offered.contains(&secret.hash);
         let last: BTreeMap<&SiteId, &AgentSecret> =
-            secrets.iter().map(|secret| (&secret.site, secret)).collect();
-        let head = ["site", "name", "state", "issued", "revoked"];
+            secrets.iter().filter(settled).map(|secret| (&secret.site, secret)).collect();
+        let open: BTreeMap<&SiteId, UnixMillis> = tokens
+            .iter()
+            .filter(|token| token.used.is_none() && token.revoked.is_none() && now < token.expires)
+            .map(|token| (&token.site, token.expires))
+            .collect();
+        let offered: BTreeSet<&SiteId> = secrets
+            .iter()
+            .filter(|secret| secret.revoked.is_none() && rotation.offered.contains(&secret.hash))
+            .map(|secret| &secret.site)
+            .collect();
+        let head = [
+            "site",
+            "name",
+            "state",
+            "issued",
+            "revoked",
+            "line until",
+            "rotation",
+            "version",
+            "last seen",
+            "clock off by",
+        ];
+        let time = |at: Option<UnixMillis>| at.map(|at| local(at, &config)).unwrap_or_default();
         let rows: Vec<Vec<String>> = register
             .sites()
             .map(|site| {
                 let secret = last.get(&site.id);
-                let state = match secret.map(|secret| secret.revoked) {
+                let standing = match secret.map(|secret| secret.revoked) {
                     None => "none",
                     Some(None) => "active",
                     Some(Some(_)) => "revoked",
                 };
-                let issued = secret.map(|secret| local(secret.issued, &config)).unwrap_or_default();
-                let revoked = secret.and_then(|secret| secret.revoked).map(|at| local(at, &config));
-                let revoked = revoked.unwrap_or_default();
-                vec![site.id.to_string(), site.name.clone(), state.to_owned(), issued, revoked]
+                let rotation = match rotation.asked.get(&site.id) {
+                    None => String::new(),
+                    Some(_) if offered.contains(&site.id) => "offered".to_owned(),
+                    Some(at) => format!("asked {}", local(*at, &config)),
+                };
+                let runtime = directory.runtimes.get(&site.id);
+                let facts = runtime.map(|runtime| runtime.facts()).unwrap_or_default();
+                vec![
+                    site.id.to_string(),
+                    site.name.clone(),
+                    standing.to_owned(),
+                    time(secret.map(|secret| secret.issued)),
+                    time(secret.and_then(|secret| secret.revoked)),
+                    time(open.get(&site.id).copied()),
+                    rotation,
+                    facts.version.unwrap_or_default(),
+                    time(
+                        runtime
+                            .and_then(|runtime| runtime.last_push())
+                            .or_else(|| last_seen(runtime?, &site.id)),
+                    ),
+                    facts.clock_offset.map(|seconds| format!("{seconds:+.1} s")).unwrap_or_default(),
+                ]
             })
             .collect();
         match self.format {
@@ -225,16 +279,83 @@ impl List {
                 print(format_args!("{shown}{active} of {total} sites have a secret\n"))
             }
             Format::Json => {
-                let objects: Vec<BTreeMap<&str, &String>> =
-                    rows.iter().map(|row| head.into_iter().zip(row).collect()).collect();
+                let keys = head.map(|name| name.replace(' ', "_"));
+                let objects: Vec<BTreeMap<&String, &String>> =
+                    rows.iter().map(|row| keys.iter().zip(row).collect()).collect();
                 print(format_args!("{}\n", serde_json::to_string_pretty(&objects)?))
             }
-            Format::Csv => print(csv(&head, rows)?),
+            Format::Csv => {
+                let keys = head.map(|name| name.replace(' ', "_"));
+                print(csv(&keys.each_ref().map(String::as_str), rows)?)
+            }
         }
     }
 }
 
-/// Revoke a site's secret: its agent is refused from then on.
+/// The end of the newest evidence that a site's own agent gave.
+fn last_seen(runtime: &SiteRuntime, site: &SiteId) -> Option<UnixMillis> {
+    let evidence = runtime.evidence();
+    let own = evidence.tracks().iter().filter(|track| track.vantage == *site);
+    own.filter_map(|track| track.spans.last()).map(|span| span.end).max()
+}
+
+/// Have the agents of sites take new secrets, without a visit.
+///
+/// An agent that is asked makes a new secret, offers it under its present one and changes over; both are accepted until it has.
+/// It is asked with the next answer to a push, so this takes seconds where the site is online, and waits where it is not;
+/// `agents list` shows how far it is. Senders that are not wan-agent, and agents whose configuration holds the secret itself
+/// (`secret:`), go on with the old one: issue them another. A secret that others may know is not rotated but revoked (`agents
+/// revoke`), and the site enrolled anew (`enroll`).
+#[derive(Debug, Args)]
+#[command(
+    group(ArgGroup::new("which").required(true).args(["sites", "all"])),
+    after_help = "Examples:\n  wan-collector agents rotate ubnd-xa-tan-binh\n  wan-collector agents rotate --all"
+)]
+pub struct Rotate {
+    /// Ids of sites.
+    #[arg(value_name = "SITE")]
+    sites: Vec<String>,
+    /// All sites that have a secret.
+    #[arg(long)]
+    all: bool,
+}
+
+impl Rotate {
+    async fn run(&self, file: &Path) -> anyhow::Result<()> {
+        let config = Config::load(file)?;
+        let store = open_existing(&config).await?;
+        let snapshot = store.snapshot().await?;
+        let active = active(&snapshot.secrets);
+        let ids: BTreeSet<SiteId> = if self.all {
+            snapshot
+                .register
+                .sites()
+                .map(|site| site.id.clone())
+                .filter(|id| active.contains_key(id))
+                .collect()
+        } else {
+            let ids = self.sites.iter().map(|text| find_site(&snapshot.register, text));
+            ids.collect::<anyhow::Result<_>>()?
+        };
+        if let Some(id) = ids.iter().find(|id| !active.contains_key(*id)) {
+            anyhow::bail!(
+                "{id} has no secret to replace; `wan-collector enroll {id}` prints the line that enrols its agent"
+            );
+        }
+        let ids: Vec<SiteId> = ids.into_iter().collect();
+        store.ask_rotation(&ids, clock::now()).await?;
+        store.close().await;
+        match ids.as_slice() {
+            [] => print("no site has a secret: nobody was asked\n"),
+            [id] => print(format_args!("the agent of {id} is asked for a new secret with its next push\n")),
+            _ => {
+                print(format_args!("{} agents are asked for new secrets with their next pushes\n", ids.len()))
+            }
+        }
+    }
+}
+
+/// Revoke a site's secret and its unused enrolment line: its agent is refused from then on.
 ///
 /// The agent keeps what it measures; after a new secret it brings everything in.
 #[derive(Debug, Args)]
@@ -252,9 +373,14 @@ impl Revoke {
         let snapshot = store.snapshot().await?;
         let ids = self.sites.iter().map(|text| find_site(&snapshot.register, text));
         for id in ids.collect::<anyhow::Result<Vec<_>>>()? {
-            match store.revoke_secrets(&id, clock::now()).await? {
-                0 => print(format_args!("{id} has no secret: nothing to revoke\n"))?,
-                _ => print(format_args!("the secret of {id} is revoked\n"))?,
+            let now = clock::now();
+            let secrets = store.revoke_secrets(&id, now).await?;
+            let tokens = store.revoke_tokens(&id, now).await?;
+            match (secrets, tokens) {
+                (0, 0) => print(format_args!("{id} has no secret: nothing to revoke\n"))?,
+                (0, _) => print(format_args!("the enrolment line of {id} is revoked\n"))?,
+                (_, 0) => print(format_args!("the secret of {id} is revoked\n"))?,
+                (_, _) => print(format_args!("the secret and the enrolment line of {id} are revoked\n"))?,
             }
         }
         store.close().await;
@@ -263,7 +389,7 @@ impl Revoke {
 }
 
 /// Opens the database for writing, but makes none: without a register there is nobody to issue a secret to.
-async fn open_existing(config: &Config) -> Result<SqliteStore, StoreError> {
+pub(super) async fn open_existing(config: &Config) -> Result<SqliteStore, StoreError> {
     let path = config.database();
     if !path.exists() {
         return Err(StoreError::Missing { path });
@@ -272,7 +398,7 @@ async fn open_existing(config: &Config) -> Result<SqliteStore, StoreError> {
 }
 
 /// The sites with a secret that is accepted, and when it was issued.
-fn active(secrets: &[AgentSecret]) -> BTreeMap<SiteId, UnixMillis> {
+pub(super) fn active(secrets: &[AgentSecret]) -> BTreeMap<SiteId, UnixMillis> {
     let active = secrets.iter().filter(|secret| secret.revoked.is_none());
     active.map(|secret| (secret.site.clone(), secret.issued)).collect()
 }
@@ -297,14 +423,14 @@ fn one(site: &Site, secret: &Secret, config: &Config) -> String {
     )
 }
 
-fn local(at: UnixMillis, config: &Config) -> String {
+pub(super) fn local(at: UnixMillis, config: &Config) -> String {
     let shown = jiff::Timestamp::from_millisecond(at.0)
         .map(|at| at.to_zoned(config.timezone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string());
     shown.unwrap_or_else(|_| at.0.to_string())
 }
 
 /// Writes a new file that only its owner can read, down to the disk.
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(super) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(|| {
             format!("cannot make the file {} (one that exists is not overwritten)", path.display())

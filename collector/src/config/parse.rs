@@ -127,7 +127,7 @@ fn urls(at: &At<'_>) -> Option<Vec<PathUrl>> {
     Some(found)
 }
 
-fn is_url(text: &str) -> bool {
+pub(super) fn is_url(text: &str) -> bool {
     let Ok(url) = text.parse::<http::Uri>() else { return false };
     let host = url.authority().is_some_and(|authority| {
         !authority.host().is_empty()
