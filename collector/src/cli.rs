@@ -4,7 +4,7 @@
 
 pub mod agents;
 pub mod certificate;
-pub mod check;
+pub mod config;
 pub mod coverage;
 pub mod enroll;
 mod figures;
@@ -38,7 +38,11 @@ pub struct Cli {
 pub enum Command {
     /// Run the collector until SIGTERM or Ctrl-C.
     Serve(serve::Args),
-    /// Check the configuration file and list all its mistakes.
+    /// Check the configuration, and show what an agent is told to probe.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// The same as `config check`.
+    #[command(hide = true)]
     CheckConfig,
     /// Show the certificate by which agents and browsers know this collector, and the pin of its key.
     Certificate(certificate::Args),
@@ -62,7 +66,8 @@ pub enum Command {
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Serve(args) => serve::run(&cli.config, &args),
-        Command::CheckConfig => check::run(&cli.config),
+        Command::Config(command) => config::run(&cli.config, &command),
+        Command::CheckConfig => config::run(&cli.config, &config::Command::Check),
         Command::Certificate(args) => certificate::run(&cli.config, &args),
         Command::Sites(command) => sites::run(&cli.config, &command),
         Command::Enroll(args) => enroll::run(&cli.config, &args),

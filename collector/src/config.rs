@@ -43,6 +43,9 @@ pub struct Config {
     pub ingest: Ingest,
     /// The durable log of accepted requests.
     pub journal: JournalLimits,
+    /// The file that says what agents probe ([`crate::central`]). Default none: each agent's own file says it. In a file, a
+    /// relative path starts at the folder of that file.
+    pub agents: Option<PathBuf>,
     /// How often evidence is written from memory to the database. Default 10 s: a start replays at most about this much
     /// of the journal.
     pub checkpoint_interval: Duration,
@@ -113,6 +116,7 @@ impl Default for Config {
             plan: Plan::default(),
             ingest: Ingest::default(),
             journal: JournalLimits::default(),
+            agents: None,
             checkpoint_interval: Duration::from_secs(10),
         }
     }
@@ -149,6 +153,10 @@ impl Config {
             if let Tls::Files { certificate, key } = &mut config.tls {
                 (*certificate, *key) = (folder.join(&certificate), folder.join(&key));
             }
+        }
+        if let (Some(agents), Some(folder)) = (&mut config.agents, path.parent()) {
+            // An absolute path stays as it is.
+            *agents = folder.join(&agents);
         }
         Ok(config)
     }

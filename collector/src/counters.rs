@@ -52,6 +52,8 @@ pub struct Counters {
     pub connections: IntGauge,
     /// When the certificate in use ends; see [`Counters::certificate_ends`].
     certificate_ends: Gauge,
+    /// 0 while the agents' configuration has mistakes.
+    pub agent_config_good: IntGauge,
 }
 
 impl Counters {
@@ -88,6 +90,8 @@ impl Counters {
         for word in Refusal::WORDS {
             enrolments.with_label_values(&[word]);
         }
+        let agent_config_good = gauge(Metric::CollectorAgentConfigGood)?;
+        agent_config_good.set(1);
         // A quiet disk syncs in 0.2 ms, a busy one in 4 to 8 ms; past a second something is wrong.
         let sync = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0];
         Ok(Self {
@@ -118,6 +122,7 @@ impl Counters {
             checkpoint_failures: counter(Metric::CollectorCheckpointFailuresTotal)?,
             connections: gauge(Metric::CollectorConnections)?,
             certificate_ends: Gauge::with_opts(opts(Metric::CollectorCertificateExpiryTimestampSeconds))?,
+            agent_config_good,
             registry,
         })
     }

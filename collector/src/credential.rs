@@ -11,7 +11,7 @@ use http::header::{AUTHORIZATION, HeaderMap};
 use http::{HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use wan_wire::UnixMillis;
-use wan_wire::api::{ROTATE_HEADER, TIME_HEADER};
+use wan_wire::api::{CONFIG_HEADER, ROTATE_HEADER, TIME_HEADER};
 
 use crate::state::{SecretHash, SiteRuntime, State};
 
@@ -55,10 +55,14 @@ pub fn authenticate(state: &State, headers: &HeaderMap) -> Result<Sender, &'stat
 }
 
 impl Sender {
-    /// Adds to an answer what each answer to an agent says: the time, and whether a new secret is wanted.
+    /// Adds to an answer what each answer to an agent says: the time, which document it is to probe by, and whether a new
+    /// secret is wanted.
     pub fn tell(&self, response: &mut Response, now: UnixMillis) {
         let headers = response.headers_mut();
         headers.insert(HeaderName::from_static(TIME_HEADER), HeaderValue::from(now.0));
+        if let Some(document) = self.site.document() {
+            headers.insert(HeaderName::from_static(CONFIG_HEADER), document.etag.clone());
+        }
         if self.rotate {
             headers.insert(HeaderName::from_static(ROTATE_HEADER), HeaderValue::from_static("1"));
         }

@@ -16,6 +16,7 @@
 
 pub mod api;
 pub mod attempts;
+pub mod central;
 pub mod checkpoint;
 pub mod cli;
 pub mod clock;
@@ -81,6 +82,8 @@ pub async fn run(
     let (listeners, secured) = secure(&config, sockets, started)?;
     let state = Arc::new(State::new(config, Some(started), Arc::clone(&counters)));
     let journal = start_state(&state, &store).await?;
+    state.central.restore(store.agent_configs().await?);
+    let follower = central::follow::Follower::start(Arc::clone(&state))?;
 
     let (engine, thread) = engine::start(journal, state.config.ingest.backlog, counters)
         .context("cannot start the engine's thread")?;
@@ -96,11 +99,13 @@ pub async fn run(
         background.clone(),
     ));
     let revisions = tokio::spawn(follow_register(Arc::clone(&state), Arc::clone(&store), background.clone()));
+    let configurations = tokio::spawn(follower.run(background.clone()));
     let mut ended = tokio::task::spawn_blocking(move || thread.join().is_ok());
 
     let ingest = Arc::new(Ingest::new(Arc::clone(&state), engine.clone()));
     let router = api::router(Arc::clone(&state), engine.clone())
-        .merge(enrolment::router(Arc::clone(&state), Arc::clone(&store)));
+        .merge(enrolment::router(Arc::clone(&state), Arc::clone(&store)))
+        .merge(central::endpoint::router(Arc::clone(&state), Arc::clone(&store)));
     let certificate = tokio::spawn(tls::follow(secured, Arc::clone(&state.counters), background.clone()));
     let mut server = tokio::spawn(server::serve(listeners, ingest, router, stop.clone()));
     let manager = tokio::spawn(service::run(Arc::clone(&state), engine.clone(), stop.clone()));
@@ -117,7 +122,7 @@ pub async fn run(
         let _ = ended.await;
     }
     background.cancel();
-    let _ = tokio::join!(checkpoints, revisions, manager, certificate);
+    let _ = tokio::join!(checkpoints, revisions, configurations, manager, certificate);
     let stored = checkpoint::take(&state, &*store, &engine, Pace::AtOnce).await;
     anyhow::ensure!(by_itself.is_none(), "the engine stopped by itself; see the log above");
     anyhow::ensure!(stored, "the last checkpoint failed; the next start replays the journal instead");

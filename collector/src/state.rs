@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
 use wan_wire::{LinkName, Outcome, SiteId, UnixMillis};
 
+use crate::central::{Central, Document, Slot};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::Painting;
@@ -208,6 +209,7 @@ pub struct SiteRuntime {
     evidence: RwLock<Evidence>,
     facts: RwLock<AgentFacts>,
     last_push: AtomicI64,
+    document: Slot,
     /// Requests of this site that are being read or wait for the journal ([`crate::ingest`] bounds them).
     pub in_flight: AtomicU32,
     pub(crate) series: Mutex<SeriesCache>,
@@ -220,6 +222,7 @@ impl SiteRuntime {
             evidence: RwLock::default(),
             facts: RwLock::default(),
             last_push: AtomicI64::new(NEVER),
+            document: Slot::default(),
             in_flight: AtomicU32::new(0),
             series: Mutex::default(),
         }
@@ -270,6 +273,19 @@ impl SiteRuntime {
 
     pub(crate) fn note_push(&self, received: UnixMillis) {
         self.last_push.fetch_max(received.0, Ordering::Relaxed);
+    }
+
+    /// What its agent is to probe, if anything is said of that here.
+    #[must_use]
+    pub fn document(&self) -> Option<Arc<Document>> {
+        self.document.read().clone()
+    }
+
+    pub(crate) fn set_document(&self, document: Option<Document>) {
+        let mut slot = self.document.write();
+        if slot.as_deref() != document.as_ref() {
+            *slot = document.map(Arc::new);
+        }
     }
 
     /// What the agent last said of itself.
@@ -377,6 +393,8 @@ pub struct State {
     pub counters: Arc<Counters>,
     /// Offered secrets that agents have begun to use.
     pub offers: UsedOffers,
+    /// What agents are to probe, as far as it is not with their sites.
+    pub central: Central,
     directory: ArcSwap<Directory>,
     /// Held while a new directory is made from the present one.
     replacing: Mutex<()>,
@@ -392,6 +410,7 @@ impl State {
             started,
             counters,
             offers: UsedOffers::default(),
+            central: Central::default(),
             directory: ArcSwap::default(),
             replacing: Mutex::default(),
             alive: RwLock::default(),

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
+use crate::central::Told;
 use crate::inventory::Register;
 use crate::inventory::diff::Change;
 use crate::ledger::span::Span;
@@ -343,6 +344,16 @@ pub trait Store: Send + Sync + 'static {
         secret: &[u8; 32],
         at: UnixMillis,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// What each agent last said of its central configuration.
+    fn agent_configs(&self) -> impl Future<Output = Result<BTreeMap<SiteId, Told>, StoreError>> + Send;
+
+    /// Keeps what an agent says of its central configuration, in place of what it said before.
+    fn note_agent_config(
+        &self,
+        site: &SiteId,
+        told: &Told,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The numbers of `series`, in the same order; series that are not known yet get one.
     fn series_ids(&self, series: &[Series])

@@ -140,6 +140,16 @@ impl<'d> At<'d> {
         Self { path: path.clone(), ..self.clone() }
     }
 
+    /// The key of this mapping's entry, to note a mistake there.
+    pub fn at_key(&self) -> Self {
+        let mut path = self.path.clone();
+        if let Some(Step::Child(index)) = path.0.last().copied() {
+            path.0.pop();
+            path.0.push(Step::Key(index));
+        }
+        Self { path, ..self.clone() }
+    }
+
     /// The truth value that stands here; notes nothing.
     pub fn truth(&self) -> Option<bool> {
         match self.node {

@@ -27,8 +27,18 @@ pub(super) fn zone(name: &str) -> Option<TimeZone> {
 /// Reads what can be read; what cannot keeps its default and is noted in the document.
 fn read(root: &At<'_>) -> Config {
     let mut config = Config::default();
-    let keys =
-        ["listen", "tls", "urls", "data", "timezone", "plan", "ingest", "journal", "checkpoint_interval"];
+    let keys = [
+        "listen",
+        "tls",
+        "urls",
+        "data",
+        "timezone",
+        "plan",
+        "ingest",
+        "journal",
+        "checkpoint_interval",
+        "agents",
+    ];
     let Some(fields) = root.fields(&keys) else { return config };
     set(&mut config.listen, &fields, "listen", listen);
     set(&mut config.tls, &fields, "tls", tls);
@@ -40,6 +50,7 @@ fn read(root: &At<'_>) -> Config {
     set(&mut config.checkpoint_interval, &fields, "checkpoint_interval", |at| {
         at.duration(Duration::from_secs(1), Duration::from_secs(3600))
     });
+    config.agents = fields.get("agents").and_then(|at| path(&at, "a file such as agents.yaml"));
     if let Some(at) = fields.get("ingest") {
         ingest(&at, &mut config.ingest);
     }

@@ -7,11 +7,13 @@
 //!   start and waits for it there (`busy_timeout`), instead of failing half-way.
 //! - A few reading connections, each of whose transactions sees one instant.
 
+mod agent_config;
 mod enrolment;
 mod evidence;
 mod open;
 mod register;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::SqlitePool;
@@ -21,6 +23,7 @@ use super::{
     AgentSecret, Alive, Applicant, Checkpoint, EnrolToken, Exchanged, Offered, Series, SeriesId, Snapshot,
     Store, StoreError,
 };
+use crate::central::Told;
 use crate::inventory::diff::Change;
 use crate::ledger::span::Span;
 
@@ -122,6 +125,14 @@ impl Store for SqliteStore {
 
     async fn confirm_secret(&self, secret: &[u8; 32], at: UnixMillis) -> Result<bool, StoreError> {
         self.write_confirmation(secret, at).await
+    }
+
+    async fn agent_configs(&self) -> Result<BTreeMap<SiteId, Told>, StoreError> {
+        self.read_agent_configs().await
+    }
+
+    async fn note_agent_config(&self, site: &SiteId, told: &Told) -> Result<(), StoreError> {
+        self.write_agent_config(site, told).await
     }
 
     async fn series_ids(&self, series: &[Series]) -> Result<Vec<SeriesId>, StoreError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use wan_wire::{LinkKind, LinkName, OutcomeRule};
+use wan_wire::{LinkKind, OutcomeRule};
 
 use super::{
     DEFAULT_HTTP_TIMEOUT, DEFAULT_TIMEOUT, Family, Form, Host, Layer, LinkConfig, LinkLayer, MOST_LINKS,
@@ -70,7 +70,7 @@ impl Layer {
         let mut flaws = Vec::new();
         let round = self.round(&mut flaws);
         let links = match &self.links {
-            None => default_links(&round),
+            None => Layer::usual_links().iter().map(|link| resolve_link(link, &round, &mut flaws)).collect(),
             Some(links) => {
                 let links: Vec<LinkConfig> = links
                     .iter()
@@ -82,6 +82,22 @@ impl Layer {
             }
         };
         (Probes { round, icmp: self.icmp.unwrap_or_default(), links }, flaws)
+    }
+
+    /// The links that are probed where no layer names any: the gateway, the collector's host, and two public resolvers of
+    /// different operators.
+    pub fn usual_links() -> Vec<LinkLayer> {
+        let resolvers = ["1.1.1.1", "8.8.8.8"]
+            .map(|name| ProbeConfig::Icmp(Host { name: name.into(), family: Family::V4 }));
+        let link = |kind: LinkKind, probes: Vec<ProbeConfig>| {
+            let targets = Some(probes.into_iter().map(TargetLayer::of).collect());
+            LinkLayer { targets, ..LinkLayer::named(kind.into()) }
+        };
+        vec![
+            link(LinkKind::Lan, vec![ProbeConfig::Gateway]),
+            link(LinkKind::Wan, vec![ProbeConfig::CollectorHost]),
+            link(LinkKind::Internet, resolvers.to_vec()),
+        ]
     }
 
     fn round(&self, flaws: &mut Vec<Flaw>) -> RoundConfig {
@@ -197,24 +213,4 @@ fn resolve_target(target: &TargetLayer, round: &RoundConfig) -> TargetConfig {
         packets: target.packets.unwrap_or(if is_http { 1 } else { round.packets }),
         timeout: target.timeout.unwrap_or(usual_timeout),
     }
-}
-
-fn default_links(round: &RoundConfig) -> Vec<LinkConfig> {
-    // Two public resolvers of different operators: the link is up when either answers.
-    let internet = ["1.1.1.1", "8.8.8.8"]
-        .map(|name| ProbeConfig::Icmp(Host { name: name.into(), family: Family::V4 }))
-        .to_vec();
-    let links = [
-        (LinkKind::Lan, vec![ProbeConfig::Gateway]),
-        (LinkKind::Wan, vec![ProbeConfig::CollectorHost]),
-        (LinkKind::Internet, internet),
-    ];
-    let link = |(kind, probes): (LinkKind, Vec<ProbeConfig>)| LinkConfig {
-        name: LinkName::from(kind),
-        interface: None,
-        source: None,
-        rule: OutcomeRule::default(),
-        targets: probes.into_iter().map(|probe| resolve_target(&TargetLayer::of(probe), round)).collect(),
-    };
-    links.into_iter().map(link).collect()
 }

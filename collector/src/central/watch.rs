@@ -1,0 +1,59 @@
+//! From the register to the targets of an agent that watches other sites: pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::tz::TimeZone;
+use wan_settings::probes::{Family, Host, Layer, LinkLayer, ProbeConfig, TargetLayer};
+use wan_wire::{LinkName, UnixMillis};
+
+use crate::inventory::{Register, Site};
+
+/// The targets, by link, that `watcher` is to probe: the router of every link of the sites that it watches and that are
+/// registered at `now`. Not its own: that is its own layers' business.
+#[must_use]
+pub fn targets(
+    watcher: &Site,
+    register: &Register,
+    zone: &TimeZone,
+    now: UnixMillis,
+) -> BTreeMap<LinkName, Vec<TargetLayer>> {
+    let mut links: BTreeMap<LinkName, Vec<TargetLayer>> = BTreeMap::new();
+    let watched = register
+        .sites()
+        .filter(|site| site.id != watcher.id && watcher.watches.allows(&site.id))
+        .filter(|site| site.registered_at(now, zone));
+    for site in watched {
+        for link in &site.links {
+            let Some(router) = link.router else { continue };
+            let family = if router.is_ipv4() { Family::V4 } else { Family::V6 };
+            let target = TargetLayer {
+                about: Some(site.id.clone()),
+                ..TargetLayer::of(ProbeConfig::Icmp(Host { name: router.to_string(), family }))
+            };
+            links.entry(link.name.clone()).or_default().push(target);
+        }
+    }
+    links
+}
+
+/// `layer` with these targets: behind those that it has under the same link. Links of `removed` stay away. Where it names no
+/// links, the usual ones are put first, since the agent would drop its own for those of a document.
+#[must_use]
+pub fn add(
+    mut layer: Layer,
+    targets: BTreeMap<LinkName, Vec<TargetLayer>>,
+    removed: &BTreeSet<LinkName>,
+) -> Layer {
+    let mut links = layer.links.unwrap_or_else(Layer::usual_links);
+    for (name, targets) in targets {
+        if removed.contains(&name) {
+            continue;
+        }
+        match links.iter_mut().find(|link| link.name == name) {
+            Some(link) => link.targets.get_or_insert_default().extend(targets),
+            None => links.push(LinkLayer { targets: Some(targets), ..LinkLayer::named(name) }),
+        }
+    }
+    layer.links = Some(links);
+    layer
+}
