@@ -23,6 +23,7 @@ pub mod report;
 pub mod round;
 pub mod schedule;
 pub mod states;
+pub mod status;
 
 mod certificate;
 mod files;
@@ -50,6 +51,7 @@ use push::pusher::{Pusher, SharedQueue};
 use queue::Queue;
 use service::Service;
 use states::{Change, States};
+use status::{Board, QueueStatus};
 use telemetry::Telemetry;
 use watch::Sink;
 
@@ -86,6 +88,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         tracing::warn!("{why}");
     }
     let central = Central::open(config.clone());
+    let board = Board::new(&collector, clock::since_boot());
     let timekeeper = Timekeeper::open(config.data.as_deref(), &boot, clock::built());
     let mut telemetry = Telemetry::new(&config, boot, timekeeper.clone());
     telemetry.follow(central.clone());
@@ -101,11 +104,30 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         Arc::clone(&sink) as Arc<dyn Sink>,
         shutdown.clone(),
     );
-    let (pusher, (), (), ()) = tokio::join!(pushes, rounds, rotation, sink.service.feed(&shutdown));
+    let status = async {
+        let Some(folder) = &config.data else { return };
+        let status = || {
+            let queue = queue_status(&sink.queue.lock().unwrap_or_else(PoisonError::into_inner));
+            board.status(&timekeeper, queue, &central, &sink.states())
+        };
+        status::socket::serve(folder, status, &shutdown).await;
+    };
+    let (pusher, (), (), (), ()) =
+        tokio::join!(pushes, rounds, rotation, sink.service.feed(&shutdown), status);
     pusher.last().await;
     timekeeper.close();
     tracing::info!("wan-agent ends");
     Ok(())
+}
+
+fn queue_status(queue: &Queue) -> QueueStatus {
+    QueueStatus {
+        memory_bytes: queue.bytes(),
+        rounds: u64::try_from(queue.rounds()).unwrap_or(u64::MAX),
+        oldest: queue.oldest().map(|at| at.0),
+        dropped_samples: queue.dropped_samples(),
+        ..QueueStatus::default()
+    }
 }
 
 /// Sets the process's TLS implementation; later calls change nothing.

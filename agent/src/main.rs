@@ -6,11 +6,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use wan_agent::config::{Config, DEFAULT_PATH, Use};
+use wan_agent::config::{Config, DEFAULT_DATA, DEFAULT_PATH, Use};
 use wan_agent::enrol::{self, Language};
 use wan_agent::report::{self, exit};
+use wan_agent::status;
+use wan_agent::status::socket::AskError;
 
 /// Probes a site's LAN, WAN and Internet links in rounds and pushes what it measured to the collector.
 #[derive(Parser)]
@@ -60,6 +63,21 @@ Exit codes: 0 all links are up, 1 some link is degraded or down, 2 a mistake in 
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Show what the running agent does, and why: where it pushes, what waits, what it probes by
+    #[command(after_help = "\
+Exit codes: 0 it runs and pushes, 1 it runs, but its last pushes failed, 2 a mistake in the arguments or no answer,\n\
+3 no agent runs with this data folder.")]
+    Status {
+        /// The configuration file, which names the data folder
+        #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
+        config: PathBuf,
+        /// The data folder, instead of the one that the configuration names
+        #[arg(long, value_name = "FOLDER")]
+        data: Option<PathBuf>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Check a configuration file for `run`, and list every mistake at once
     #[command(after_help = "Exit codes: 0 no mistake, 2 mistakes, each as FILE:LINE:COLUMN: KEY: …")]
     CheckConfig {
@@ -105,6 +123,7 @@ fn main() -> ExitCode {
                 Err(error) => return refuse(&error.to_string()),
             }
         }
+        Command::Status { config, data, json } => in_runtime(status(config, data, json)),
         Command::CheckConfig { file, format } => check(&file, format),
     };
     match code {
@@ -153,6 +172,28 @@ async fn probe(config: Config) -> anyhow::Result<u8> {
     let width = (!std::io::stdout().is_terminal()).then_some(200);
     std::io::stdout().write_all(report.show(width).as_bytes())?;
     Ok(report.exit_code())
+}
+
+async fn status(config: PathBuf, data: Option<PathBuf>, json: bool) -> anyhow::Result<u8> {
+    // The agent runs by what it has read; a file that was spoilt since is no reason to show nothing.
+    let folder = data.or_else(|| Config::load(&config, Use::Run).ok()?.data);
+    let folder = folder.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+    let status = match status::socket::ask(&folder).await {
+        Ok(status) => status,
+        Err(error @ AskError::NotRunning(_)) => {
+            writeln!(std::io::stderr(), "{error}")?;
+            return Ok(status::exit::NOT_RUNNING);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut out = std::io::stdout();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;
+    } else {
+        let width = (!out.is_terminal()).then_some(200);
+        out.write_all(status::show(&status, &TimeZone::system(), width).as_bytes())?;
+    }
+    Ok(status.exit_code())
 }
 
 /// How far the round is, on a terminal.

@@ -140,7 +140,10 @@ fn a_site_to_which_nothing_is_said_has_no_document_unless_it_had_one() {
     let ids: Vec<&str> = compiled.keys().map(SiteId::as_str).collect();
     assert_eq!(ids, ["huyen-tan-bien", "trung-tam", "xa-loc-hung"], "two watch others, one had a document");
     let emptied = of(&compiled, "xa-loc-hung");
-    assert_eq!(emptied.document.body, "# Nothing is said of xa-loc-hung: its agent's own file holds.\n");
+    assert_eq!(
+        emptied.document.body,
+        "# Nothing is said of xa-loc-hung: its agent's own file holds.\norigin:\n  site: \"xa-loc-hung\"\n"
+    );
 }
 
 #[test]

@@ -208,6 +208,7 @@ impl Compiler<'_> {
         let stack = self.stack(&site.tier, Some(&site.id));
         let mut layer = merge(&stack);
         let mut origins = origins(&stack);
+        origins.site = Some(site.id.to_string());
         let watches = site.watches != Watches::None;
         if watches {
             let targets = watch::targets(site, register, self.basis.zone, self.basis.now);
@@ -289,6 +290,7 @@ fn origins(stack: &Stack<'_>) -> Origins {
         }
     }
     Origins {
+        site: None,
         round: join(said(&|layer| !layer.round.is_empty())),
         icmp: said(&|layer| layer.icmp.is_some()).last().map(|name| (*name).to_owned()),
         links: links.into_iter().map(|(link, names)| (link, names.join(", "))).collect(),
@@ -312,7 +314,7 @@ fn removed(stack: &Stack<'_>) -> BTreeSet<LinkName> {
 fn text(site: &Site, layer: &Layer, origins: &Origins) -> String {
     let id = &site.id;
     if layer.is_empty() {
-        return format!("# Nothing is said of {id}: its agent's own file holds.\n");
+        return format!("# Nothing is said of {id}: its agent's own file holds.\n{}", render(layer, origins));
     }
     let mut own = Vec::new();
     if layer.round.is_empty() {

@@ -16,6 +16,8 @@ const LONGEST_ORIGIN: usize = 120;
 /// From which layer each part comes, in words for people: `all`, `tier commune`, `all, site`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins {
+    /// For which site the whole was put together.
+    pub site: Option<String>,
     /// Of `round`.
     pub round: Option<String>,
     /// Of `icmp`.
@@ -35,6 +37,7 @@ impl Origins {
         let entries = fields.get("origin").filter(At::is_map).and_then(|at| at.entries("origins"));
         for (key, at) in entries.into_iter().flatten() {
             match key {
+                "site" => origins.site = text(&at),
                 "round" => origins.round = text(&at),
                 "icmp" => origins.icmp = text(&at),
                 "links" if at.is_map() => {
@@ -85,7 +88,7 @@ fn render_origins(out: &mut String, origins: &Origins) {
         return;
     }
     line(out, 0, "origin:");
-    for (key, origin) in [("round", &origins.round), ("icmp", &origins.icmp)] {
+    for (key, origin) in [("site", &origins.site), ("round", &origins.round), ("icmp", &origins.icmp)] {
         if let Some(origin) = origin {
             line(out, 2, &format!("{key}: {}", quoted(origin)));
         }

@@ -145,6 +145,7 @@ fn what_is_rendered_shows_where_each_part_comes_from() {
         "icmp: {socket: raw}",
     );
     let origins = Origins {
+        site: Some("xa-b".into()),
         round: Some("all".into()),
         icmp: Some("site".into()),
         links: BTreeMap::from([("wan".parse().unwrap(), "tier commune".into())]),
@@ -154,7 +155,7 @@ fn what_is_rendered_shows_where_each_part_comes_from() {
         text,
         "round: # all\n  interval: 10s\nicmp: # site\n  socket: raw\nlinks:\n  - name: wan # tier commune\n    targets:\n      \
          - {icmp: \"10.0.0.1\", about: \"xa-a\"}\n      - {tcp: \"[fd00::1]:443\", label: \"a \\\"b\\\"\"}\n\
-         origin:\n  round: \"all\"\n  icmp: \"site\"\n  links:\n    wan: \"tier commune\"\n"
+         origin:\n  site: \"xa-b\"\n  round: \"all\"\n  icmp: \"site\"\n  links:\n    wan: \"tier commune\"\n"
     );
     let document = Document::read("f", text.as_bytes()).unwrap();
     let fields = document.root().fields(&["round", "icmp", "links", "origin"]).unwrap();
