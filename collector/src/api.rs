@@ -8,6 +8,7 @@
 //! Errors are [`problem::Problem`]s. Times are read and written as [`crate::localtime`] says. The whole is described by the
 //! OpenAPI document at `/api/v1/openapi.json` ([`openapi`]).
 
+pub mod agents;
 pub mod common;
 pub mod coverage;
 pub mod fold;
@@ -81,6 +82,7 @@ pub(crate) fn router_at(state: Arc<State>, engine: EngineHandle, clock: fn() -> 
         .route("/api/v1/sites/{id}/timeline", get(get_timeline))
         .route("/api/v1/coverage", get(get_coverage))
         .route("/api/v1/uptime", get(get_uptime))
+        .route("/api/v1/agents", get(get_agents))
         .with_state(app.clone())
         .merge(web::router(app))
         .fallback(not_found)
@@ -296,6 +298,20 @@ async fn get_coverage(Shared(app): Shared<App>, uri: Uri) -> Response {
             tier: given.get("tier"),
         };
         coverage::answer(&Province::of(state, now), question)
+    })
+    .await
+}
+
+/// What agents are told to probe, and what became of it.
+#[utoipa::path(get, path = "/api/v1/agents", tag = "api", responses(
+    (status = 200, description = "The file, and every site's configuration", body = agents::AgentsAnswer),
+    (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "Too many other questions are being answered", body = Problem, content_type = "application/problem+json")
+))]
+async fn get_agents(Shared(app): Shared<App>, uri: Uri) -> Response {
+    app.json(move |state, now| {
+        Params::read(&uri, &[])?;
+        Ok(agents::answer(&Province::of(state, now), state.central.standing()))
     })
     .await
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 
+use crate::central::{Document, Told};
 use crate::config::Config;
 use crate::inventory::{Register, Site};
 use crate::ledger::span::{Periods, Spans};
@@ -41,6 +42,10 @@ pub struct SiteNow<'r> {
     pub facts: AgentFacts,
     /// When it was first given a secret.
     pub issued: Option<UnixMillis>,
+    /// What its agent is told to probe.
+    pub document: Option<Arc<Document>>,
+    /// What its agent last said of that.
+    pub told: Option<Told>,
     valid_from: UnixMillis,
     valid_to: Option<UnixMillis>,
 }
@@ -99,6 +104,8 @@ struct SiteEvidence {
     facts: AgentFacts,
     issued: Option<UnixMillis>,
     enrolled: bool,
+    document: Option<Arc<Document>>,
+    told: Option<Told>,
 }
 
 impl<'c> Province<'c> {
@@ -132,6 +139,8 @@ impl<'c> Province<'c> {
                 facts: runtime.facts(),
                 issued: directory.issued.get(&site.id).copied(),
                 enrolled: enrolled.contains(&site.id),
+                document: runtime.document(),
+                told: state.central.told_by(&site.id),
             };
             for link in &site.links {
                 of_site.link(&link.name);
@@ -204,6 +213,8 @@ impl<'c> Province<'c> {
             last_push: evidence.and_then(|evidence| evidence.last_push),
             facts: evidence.map(|evidence| evidence.facts.clone()).unwrap_or_default(),
             issued: evidence.and_then(|evidence| evidence.issued),
+            document: evidence.and_then(|evidence| evidence.document.clone()),
+            told: evidence.and_then(|evidence| evidence.told.clone()),
             valid_from: site.valid_from_ms(zone).unwrap_or(UnixMillis::MIN),
             valid_to: site.valid_to_ms(zone),
         }

@@ -30,6 +30,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         super::get_site,
         super::get_timeline,
         super::get_coverage,
+        super::get_agents,
         super::get_uptime
     ),
     components(schemas(Problem)),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wan_wire::{LinkKind, Outcome, SiteId, UnixMillis};
 
+use super::agents::{ConfigNow, config_now};
 use super::common::{Figures, Rolling, StateNow};
 use super::fold::fold;
 use super::params;
@@ -214,6 +215,8 @@ pub struct AgentNow {
     pub queue_bytes: Option<f64>,
     /// Samples that it had to drop since its start.
     pub dropped_samples: Option<f64>,
+    /// What it is told to probe, and what became of it.
+    pub config: ConfigNow,
     /// By which links its requests came, the latest first: a site whose WAN is cut is seen to be alive by its Internet link.
     pub paths: Vec<PathSeen>,
 }
@@ -446,6 +449,7 @@ fn agent(province: &Province<'_>, site: &SiteNow<'_>) -> AgentNow {
             .is_some_and(|offset| offset.abs() - bound.unwrap_or(0.0) > WRONG_CLOCK.as_secs_f64()),
         queue_bytes: facts.queue_bytes.filter(|value| value.is_finite()),
         dropped_samples: facts.dropped_samples.filter(|value| value.is_finite()),
+        config: config_now(province, site),
         paths: paths
             .into_iter()
             .map(|(path, at)| PathSeen {

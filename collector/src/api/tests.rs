@@ -386,6 +386,7 @@ fn the_document_describes_every_address_and_every_answer() {
                 "/api/v1/sites/trung-tam/timeline?to=x",
             ],
         ),
+        ("/api/v1/agents", &["/api/v1/agents", "/api/v1/agents?x=1"]),
         ("/api/v1/coverage", &["/api/v1/coverage", "/api/v1/coverage?from=-7d", "/api/v1/coverage?at=x"]),
         ("/api/v1/uptime", &["/api/v1/uptime", "/api/v1/uptime?site=x", "/api/v1/uptime?from=x"]),
     ]);

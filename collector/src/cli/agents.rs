@@ -19,6 +19,7 @@ use anyhow::Context as _;
 use clap::{ArgGroup, Args, Subcommand};
 use wan_wire::{SiteId, UnixMillis};
 
+use super::config::Configured;
 use super::output::{Format, block_on, csv, find_site, print, say, table};
 
 /// The commands.
@@ -208,6 +209,7 @@ impl List {
         let state = crate::load_read_only(config.clone()).await?;
         load::remembered(&state)?;
         let directory = state.directory();
+        let configured = Configured::of(&config, &register, store.agent_configs().await?);
         // The last settled one of each site, or the last at all; the secrets are in the order of their issue.
         let settled = |secret: &&AgentSecret| !rotation.offered.contains(&secret.hash);
         let last: BTreeMap<&SiteId, &AgentSecret> =
@@ -233,6 +235,7 @@ impl List {
             "version",
             "last seen",
             "clock off by",
+            "configuration",
         ];
         let time = |at: Option<UnixMillis>| at.map(|at| local(at, &config)).unwrap_or_default();
         let rows: Vec<Vec<String>> = register
@@ -266,6 +269,7 @@ impl List {
                             .or_else(|| last_seen(runtime?, &site.id)),
                     ),
                     facts.clock_offset.map(|seconds| format!("{seconds:+.1} s")).unwrap_or_default(),
+                    configured.word(&site.id),
                 ]
             })
             .collect();

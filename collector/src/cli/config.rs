@@ -148,3 +148,30 @@ impl Known {
         }
     }
 }
+
+/// How far what is said to agents has come, for lists.
+pub(super) struct Configured {
+    /// `None` while the file has mistakes: then what agents are told is not known here.
+    compiled: Option<BTreeMap<SiteId, Compiled>>,
+    told: BTreeMap<SiteId, Told>,
+}
+
+impl Configured {
+    pub(super) fn of(config: &Config, register: &Register, told: BTreeMap<SiteId, Told>) -> Self {
+        let known = Known { register: Some(register.clone()), told };
+        let compiled = known.compile(config).ok();
+        Self { compiled, told: known.told }
+    }
+
+    /// `applied`, `waiting` or `refused: why`; nothing where nothing is said.
+    pub(super) fn word(&self, site: &SiteId) -> String {
+        let told = self.told.get(site);
+        let Some(compiled) = &self.compiled else { return "the file has mistakes".to_owned() };
+        let progress = Progress::of(compiled.get(site).map(|compiled| &compiled.document), told);
+        match (progress, told) {
+            (Progress::None, _) => String::new(),
+            (Progress::Refused, Some(told)) => format!("refused: {}", told.reason),
+            (Progress::Refused | Progress::Waiting | Progress::Applied, _) => progress.as_str().to_owned(),
+        }
+    }
+}

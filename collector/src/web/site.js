@@ -207,6 +207,11 @@ function clockOffset(agent) {
   return `${text.fixed(agent.clock_offset_seconds, 3)}${bound} s${agent.clock_wrong ? ` – ${t('wrong_clock')}` : ''}`;
 }
 
+function configuration(config) {
+  const since = config.state !== 'waiting' && config.at != null ? ` (${text.exact(config.at)})` : '';
+  return `${t(`config_${config.state}`, { why: config.reason ?? '' })}${since}`;
+}
+
 function facts() {
   const { agent } = site;
   const link = (other) => el('a', { href: `/sites/${other}`, title: other }, names.site[other] ?? other);
@@ -221,6 +226,7 @@ function facts() {
     ['paths', agent.paths.length > 0 && agent.paths.map((seen) => `${seen.path} (${text.exact(seen.last_seen)})`).join(', ')],
     ['version', agent.version], ['boot', agent.boot_time != null && text.exact(agent.boot_time)], ['start', agent.start_time != null && text.exact(agent.start_time)],
     ['offset', agent.clock_offset_seconds != null && el('span', { 'data-wrong': String(agent.clock_wrong) }, clockOffset(agent))],
+    ['config', agent.config.state !== 'none' && configuration(agent.config)],
     ['queue', agent.queue_bytes != null && `${agent.queue_bytes} B`], ['dropped', agent.dropped_samples != null && String(agent.dropped_samples)],
   ];
   find('#facts').replaceChildren(...entries.filter(([, value]) => value).flatMap(([name, value]) =>
