@@ -240,6 +240,14 @@ impl<D: Disk> Journal<D> {
         self.closed.front().map_or(self.active.name.first, |(name, _)| name.first)
     }
 
+    /// One past the last sequence number that the oldest segment can hold; `None` when there is none that may go: the
+    /// newest never does. For who wants to know what is about to be dropped: a cursor set here lets [`Journal::trim`] remove
+    /// just that segment.
+    #[must_use]
+    pub fn oldest_end(&self) -> Option<Seq> {
+        self.droppable()
+    }
+
     /// Bytes of all segments, with the zeros ahead and the frames in memory.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
