@@ -48,7 +48,8 @@ use central::Central;
 use clock::Timekeeper;
 use config::Config;
 use push::pusher::{Pusher, SharedQueue};
-use queue::Queue;
+use queue::record::Record;
+use queue::{DataFolder, Figures, Queue};
 use service::Service;
 use states::{Change, States};
 use status::{Board, QueueStatus};
@@ -70,7 +71,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let boot = link::boot();
     // Random for each boot of each host, also where disks are copies of one image.
     let identity = schedule::identity(&boot.id) ^ if boot.id.is_empty() { rand::random() } else { 0 };
-    let queue: SharedQueue = Arc::new(Mutex::new(Queue::new(config.queue.memory)));
+    let folder = config.data.clone().map(DataFolder);
+    let queue: SharedQueue = Arc::new(Queue::new(config.queue.clone(), &boot.id, folder));
     let sink = Arc::new(Collecting {
         queue: Arc::clone(&queue),
         tick: Notify::new(),
@@ -93,7 +95,15 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let mut telemetry = Telemetry::new(&config, boot, timekeeper.clone());
     telemetry.follow(central.clone());
     let times = push::trust::times_of(&timekeeper);
-    let pusher = Pusher::new(collector.clone(), queue, telemetry);
+    let pusher = Pusher::new(
+        collector.clone(),
+        &config.queue,
+        queue,
+        telemetry,
+        timekeeper.clone(),
+        central.clone(),
+        board.clone(),
+    );
     let asked = pusher.asked();
     let rotation = rotate::run(&collector, &times, &asked, &shutdown);
     let pushes = async { pusher.run(&sink.tick, shutdown.clone()).await };
@@ -107,7 +117,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let status = async {
         let Some(folder) = &config.data else { return };
         let status = || {
-            let queue = queue_status(&sink.queue.lock().unwrap_or_else(PoisonError::into_inner));
+            let queue = queue_status(&sink.queue.figures());
             board.status(&timekeeper, queue, &central, &sink.states())
         };
         status::socket::serve(folder, status, &shutdown).await;
@@ -120,13 +130,15 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     Ok(())
 }
 
-fn queue_status(queue: &Queue) -> QueueStatus {
+fn queue_status(figures: &Figures) -> QueueStatus {
     QueueStatus {
-        memory_bytes: queue.bytes(),
-        rounds: u64::try_from(queue.rounds()).unwrap_or(u64::MAX),
-        oldest: queue.oldest().map(|at| at.0),
-        dropped_samples: queue.dropped_samples(),
-        ..QueueStatus::default()
+        memory_bytes: figures.memory_bytes,
+        disk_bytes: figures.disk_bytes,
+        rounds: figures.rounds,
+        oldest: figures.oldest.map(|at| at.0),
+        dropped_samples: figures.dropped_samples,
+        undated_rounds: figures.undated_rounds,
+        disk_failed: figures.has_failed,
     }
 }
 
@@ -179,13 +191,13 @@ impl Sink for Collecting {
                 "link state"
             );
         }
-        let dropped = self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(&round);
+        let dropped = self.queue.push(Record::of(&round, self.queue.boot()));
         if let Some(dropped) = dropped {
             tracing::warn!(
                 from = %dropped.from,
                 to = %dropped.to,
                 samples = dropped.samples,
-                "the queue is full; the oldest rounds were dropped"
+                "the queue's memory is full; the oldest rounds were dropped"
             );
         }
     }

@@ -107,52 +107,86 @@ impl Default for Path {
     }
 }
 
-/// The collector's URLs in order of preference, and when each may be tried. Times are monotonic, since the agent's start.
+/// The collector's URLs in order of preference, when each may be tried, and which of them works. Times are monotonic, since
+/// the agent's start.
+///
+/// A path that works is stayed with: a preferred one that swallows packets must not delay each push by a timeout. Whether a
+/// preferred one is back is found out beside the pushes ([`Paths::worth_asking`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Paths(Vec<Path>);
+pub struct Paths {
+    paths: Vec<Path>,
+    current: Option<usize>,
+}
 
 impl Paths {
     /// As many as there are URLs.
     pub fn new(count: usize) -> Paths {
-        Paths(vec![Path::default(); count])
+        Paths { paths: vec![Path::default(); count], current: None }
     }
 
-    /// The paths that may be tried now, preferred first. A preferred one that failed is tried again when its wait is over, so
-    /// the agent returns to it by itself.
+    /// The paths that may be tried now, in the order in which to try them: the one that works, then the others by
+    /// preference.
     pub fn ready(&self, now: Duration) -> Vec<usize> {
-        (0..self.0.len()).filter(|at| self.0[*at].not_before <= now).collect()
+        let mut ready: Vec<usize> = (0..self.paths.len()).filter(|at| self.is_ready(*at, now)).collect();
+        // Stable: the others stay in their order.
+        ready.sort_by_key(|at| Some(*at) != self.current);
+        ready
+    }
+
+    /// The path that works, as far as is known.
+    pub fn current(&self) -> Option<usize> {
+        self.current
     }
 
     /// When the next path may be tried; `None` without paths.
     pub fn next_ready(&self) -> Option<Duration> {
-        self.0.iter().map(|path| path.not_before).min()
+        self.paths.iter().map(|path| path.not_before).min()
+    }
+
+    /// The most preferred path that is better than the one that works and may be asked now whether it is back; else when
+    /// there will be one. `None` while the preferred path works, or none does.
+    pub fn worth_asking(&self, now: Duration) -> Option<Result<usize, Duration>> {
+        let better = 0..self.current?;
+        if let Some(ready) = better.clone().find(|at| self.is_ready(*at, now)) {
+            return Some(Ok(ready));
+        }
+        better.filter_map(|at| self.paths.get(at)).map(|path| path.not_before).min().map(Err)
     }
 
     /// Every path may be tried at once.
     pub fn forgive(&mut self) {
-        for path in &mut self.0 {
+        for path in &mut self.paths {
             path.not_before = Duration::ZERO;
         }
     }
 
     /// The version of remote write to speak on a path.
     pub fn protocol(&self, at: usize) -> Protocol {
-        self.0.get(at).map_or(Protocol::V2, |path| path.protocol)
+        self.paths.get(at).map_or(Protocol::V2, |path| path.protocol)
     }
 
     /// The peer on this path only speaks 1.0.
     pub fn speak_v1(&mut self, at: usize) {
-        if let Some(path) = self.0.get_mut(at) {
+        if let Some(path) = self.paths.get_mut(at) {
             path.protocol = Protocol::V1;
         }
     }
 
-    /// It worked. Whether it had failed before.
+    /// A path that was asked is back: pushes go there from now on. That it failed is not forgotten before one got through.
+    pub fn is_back(&mut self, at: usize) {
+        if let Some(path) = self.paths.get_mut(at) {
+            path.not_before = Duration::ZERO;
+            self.current = Some(at);
+        }
+    }
+
+    /// A push got through. Whether it had failed before.
     pub fn worked(&mut self, at: usize) -> bool {
-        let Some(path) = self.0.get_mut(at) else { return false };
+        let Some(path) = self.paths.get_mut(at) else { return false };
         let had_failed = path.failures > 0;
         path.failures = 0;
         path.not_before = Duration::ZERO;
+        self.current = Some(at);
         had_failed
     }
 
@@ -164,13 +198,59 @@ impl Paths {
         retry_after: Option<Duration>,
         random: f64,
     ) -> (Duration, u32) {
-        let Some(path) = self.0.get_mut(at) else { return (Duration::ZERO, 0) };
+        let Some(path) = self.paths.get_mut(at) else { return (Duration::ZERO, 0) };
         path.failures = path.failures.saturating_add(1);
         let wait = backoff(path.failures, retry_after, random);
         path.not_before = now + wait;
+        if self.current == Some(at) {
+            self.current = None;
+        }
         (wait, path.failures)
     }
+
+    fn is_ready(&self, at: usize, now: Duration) -> bool {
+        self.paths.get(at).is_some_and(|path| path.not_before <= now)
+    }
 }
+
+/// How long the backlog rests after a request of so many target rounds that took so long, at `rate` target rounds a second.
+///
+/// The rest also grows with the square of the time that the request took: after 100 ms as long again, after half a second
+/// five times that. So a slow line, or a collector to which a whole province returns, gets the backlog in what it has to
+/// spare, and live pushes find their way free.
+pub fn rest(rounds: usize, took: Duration, rate: u32) -> Duration {
+    let cycle =
+        Duration::from_secs(1).saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX)) / rate.max(1);
+    let capped = took.min(Duration::from_secs(60));
+    let gentle = capped.mul_f64(capped.as_secs_f64() / REST_AS_LONG_AFTER.as_secs_f64());
+    cycle.saturating_sub(took).max(gentle.min(LONGEST_REST))
+}
+
+/// How many target rounds of the backlog go into the next request after one that took so long: enough that its overhead is
+/// small, few enough that it is through in a second or so on any line.
+pub fn batch_size(before: usize, took: Duration, got_through: bool) -> usize {
+    let next = match (got_through, took) {
+        (true, took) if took < GOOD_REQUEST => before.saturating_mul(2),
+        (true, took) if took < LONG_REQUEST => before,
+        (true | false, _) => before / 2,
+    };
+    next.clamp(SMALLEST_BATCH, LARGEST_BATCH)
+}
+
+/// A request of the backlog that took this long is followed by a rest of the same length.
+const REST_AS_LONG_AFTER: Duration = Duration::from_millis(100);
+/// The backlog never rests longer than this between requests that get through.
+const LONGEST_REST: Duration = Duration::from_secs(10);
+/// Below this the next request of the backlog is larger.
+const GOOD_REQUEST: Duration = Duration::from_millis(250);
+/// Above this it is smaller.
+const LONG_REQUEST: Duration = Duration::from_secs(1);
+/// The smallest request of the backlog, in target rounds: 1 KB or so.
+const SMALLEST_BATCH: usize = 15;
+/// The largest, in target rounds: at seven samples each some 70 KB, compressed.
+const LARGEST_BATCH: usize = 1000;
+/// The first after an outage.
+pub(crate) const FIRST_BATCH: usize = 125;
 
 /// A `Retry-After` in seconds (RFC 9110, 10.2.3); the form with a date needs a right clock on both sides and is not taken.
 pub fn retry_after(header: Option<&str>) -> Option<Duration> {
@@ -242,6 +322,53 @@ mod tests {
         assert!(paths.worked(0));
         assert!(!paths.worked(0));
         assert_eq!(paths.ready(second * 2), [0]);
+    }
+
+    #[test]
+    fn the_path_that_works_goes_first_and_the_preferred_ones_are_only_asked() {
+        let second = Duration::from_secs(1);
+        let mut paths = Paths::new(3);
+        assert_eq!(paths.worth_asking(second), None);
+        paths.failed(0, Duration::ZERO, None, 1.0);
+        paths.failed(1, Duration::ZERO, Some(second * 3), 0.0);
+        paths.worked(2);
+        assert_eq!(paths.worth_asking(second / 2), Some(Err(second)));
+        assert_eq!(paths.worth_asking(second), Some(Ok(0)));
+        assert_eq!(paths.ready(second * 9), [2, 0, 1], "a path that swallows packets delays nothing");
+        paths.failed(0, second, None, 1.0);
+        assert_eq!(paths.worth_asking(second * 3), Some(Ok(0)));
+        paths.is_back(1);
+        assert_eq!(paths.ready(second * 9), [1, 0, 2]);
+        paths.failed(1, second * 9, None, 1.0);
+        assert_eq!(paths.current(), None);
+        assert_eq!(paths.ready(second * 9), [0, 2]);
+        assert_eq!(
+            paths.failed(1, second * 9, None, 1.0).1,
+            3,
+            "being asked does not make good for failed pushes"
+        );
+    }
+
+    #[test]
+    fn the_backlog_keeps_to_its_rate_and_rests_the_longer_the_slower_the_line() {
+        let millis = Duration::from_millis;
+        assert_eq!(rest(1000, millis(0), 8000), millis(125));
+        assert_eq!(rest(1000, millis(25), 8000), millis(100));
+        assert_eq!(rest(1000, millis(100), 8000), millis(100));
+        assert_eq!(rest(1000, millis(500), 8000), millis(2500));
+        assert_eq!(rest(1000, Duration::MAX, 8000), LONGEST_REST);
+        assert_eq!(rest(usize::MAX, millis(0), 0), Duration::from_secs(u32::MAX.into()));
+    }
+
+    #[test]
+    fn requests_of_the_backlog_grow_on_a_good_line_and_shrink_on_a_bad_one() {
+        let millis = Duration::from_millis;
+        assert_eq!(batch_size(125, millis(10), true), 250);
+        assert_eq!(batch_size(1000, millis(10), true), LARGEST_BATCH);
+        assert_eq!(batch_size(500, millis(500), true), 500);
+        assert_eq!(batch_size(500, millis(1500), true), 250);
+        assert_eq!(batch_size(500, millis(10), false), 250);
+        assert_eq!(batch_size(1, millis(10), false), SMALLEST_BATCH);
     }
 
     #[test]

@@ -1,356 +1,561 @@
-//! Rounds that wait for the collector: what to keep, what to send next. Pure.
+//! Rounds that wait for the collector: what to keep, where, and what to send next.
 //!
-//! The unit is one link's round, which is never divided: a round split over requests gives no evidence. Rounds that were
-//! never tried are *fresh* and go first, so that the present is right at once; what an outage left behind is the *backlog* and
-//! follows oldest first. A full queue drops the oldest and says which span is gone.
+//! # Memory, then disk
+//!
+//! The unit is one link's round, which is never divided: a round split over requests gives no evidence. While pushes succeed a
+//! round lives in memory for the moment until it is delivered, and the disk is left alone: flash wears. When a push has failed
+//! on every path, what waits goes to a journal ([`wan_journal`]) in the data folder: at once for the first failure, then at
+//! most every `sync` (or when half of the memory is taken). So **a power cut or a kill during an outage costs at most the
+//! rounds of the last `sync`**, 60 s unless configured. At a clean end everything undelivered goes to the disk.
+//!
+//! A round is in memory until its frame is durable; a write that fails leaves it there. Whatever is wrong with the disk, the
+//! agent goes on from memory, says so once, shows it as a metric, and tries again every [`RETRY`].
+//!
+//! # What goes first
+//!
+//! Rounds that were never tried go first, newest first, so that the present is right at once after an outage. The backlog
+//! follows, oldest first: from the disk, then what of it is in memory. A batch from the disk counts as done when the collector
+//! has acknowledged it, not before.
+//!
+//! # One round, one time
+//!
+//! A sample that is sent twice is harmless only under one time. A round that ended before the first contact of its boot gets
+//! its time when it is first sent ([`Dates`]), and keeps it: in memory with the round; on the disk by its boot's offset, which
+//! is durable before the first such round is sent (see `offsets`).
+//!
+//! # Bounds
+//!
+//! Memory, disk and age are bounded. Past a bound the oldest go, counted in samples, and the log says which span is gone. What
+//! cannot be read or dated is set aside in a journal of its own beside the queue, never sent under a guess.
+//!
+//! # Who waits for whom
+//!
+//! Rounds and the pusher share the memory, which is locked for microseconds. The disk has a lock of its own, which only threads
+//! that may wait take: [`Queue::tend`], [`Queue::take_backlog`], [`Queue::settle`] and [`Queue::close`] are for such threads.
+//! A disk that hangs for a minute does not move a round by a millisecond. Nothing here reads a clock.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+mod memory;
+mod offsets;
+pub mod record;
+mod store;
+mod told;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use wan_wire::{Round, RoundFacts, UnixMillis};
+use wan_journal::{DirDisk, Disk, Seq};
+use wan_wire::UnixMillis;
 
-use crate::plan::Series;
-use crate::watch::LinkRound;
+use crate::clock::{Dating, Stamp, Timekeeper};
+use crate::config::QueueConfig;
+use memory::Memory;
+use record::Record;
+use store::{Store, Tally};
+use told::Told;
 
-/// One link's round as it waits: strings are shared with the plan.
+/// How long a disk that could not be used is left alone.
+pub const RETRY: Duration = Duration::from_secs(60);
+/// Bytes in memory of the rounds that go to the disk under one sync.
+const SPILL_BYTES: u64 = 512 << 10;
+
+/// Turns stamps into wall time.
+pub trait Dates {
+    /// When a moment of a boot was.
+    fn date(&self, boot: &str, stamp: &Stamp) -> Dating;
+}
+
+impl Dates for Timekeeper {
+    fn date(&self, boot: &str, stamp: &Stamp) -> Dating {
+        Timekeeper::date(self, boot, stamp)
+    }
+}
+
+/// Where a queue's folders are.
+pub trait Folders: Clone {
+    /// The kind of folder.
+    type Disk: Disk;
+
+    /// The queue's own, made when it is missing.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    fn queue(&self) -> Result<Self::Disk, (PathBuf, io::Error)>;
+
+    /// That of what was set aside, made when it is missing.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    fn aside(&self) -> Result<Self::Disk, (PathBuf, io::Error)>;
+}
+
+/// `queue` and `queue-aside` in the agent's data folder.
+#[derive(Debug, Clone)]
+pub struct DataFolder(pub PathBuf);
+
+impl Folders for DataFolder {
+    type Disk = DirDisk;
+
+    fn queue(&self) -> Result<DirDisk, (PathBuf, io::Error)> {
+        let path = self.0.join("queue");
+        DirDisk::create(&path).map_err(|error| (path, error))
+    }
+
+    fn aside(&self) -> Result<DirDisk, (PathBuf, io::Error)> {
+        let path = self.0.join("queue-aside");
+        DirDisk::create(&path).map_err(|error| (path, error))
+    }
+}
+
+/// One link's round, dated, on its way to the collector.
 #[derive(Debug, Clone)]
 pub struct Item {
-    /// Its place in the queue's order, never used again.
+    /// Its place in the queue's order.
     pub id: u64,
-    /// When the round ended.
+    /// The round.
+    pub record: Arc<Record>,
+    /// When it ended: the time under which it is sent, however often.
     pub end: UnixMillis,
-    /// How long it was.
-    pub interval: Duration,
-    /// Its targets.
-    pub targets: Vec<(Arc<Series>, RoundFacts)>,
 }
 
-impl Item {
-    /// Its rounds in the wire's form.
-    pub fn rounds(&self) -> impl Iterator<Item = Round> {
-        self.targets.iter().map(|(series, facts)| Round {
-            link: series.link.clone(),
-            probe: series.probe,
-            target: series.target.clone(),
-            about: series.about.clone(),
-            end: self.end,
-            interval: self.interval,
-            facts: *facts,
-        })
-    }
-
-    /// Samples that its rounds make on the wire.
-    pub fn samples(&self) -> u64 {
-        let of = |facts: &RoundFacts| 3 + if facts.rtt.is_some() { 4 } else { 0 } + u64::from(facts.fault);
-        self.targets.iter().map(|(_, facts)| of(facts)).sum()
-    }
-
-    /// When the round began.
-    pub fn start(&self) -> UnixMillis {
-        self.end.minus(self.interval)
-    }
-
-    /// Memory that it takes, near enough: the bound is on the whole, not on a byte.
-    fn bytes(&self) -> u64 {
-        let bytes = size_of::<Waiting>() + self.targets.capacity() * size_of::<(Arc<Series>, RoundFacts)>();
-        u64::try_from(bytes).unwrap_or(u64::MAX)
-    }
-}
-
+/// Rounds of the backlog on their way to the collector.
 #[derive(Debug, Clone)]
-struct Waiting {
-    item: Item,
-    state: State,
+pub struct Backlog {
+    /// The rounds, oldest first. Never empty.
+    pub items: Vec<Item>,
+    is_from_disk: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Never tried.
-    Fresh,
-    /// Tried in vain, or left behind by newer ones.
-    Backlog,
-    /// In a request that is under way.
-    UnderWay,
-}
-
-/// What a full queue had to drop.
+/// What had to be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dropped {
-    /// The start of the oldest round dropped.
+    /// The start of the oldest round dropped, as far as is known.
     pub from: UnixMillis,
-    /// The end of the newest round dropped.
+    /// The end of the newest round dropped, as far as is known.
     pub to: UnixMillis,
     /// Samples dropped.
     pub samples: u64,
 }
 
-/// Rounds that wait for the collector.
-#[derive(Debug)]
-pub struct Queue {
-    waiting: VecDeque<Waiting>,
-    next_id: u64,
-    bytes: u64,
-    most_bytes: u64,
-    dropped_samples: u64,
+/// What the queue holds and has lost, for telemetry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Bytes of rounds in memory.
+    pub memory_bytes: u64,
+    /// Bytes of the queue's files.
+    pub disk_bytes: u64,
+    /// Target rounds that wait; of those on the disk only about so many.
+    pub rounds: u64,
+    /// The end of the oldest round that waits, as far as is known.
+    pub oldest: Option<UnixMillis>,
+    /// Samples dropped since the start.
+    pub dropped_samples: u64,
+    /// Target rounds that can never be dated, set aside since the start.
+    pub undated_rounds: u64,
+    /// Whether there is a disk that cannot be used.
+    pub has_failed: bool,
 }
 
-impl Queue {
-    /// An empty queue of at most `most_bytes`.
-    pub fn new(most_bytes: u64) -> Queue {
-        Queue { waiting: VecDeque::new(), next_id: 0, bytes: 0, most_bytes, dropped_samples: 0 }
+/// Rounds that wait for the collector.
+pub struct Queue<F: Folders = DataFolder> {
+    config: QueueConfig,
+    boot: Arc<str>,
+    memory: Mutex<Waiting>,
+    disk: Mutex<OnDisk<F>>,
+}
+
+/// What rounds and pushes share.
+struct Waiting {
+    memory: Memory,
+    /// No path works: what comes is to go to the disk as well.
+    is_offline: bool,
+    dropped_samples: u64,
+    undated_rounds: u64,
+    /// As it was when the disk was last worked on.
+    disk: Seen,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    /// Whether there is a disk at all.
+    is_there: bool,
+    bytes: u64,
+    rounds: u64,
+    oldest: Option<UnixMillis>,
+    has_waiting: bool,
+    has_failed: bool,
+    /// When it is to be opened, or tried again.
+    open_at: Option<Duration>,
+    /// When what waits in memory may be written.
+    spill_at: Duration,
+    /// When the cursor is to be made durable.
+    save_at: Option<Duration>,
+}
+
+struct OnDisk<F: Folders> {
+    folders: Option<F>,
+    store: Option<Store<F>>,
+    /// Of the store before this one.
+    cursor: Option<Seq>,
+    told: Told,
+}
+
+impl<F: Folders> Queue<F> {
+    /// An empty one for rounds of this boot. Without folders it is in memory only; they are opened by [`Queue::tend`].
+    pub fn new(config: QueueConfig, boot: &str, folders: Option<F>) -> Queue<F> {
+        let is_there = folders.is_some();
+        let disk = Seen { is_there, open_at: is_there.then_some(Duration::ZERO), ..Seen::default() };
+        let memory = Memory::new(config.memory);
+        Queue {
+            config,
+            boot: boot.into(),
+            memory: Mutex::new(Waiting {
+                memory,
+                is_offline: false,
+                dropped_samples: 0,
+                undated_rounds: 0,
+                disk,
+            }),
+            disk: Mutex::new(OnDisk { folders, store: None, cursor: None, told: Told::default() }),
+        }
     }
 
-    /// Adds a link's round; drops the oldest when the queue is over its bound.
-    pub fn push(&mut self, round: &LinkRound) -> Option<Dropped> {
-        let targets = round.targets.iter().map(|target| (Arc::clone(&target.series), target.facts)).collect();
-        let item = Item { id: self.next_id, end: round.end.apparent(), interval: round.interval, targets };
-        self.next_id += 1;
-        self.bytes += item.bytes();
-        self.waiting.push_back(Waiting { item, state: State::Fresh });
-        self.shrink()
+    /// The boot whose rounds come.
+    pub fn boot(&self) -> &Arc<str> {
+        &self.boot
+    }
+
+    /// Adds a link's round; says what had to go for it.
+    pub fn push(&self, record: Record) -> Option<Dropped> {
+        let mut waiting = self.waiting();
+        let dropped = waiting.memory.push(record);
+        waiting.dropped_samples += dropped.map_or(0, |dropped| dropped.samples);
+        dropped
     }
 
     /// The fresh rounds, newest first, at most `most` target rounds (but at least one link's); what does not fit is backlog
     /// from now on.
-    pub fn take_fresh(&mut self, most: usize) -> Vec<Item> {
-        let mut taken = Vec::new();
-        let mut count = 0;
-        for waiting in self.waiting.iter_mut().rev().filter(|waiting| waiting.state == State::Fresh) {
-            count += waiting.item.targets.len();
-            if taken.is_empty() || count <= most {
-                waiting.state = State::UnderWay;
-                taken.push(waiting.item.clone());
-            } else {
-                waiting.state = State::Backlog;
-            }
-        }
-        taken
+    pub fn take_live(&self, most: usize, dates: &dyn Dates) -> Vec<Item> {
+        self.waiting().memory.take_fresh(most, dates)
     }
 
-    /// The oldest of the backlog, at most `most` target rounds (but at least one link's).
-    pub fn take_backlog(&mut self, most: usize) -> Vec<Item> {
-        let mut taken: Vec<Item> = Vec::new();
-        let mut count = 0;
-        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.state == State::Backlog) {
-            count += waiting.item.targets.len();
-            if !taken.is_empty() && count > most {
-                break;
-            }
-            waiting.state = State::UnderWay;
-            taken.push(waiting.item.clone());
-        }
-        taken
+    /// The collector has these, or will never take them.
+    pub fn delivered(&self, items: &[Item]) {
+        let mut waiting = self.waiting();
+        waiting.memory.remove(items.iter().map(|item| item.id));
     }
 
-    /// The collector has these, or will never take them: they leave the queue.
-    pub fn remove(&mut self, items: &[Item]) {
-        for item in items {
-            // Ids ascend from front to back.
-            if let Ok(at) = self.waiting.binary_search_by_key(&item.id, |waiting| waiting.item.id) {
-                self.bytes -= self.waiting[at].item.bytes();
-                self.waiting.remove(at);
-            }
-        }
-        if self.waiting.is_empty() {
-            // After an outage the memory is given back.
-            self.waiting.shrink_to(64);
-        }
+    /// These are backlog: they do not fit in a request, or were not delivered.
+    pub fn put_back(&self, items: &[Item]) {
+        self.waiting().memory.put_back(items.iter().map(|item| item.id));
     }
 
-    /// These were not delivered: they are backlog.
-    pub fn put_back(&mut self, items: &[Item]) {
-        for item in items {
-            if let Ok(at) = self.waiting.binary_search_by_key(&item.id, |waiting| waiting.item.id) {
-                self.waiting[at].state = State::Backlog;
-            }
-        }
+    /// A push succeeded, or failed on every path.
+    pub fn set_offline(&self, is_offline: bool) {
+        self.waiting().is_offline = is_offline;
     }
 
-    /// No request is under way any longer: what was, is fresh again.
-    pub fn end_all_under_way(&mut self) {
-        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.state == State::UnderWay) {
-            waiting.state = State::Fresh;
-        }
+    /// Whether [`Queue::take_backlog`] may have something.
+    pub fn has_backlog(&self) -> bool {
+        let waiting = self.waiting();
+        waiting.disk.has_waiting || waiting.memory.has_backlog()
     }
 
     /// Whether anything waits that is not under way.
     pub fn has_waiting(&self) -> bool {
-        self.waiting.iter().any(|waiting| waiting.state != State::UnderWay)
+        let waiting = self.waiting();
+        waiting.disk.has_waiting || waiting.memory.has_waiting()
     }
 
-    /// Bytes that wait, those under way included.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
+    /// When [`Queue::tend`] has something to do next; `None`: not before something else happens.
+    pub fn tend_at(&self) -> Option<Duration> {
+        self.waiting().tend_at()
     }
 
-    /// Target rounds that wait, those under way included.
-    pub fn rounds(&self) -> usize {
-        self.waiting.iter().map(|waiting| waiting.item.targets.len()).sum()
-    }
-
-    /// The end of the oldest round that waits.
-    pub fn oldest(&self) -> Option<UnixMillis> {
-        self.waiting.front().map(|waiting| waiting.item.end)
-    }
-
-    /// Samples dropped since the start.
-    pub fn dropped_samples(&self) -> u64 {
-        self.dropped_samples
-    }
-
-    fn shrink(&mut self) -> Option<Dropped> {
-        let mut dropped: Option<Dropped> = None;
-        let mut at = 0;
-        // What is under way may be at the collector already; it is not dropped from under its request.
-        while self.bytes > self.most_bytes && at < self.waiting.len() {
-            if self.waiting[at].state == State::UnderWay {
-                at += 1;
-                continue;
-            }
-            let Some(Waiting { item, .. }) = self.waiting.remove(at) else { break };
-            self.bytes -= item.bytes();
-            self.dropped_samples += item.samples();
-            let so_far = dropped.unwrap_or(Dropped { from: item.start(), to: item.end, samples: 0 });
-            dropped = Some(Dropped {
-                from: so_far.from.min(item.start()),
-                to: so_far.to.max(item.end),
-                samples: so_far.samples + item.samples(),
-            });
+    /// Opens the disk, writes to it and saves the cursor, each when it is due. `now` is monotonic.
+    ///
+    /// For a thread that may wait.
+    pub fn tend(&self, now: Duration) {
+        let mut disk = self.disk();
+        let seen = self.waiting().disk;
+        if disk.folders.is_none() || seen.open_at.is_some_and(|at| at > now) {
+            return;
         }
-        dropped
+        if seen.open_at.is_some() {
+            self.open(&mut disk, now);
+        }
+        if self.waiting().spill_is_due(now) {
+            self.spill(&mut disk, now, false);
+        }
+        if seen.save_at.is_some_and(|at| at <= now)
+            && let Some(store) = &mut disk.store
+            && let Err(error) = store.save()
+        {
+            self.fail(&mut disk, error, now);
+        }
+        self.look(&disk, now);
     }
+
+    /// The oldest of the backlog, about `most` target rounds; `None` when nothing can be sent now. One batch at a time is
+    /// under way: the next comes after [`Queue::settle`].
+    ///
+    /// `wall` is the time where it is known for certain: what is over its age is dropped. For a thread that may wait.
+    pub fn take_backlog(
+        &self,
+        most: usize,
+        now: Duration,
+        wall: Option<UnixMillis>,
+        dates: &dyn Dates,
+    ) -> Option<Backlog> {
+        let mut disk = self.disk();
+        let mut tally = Tally::default();
+        while let Some(store) = disk.store.as_mut().filter(|store| store.has_waiting()) {
+            let before = store.cursor();
+            let taken = store.take(most, wall, self.config.max_age, dates, &mut tally);
+            // Nothing but what is passed over: there may be more behind it.
+            let goes_on = store.cursor() > before;
+            self.tell(&mut disk, std::mem::take(&mut tally));
+            match taken {
+                Ok(items) if !items.is_empty() => {
+                    self.look(&disk, now);
+                    return Some(Backlog { items, is_from_disk: true });
+                }
+                Ok(_) if goes_on => {}
+                Ok(_) => break,
+                Err(error) => {
+                    self.close_failed(&mut disk);
+                    self.fail(&mut disk, error, now);
+                    break;
+                }
+            }
+        }
+        self.look(&disk, now);
+        drop(disk);
+        let items = self.waiting().memory.take_backlog(most, dates);
+        (!items.is_empty()).then_some(Backlog { items, is_from_disk: false })
+    }
+
+    /// The first `gone` rounds of the batch are delivered, or were refused for good; the others wait on.
+    ///
+    /// For a thread that may wait.
+    pub fn settle(&self, batch: &Backlog, gone: usize, now: Duration) {
+        if batch.is_from_disk {
+            let mut disk = self.disk();
+            if let Some(store) = &mut disk.store {
+                store.settle(gone);
+            }
+            self.look(&disk, now);
+            return;
+        }
+        let (gone, kept) = batch.items.split_at(gone.min(batch.items.len()));
+        self.delivered(gone);
+        self.put_back(kept);
+    }
+
+    /// No live push is under way any longer: what was, is fresh again.
+    pub fn end_all_under_way(&self) {
+        self.waiting().memory.end_all_under_way();
+    }
+
+    /// Brings everything undelivered to the disk; the target rounds that stay in memory, and so end with the process.
+    ///
+    /// For a thread that may wait.
+    pub fn close(&self, now: Duration) -> usize {
+        self.end_all_under_way();
+        let mut disk = self.disk();
+        if disk.folders.is_some() {
+            // What failed a while ago may work now.
+            if disk.store.is_none() {
+                self.open(&mut disk, now);
+            }
+            self.spill(&mut disk, now, true);
+            let mut tally = Tally::default();
+            let closed = disk.store.as_mut().map(|store| store.close(&mut tally));
+            self.tell(&mut disk, tally);
+            if let Some(Err(error)) = closed {
+                self.fail(&mut disk, error, now);
+            }
+            self.look(&disk, now);
+            disk.store = None;
+        }
+        self.waiting().memory.rounds()
+    }
+
+    /// What it holds and has lost.
+    pub fn figures(&self) -> Figures {
+        let waiting = self.waiting();
+        let in_memory = u64::try_from(waiting.memory.rounds()).unwrap_or(u64::MAX);
+        let oldest = [waiting.memory.oldest(), waiting.disk.oldest];
+        Figures {
+            memory_bytes: waiting.memory.bytes(),
+            disk_bytes: waiting.disk.bytes,
+            rounds: in_memory.saturating_add(waiting.disk.rounds),
+            oldest: oldest.into_iter().flatten().min(),
+            dropped_samples: waiting.dropped_samples,
+            undated_rounds: waiting.undated_rounds,
+            has_failed: waiting.disk.has_failed,
+        }
+    }
+
+    fn open(&self, disk: &mut OnDisk<F>, now: Duration) {
+        let Some(folders) = disk.folders.clone() else { return };
+        let cursor = disk.store.take().map(|store| store.cursor()).or(disk.cursor);
+        disk.cursor = cursor;
+        match Store::open(folders, self.config.disk, cursor) {
+            Ok((store, opened)) => {
+                disk.told.opened(&opened);
+                disk.store = Some(store);
+                let mut waiting = self.waiting();
+                waiting.disk.open_at = None;
+                // Else the write that is due shows whether it works.
+                let is_idle = !waiting.memory.can_spill(waiting.is_offline);
+                drop(waiting);
+                if is_idle {
+                    self.works(disk);
+                }
+            }
+            Err(error) => self.fail(disk, error, now),
+        }
+    }
+
+    /// Writes what waits in memory, a part at a time; with `all` whatever is not under way.
+    fn spill(&self, disk: &mut OnDisk<F>, now: Duration, all: bool) {
+        while let Some(store) = &mut disk.store {
+            let rounds = {
+                let mut waiting = self.waiting();
+                let all = all || waiting.is_offline;
+                waiting.memory.begin_spill(SPILL_BYTES, all)
+            };
+            if rounds.is_empty() {
+                break;
+            }
+            let mut tally = Tally::default();
+            let (durable, done) = store.append(&rounds, &mut tally);
+            {
+                let mut waiting = self.waiting();
+                waiting.memory.remove(rounds[..durable].iter().map(|round| round.id));
+                waiting.memory.end_spill(rounds[durable..].iter().map(|round| round.id));
+            }
+            self.tell(disk, tally);
+            if let Err(error) = done {
+                self.fail(disk, error, now);
+                break;
+            }
+            self.waiting().disk.spill_at = now + self.config.sync;
+            self.works(disk);
+        }
+    }
+
+    /// The disk cannot be used for now. What can be read from it still is.
+    fn fail(&self, disk: &mut OnDisk<F>, error: store::StoreError, now: Duration) {
+        disk.told.failed(&error);
+        let mut waiting = self.waiting();
+        waiting.disk.has_failed = true;
+        waiting.disk.open_at = Some(now + RETRY.min(self.config.sync));
+    }
+
+    fn works(&self, disk: &mut OnDisk<F>) {
+        disk.told.works();
+        self.waiting().disk.has_failed = false;
+    }
+
+    fn close_failed(&self, disk: &mut OnDisk<F>) {
+        if let Some(store) = disk.store.take() {
+            disk.cursor = Some(store.cursor());
+        }
+    }
+
+    fn tell(&self, disk: &mut OnDisk<F>, tally: Tally) {
+        let mut waiting = self.waiting();
+        let dropped = [tally.full, tally.aged, tally.too_long];
+        waiting.dropped_samples += dropped.iter().flatten().map(|dropped| dropped.samples).sum::<u64>();
+        waiting.undated_rounds += tally.undatable;
+        drop(waiting);
+        disk.told.tally(&tally);
+    }
+
+    /// Writes down what is known of the disk, for those who must not wait for it.
+    fn look(&self, disk: &OnDisk<F>, now: Duration) {
+        let mut waiting = self.waiting();
+        let seen = &mut waiting.disk;
+        let Some(store) = &disk.store else {
+            (seen.bytes, seen.rounds, seen.oldest, seen.has_waiting) = (0, 0, None, false);
+            seen.save_at = None;
+            return;
+        };
+        seen.bytes = store.used_bytes();
+        seen.rounds = store.rounds();
+        seen.oldest = store.oldest();
+        seen.has_waiting = store.has_waiting();
+        seen.save_at = match (store.is_saved(), seen.save_at) {
+            (true, _) => None,
+            (false, None) => Some(now + self.config.sync),
+            (false, at) => at,
+        };
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn disk(&self) -> MutexGuard<'_, OnDisk<F>> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn tend_at(&self) -> Option<Duration> {
+        if !self.disk.is_there {
+            return None;
+        }
+        let spill = self.memory.can_spill(self.is_offline).then(|| match self.memory.is_half_full() {
+            true => Duration::ZERO,
+            false => self.disk.spill_at,
+        });
+        match self.disk.open_at {
+            // Nothing else can be done before.
+            Some(at) => Some(at),
+            None => [spill, self.disk.save_at].into_iter().flatten().min(),
+        }
+    }
+
+    fn spill_is_due(&self, now: Duration) -> bool {
+        self.memory.can_spill(self.is_offline) && (self.disk.spill_at <= now || self.memory.is_half_full())
+    }
+}
+
+impl Item {
+    /// Samples that it makes on the wire.
+    pub fn samples(&self) -> u64 {
+        self.record.samples()
+    }
+}
+
+impl Dropped {
+    fn add(to: &mut Option<Dropped>, record: &Record, end: UnixMillis) {
+        let start = end.minus(record.interval);
+        let so_far = to.unwrap_or(Dropped { from: start, to: end, samples: 0 });
+        *to = Some(Dropped {
+            from: so_far.from.min(start),
+            to: so_far.to.max(end),
+            samples: so_far.samples + record.samples(),
+        });
+    }
+}
+
+/// The offset by which a moment has this time.
+fn offset_of(moment: &Stamp, time: UnixMillis) -> i64 {
+    time.millis_since(UnixMillis(signed(moment.since_boot)))
+}
+
+fn wall_at(since_boot: u64, offset: i64) -> UnixMillis {
+    UnixMillis(signed(since_boot)).plus_millis(offset)
+}
+
+fn signed(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use wan_wire::{LinkKind, OutcomeRule, ProbeKind};
-
-    use super::*;
-    use crate::clock::Stamp;
-    use crate::watch::TargetResult;
-
-    fn round(number: i64, targets: usize) -> LinkRound {
-        let result = |at: usize| TargetResult {
-            series: Arc::new(Series {
-                link: LinkKind::Wan.into(),
-                probe: ProbeKind::Icmp,
-                target: format!("10.0.0.{at}"),
-                about: None,
-            }),
-            facts: RoundFacts { sent: 5, ..RoundFacts::default() },
-            note: None,
-        };
-        LinkRound {
-            link: LinkKind::Wan.into(),
-            rule: OutcomeRule::default(),
-            end: Stamp::at(UnixMillis(5000 * number)),
-            interval: Duration::from_secs(5),
-            targets: (0..targets).map(result).collect(),
-        }
-    }
-
-    fn ends(items: &[Item]) -> Vec<i64> {
-        items.iter().map(|item| item.end.0 / 5000).collect()
-    }
-
-    #[test]
-    fn after_an_outage_the_newest_goes_first_and_the_backlog_follows_oldest_first() {
-        let mut queue = Queue::new(1 << 20);
-        for number in 1..=6 {
-            queue.push(&round(number, 10));
-        }
-        let live = queue.take_fresh(20);
-        assert_eq!(ends(&live), [6, 5]);
-        queue.remove(&live);
-        queue.push(&round(7, 10));
-        assert_eq!(ends(&queue.take_fresh(20)), [7]);
-        let backlog = queue.take_backlog(20);
-        assert_eq!(ends(&backlog), [1, 2]);
-        queue.put_back(&backlog);
-        assert_eq!(ends(&queue.take_backlog(5)), [1], "one link's round always goes, however large");
-    }
-
-    #[test]
-    fn a_full_queue_drops_the_oldest_and_says_which_span() {
-        let mut queue = Queue::new(1);
-        assert!(queue.push(&round(1, 1)).is_some_and(|dropped| dropped.samples == 3));
-        let one = {
-            let mut probe = Queue::new(u64::MAX);
-            probe.push(&round(1, 1));
-            probe.bytes()
-        };
-        let mut queue = Queue::new(3 * one);
-        assert!((1..=3).all(|number| queue.push(&round(number, 1)).is_none()));
-        let dropped = queue.push(&round(4, 1)).unwrap();
-        assert_eq!(dropped, Dropped { from: UnixMillis(0), to: UnixMillis(5000), samples: 3 });
-        assert_eq!(queue.oldest(), Some(UnixMillis(10_000)));
-        assert_eq!(queue.dropped_samples(), 3);
-    }
-
-    #[test]
-    fn what_is_under_way_is_not_dropped() {
-        let mut queue = Queue::new(u64::MAX);
-        queue.push(&round(1, 1));
-        let one = queue.bytes();
-        queue.most_bytes = 2 * one;
-        let under_way = queue.take_fresh(10);
-        queue.push(&round(2, 1));
-        let dropped = queue.push(&round(3, 1)).unwrap();
-        assert_eq!(dropped.to, UnixMillis(10_000));
-        queue.remove(&under_way);
-        assert_eq!(queue.oldest(), Some(UnixMillis(15_000)));
-    }
-
-    #[test]
-    fn the_documented_room_is_there() {
-        let mut queue = Queue::new(crate::config::QueueConfig::default().memory);
-        // Twenty targets in three links, rounds of five seconds.
-        let hours = (0..)
-            .find(|number| [8, 6, 6].map(|n| queue.push(&round(*number, n))).iter().any(Option::is_some));
-        let hours = f64::from(u32::try_from(hours.unwrap()).unwrap()) * 5.0 / 3600.0;
-        assert!((6.0..12.0).contains(&hours), "{hours} h");
-    }
-
-    proptest! {
-        /// Whatever happens, each round is in exactly one place: waiting, under way, delivered or dropped; the bytes are those
-        /// of what is there; and the bound holds but for what is under way.
-        #[test]
-        fn nothing_is_lost_or_doubled(steps in prop::collection::vec((0u8..5, 1usize..4), 1..200), most in 500u64..5000) {
-            let mut queue = Queue::new(most);
-            let mut under_way: Vec<Vec<Item>> = Vec::new();
-            let (mut pushed, mut delivered, mut number) = (0u64, 0u64, 0);
-            for (step, size) in steps {
-                match step {
-                    0 | 1 => {
-                        number += 1;
-                        let round = round(number, size);
-                        pushed += 3 * round.targets.len() as u64;
-                        queue.push(&round);
-                    }
-                    2 => under_way.push(queue.take_fresh(size)),
-                    3 => under_way.push(queue.take_backlog(size)),
-                    _ => if let Some(batch) = under_way.pop() {
-                        if size == 1 {
-                            queue.put_back(&batch);
-                        } else {
-                            delivered += batch.iter().map(Item::samples).sum::<u64>();
-                            queue.remove(&batch);
-                        }
-                    }
-                }
-                let there: u64 = queue.waiting.iter().map(|waiting| waiting.item.samples()).sum();
-                prop_assert_eq!(pushed, there + delivered + queue.dropped_samples());
-                prop_assert_eq!(queue.bytes(), queue.waiting.iter().map(|waiting| waiting.item.bytes()).sum::<u64>());
-                let held: u64 = queue
-                    .waiting
-                    .iter()
-                    .filter(|waiting| waiting.state == State::UnderWay)
-                    .map(|waiting| waiting.item.bytes())
-                    .sum();
-                prop_assert!(queue.bytes() <= most.max(held));
-            }
-        }
-    }
-}
+mod tests;

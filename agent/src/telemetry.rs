@@ -14,7 +14,7 @@ use crate::central::Central;
 use crate::clock::{self, Timekeeper};
 use crate::config::{Config, LinkConfig, ProbeConfig};
 use crate::link::{self, Boot, gateway, interface};
-use crate::queue::Queue;
+use crate::queue::Figures;
 
 /// How often interfaces and neighbours are reported.
 pub(crate) const INTERFACES_EVERY: Duration = Duration::from_secs(30);
@@ -56,18 +56,13 @@ impl Telemetry {
         self.central = Some(central);
     }
 
-    /// The time of what is said now.
-    pub(crate) fn now(&self) -> UnixMillis {
-        self.timekeeper.now()
-    }
-
     /// Adds what is due now.
     pub(crate) fn add(
         &self,
         request: &mut RequestBuilder,
         now: UnixMillis,
         instant: Instant,
-        queue: &Queue,
+        queue: &Figures,
         counts: &PushCounts,
     ) -> Result<(), EncodeError> {
         let mut gauge = |metric, labels: &[(Label, &str)], value: f64| {
@@ -89,12 +84,15 @@ impl Telemetry {
             gauge(Metric::AgentClockOffsetSeconds, &[], signed(offset.millis) / 1000.0)?;
             gauge(Metric::AgentClockOffsetBoundSeconds, &[], offset.bound.as_secs_f64())?;
         }
-        gauge(Metric::AgentQueueBytes, &[], count(queue.bytes()))?;
-        gauge(Metric::AgentQueueRounds, &[], count(u64::try_from(queue.rounds()).unwrap_or(u64::MAX)))?;
-        if let Some(oldest) = queue.oldest() {
+        gauge(Metric::AgentQueueBytes, &[], count(queue.memory_bytes))?;
+        gauge(Metric::AgentQueueRounds, &[], count(queue.rounds))?;
+        if let Some(oldest) = queue.oldest {
             gauge(Metric::AgentQueueOldestTimestampSeconds, &[], seconds(oldest))?;
         }
-        gauge(Metric::AgentDroppedSamplesTotal, &[], count(queue.dropped_samples()))?;
+        gauge(Metric::AgentQueueDiskBytes, &[], count(queue.disk_bytes))?;
+        gauge(Metric::AgentQueueDiskFailed, &[], f64::from(u8::from(queue.has_failed)))?;
+        gauge(Metric::AgentDroppedSamplesTotal, &[], count(queue.dropped_samples))?;
+        gauge(Metric::AgentUndatedRounds, &[], count(queue.undated_rounds))?;
         gauge(Metric::AgentSetAsideSamplesTotal, &[], count(counts.set_aside_samples))?;
         let results =
             [("delivered", counts.delivered), ("refused", counts.refused), ("failed", counts.failed)];

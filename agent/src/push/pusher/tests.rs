@@ -1,5 +1,7 @@
 //! Pushing to real HTTP servers on this host.
 
+use std::path::Path;
+
 use wan_wire::{
     Decoder, Limits, LinkKind, Metric, OutcomeRule, ProbeKind, RoundFacts, Scratch, UnixMillis, decompress,
 };
@@ -11,6 +13,8 @@ use crate::clock::{Stamp, Timekeeper};
 use crate::config::{Config, Endpoint, QueueConfig, Secret};
 use crate::link::Boot;
 use crate::plan::Series;
+use crate::queue::DataFolder;
+use crate::queue::record::Record;
 use crate::watch::{LinkRound, TargetResult};
 
 const V2: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
@@ -29,24 +33,37 @@ fn round(number: i64) -> LinkRound {
 }
 
 fn pusher_with(urls: &[String], secret: Secret) -> Pusher {
+    pusher_in(urls, secret, None)
+}
+
+/// With its queue's disk in a folder.
+fn pusher_in(urls: &[String], secret: Secret, data: Option<&Path>) -> Pusher {
     crate::install_crypto();
-    let endpoint = |url: &String| Endpoint {
+    let endpoint = |(at, url): (usize, &String)| Endpoint {
         url: format!("{url}/api/v1/write"),
         host: "127.0.0.1".into(),
-        path: wan_wire::LinkKind::Wan.into(),
+        path: if at == 0 { LinkKind::Wan } else { LinkKind::Internet }.into(),
         interface: None,
         source: None,
     };
     let collector = Collector {
-        urls: urls.iter().map(endpoint).collect(),
+        urls: urls.iter().enumerate().map(endpoint).collect(),
         secret,
         ca_file: None,
         timeout: Duration::from_millis(500),
         pins: Vec::new(),
     };
-    let queue = Arc::new(Mutex::new(Queue::new(QueueConfig::default().memory)));
-    let timekeeper = Timekeeper::open(None, &Boot::default(), UnixMillis(0));
-    Pusher::new(collector, queue, Telemetry::new(&Config::default(), Boot::default(), timekeeper))
+    // The rounds of these tests are of 1970.
+    let config = QueueConfig { max_age: Duration::MAX, ..QueueConfig::default() };
+    let queue = Arc::new(Queue::new(config.clone(), "", data.map(|data| DataFolder(data.to_owned()))));
+    let timekeeper = Timekeeper::open(None, &Boot::default(), UnixMillis(1_700_000_000_000));
+    let telemetry = Telemetry::new(&Config::default(), Boot::default(), timekeeper.clone());
+    let board = Board::new(&collector, 0);
+    let central = Central::open(Config::default());
+    let pusher = Pusher::new(collector, &config, queue, telemetry, timekeeper, central, board);
+    // These are about pushes: the hello has tests of its own.
+    pusher.state().is_greeted = true;
+    pusher
 }
 
 fn pusher(server: &MockServer) -> Pusher {
@@ -54,11 +71,25 @@ fn pusher(server: &MockServer) -> Pusher {
 }
 
 fn add(pusher: &Pusher, numbers: impl IntoIterator<Item = i64>) {
-    numbers.into_iter().for_each(|number| assert_eq!(lock(&pusher.queue).push(&round(number)), None));
+    for number in numbers {
+        assert_eq!(pusher.queue.push(Record::of(&round(number), pusher.queue.boot())), None);
+    }
 }
 
-fn waiting(pusher: &Pusher) -> usize {
-    lock(&pusher.queue).rounds()
+fn waiting(pusher: &Pusher) -> u64 {
+    pusher.queue.figures().rounds
+}
+
+/// Runs its tasks for a while.
+async fn run_for(pusher: Pusher, millis: u64) -> Pusher {
+    let (tick, stop) = (Notify::new(), CancellationToken::new());
+    tick.notify_one();
+    let stopping = async {
+        sleep(Duration::from_millis(millis)).await;
+        stop.cancel();
+    };
+    let (pusher, ()) = tokio::join!(pusher.run(&tick, stop.clone()), stopping);
+    pusher
 }
 
 fn accepted() -> ResponseTemplate {
@@ -101,7 +132,7 @@ fn contains(key: &[u8], text: &str) -> bool {
 async fn a_push_carries_the_rounds_and_the_agents_own_state_and_is_deleted_after_2xx() {
     let server = MockServer::start().await;
     answer(&server, accepted()).await;
-    let mut pusher = pusher(&server);
+    let pusher = pusher(&server);
     add(&pusher, [1, 2, 3]);
     pusher.push().await;
     assert_eq!(waiting(&pusher), 0);
@@ -126,7 +157,7 @@ async fn a_receiver_of_1_0_is_spoken_to_in_1_0() {
         v2.expect(1).mount(&server).await;
         let v1 = Mock::given(method("POST")).and(header("content-type", "application/x-protobuf"));
         v1.respond_with(ResponseTemplate::new(204)).expect(2).mount(&server).await;
-        let mut pusher = pusher(&server);
+        let pusher = pusher(&server);
         add(&pusher, [1]);
         pusher.push().await;
         assert_eq!(waiting(&pusher), 0);
@@ -147,15 +178,15 @@ async fn a_changed_secret_is_read_again_after_401_and_the_data_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
     std::fs::write(&file, "wan_old\n").unwrap();
-    let mut pusher = pusher_with(&[server.uri()], Secret::File(file.clone()));
+    let pusher = pusher_with(&[server.uri()], Secret::File(file.clone()));
     add(&pusher, [1]);
     pusher.push().await;
     assert_eq!(waiting(&pusher), 1);
     assert_eq!(requests(&server).await.len(), 1, "the same secret is not tried twice");
     std::fs::write(&file, "wan_new\n").unwrap();
-    pusher.paths.forgive();
+    pusher.state().paths.forgive();
     add(&pusher, [2]);
-    pusher.push().await;
+    let pusher = run_for(pusher, 200).await;
     assert_eq!(waiting(&pusher), 0);
     let requests = requests(&server).await;
     assert_eq!((rounds_in(&requests[1]).0, rounds_in(&requests[2]).0), (vec![2], vec![1]));
@@ -175,11 +206,11 @@ async fn a_secret_that_changes_while_it_is_refused_is_tried_at_once() {
     let old = Mock::given(method("POST")).and(header("authorization", "Bearer wan_old"));
     old.respond_with(refuse).expect(1).mount(&server).await;
     answer(&server, accepted()).await;
-    let mut pusher = pusher_with(&[server.uri()], Secret::File(file));
+    let pusher = pusher_with(&[server.uri()], Secret::File(file));
     add(&pusher, [1]);
     pusher.push().await;
     assert_eq!(waiting(&pusher), 0);
-    assert_eq!(pusher.counts.failed, 0);
+    assert_eq!(pusher.state().counts.failed, 0);
 }
 
 #[tokio::test]
@@ -199,14 +230,14 @@ async fn what_may_pass_is_kept_and_asked_again_not_sooner_than_the_peer_wants() 
     for (response, least) in kept {
         let server = MockServer::start().await;
         answer(&server, response).await;
-        let mut pusher = pusher(&server);
+        let pusher = pusher(&server);
         add(&pusher, [1]);
         let began = clock::monotonic();
         pusher.push().await;
         assert!(clock::monotonic().duration_since(began) < Duration::from_secs(2));
         assert_eq!(waiting(&pusher), 1);
-        assert_eq!(pusher.counts.failed, 1);
-        assert!(pusher.paths.next_ready().unwrap() >= Duration::from_secs(least));
+        assert_eq!(pusher.state().counts.failed, 1);
+        assert!(pusher.state().paths.next_ready().unwrap() >= Duration::from_secs(least));
         assert_eq!(requests(&server).await.len(), 1);
     }
 }
@@ -215,11 +246,12 @@ async fn what_may_pass_is_kept_and_asked_again_not_sooner_than_the_peer_wants() 
 async fn a_refusal_for_good_is_counted_and_lets_the_rest_through() {
     let server = MockServer::start().await;
     answer(&server, ResponseTemplate::new(400).set_body_string("wan_round_sent: too old")).await;
-    let mut pusher = pusher(&server);
+    let pusher = pusher(&server);
     add(&pusher, [1, 2]);
     pusher.push().await;
     assert_eq!(waiting(&pusher), 0);
-    assert_eq!((pusher.counts.refused, pusher.counts.set_aside_samples), (1, 6));
+    let counts = pusher.state().counts;
+    assert_eq!((counts.refused, counts.set_aside_samples), (1, 6));
 }
 
 #[tokio::test]
@@ -228,57 +260,171 @@ async fn a_batch_that_is_too_large_is_halved_until_it_fits() {
     let small = |request: &Request| rounds_in(request).0.len() <= 2;
     Mock::given(small).respond_with(accepted()).mount(&server).await;
     answer(&server, ResponseTemplate::new(413)).await;
-    let mut pusher = pusher(&server);
+    let pusher = pusher(&server);
     add(&pusher, 1..=8);
-    for _ in 0..4 {
-        pusher.push().await;
-    }
+    let pusher = run_for(pusher, 400).await;
     assert_eq!(waiting(&pusher), 0);
-    assert_eq!(pusher.counts.set_aside_samples, 0);
+    assert_eq!(pusher.state().counts.set_aside_samples, 0);
 }
 
 #[tokio::test]
 async fn after_an_outage_the_newest_goes_first_and_the_backlog_follows_in_bounded_requests() {
     let server = MockServer::start().await;
-    Mock::given(method("POST"))
-        .respond_with(ResponseTemplate::new(503))
-        .up_to_n_times(2)
-        .mount(&server)
-        .await;
-    answer(&server, accepted()).await;
-    let mut pusher = pusher(&server);
-    add(&pusher, 1..=700);
-    for number in 701..=703 {
-        pusher.paths.forgive();
-        add(&pusher, [number]);
-        pusher.push().await;
+    let folder = tempfile::tempdir().unwrap();
+    for data in [None, Some(folder.path())] {
+        server.reset().await;
+        Mock::given(method("POST"))
+            .respond_with(ResponseTemplate::new(503))
+            .up_to_n_times(2)
+            .mount(&server)
+            .await;
+        answer(&server, accepted()).await;
+        let pusher = pusher_in(&[server.uri()], Secret::Inline("wan_test".into()), data);
+        add(&pusher, 1..=700);
+        for number in 701..=702 {
+            pusher.state().paths.forgive();
+            add(&pusher, [number]);
+            pusher.push().await;
+            pusher.queue.tend(pusher.now());
+        }
+        assert_eq!(pusher.queue.figures().disk_bytes > 0, data.is_some(), "offline, they are on the disk");
+        pusher.state().paths.forgive();
+        add(&pusher, [703]);
+        let pusher = run_for(pusher, 1500).await;
+        let requests = requests(&server).await;
+        let sent: Vec<Vec<i64>> = requests.iter().map(|request| rounds_in(request).0).collect();
+        let lengths: Vec<usize> = sent.iter().map(Vec::len).collect();
+        match data {
+            None => assert_eq!(lengths, [500, 1, 1, 125, 250, 327]),
+            Some(_) => assert_eq!(lengths, [500, 1, 1, 125, 250, 326, 1], "the disk first, then memory"),
+        }
+        assert_eq!(sent[2], [703]);
+        assert_eq!((sent[3][0], sent[3][124]), (1, 125));
+        assert_eq!((sent[5][0], sent[5][325]), (376, 701));
+        assert!(
+            rounds_in(&requests[2]).1 > 2 && rounds_in(&requests[3]).1 == 1,
+            "only live pushes carry the agent's state, all carry their path"
+        );
+        assert_eq!(waiting(&pusher), 0);
     }
-    let requests = requests(&server).await;
-    let sent: Vec<Vec<i64>> = requests.iter().map(|request| rounds_in(request).0).collect();
-    assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [500, 1, 1, 500]);
-    assert_eq!(sent[2], [703]);
-    assert_eq!((sent[3][0], sent[3][499]), (1, 500));
-    assert!(rounds_in(&requests[2]).1 > 0 && rounds_in(&requests[3]).1 == 0, "only live pushes carry state");
-    assert_eq!(waiting(&pusher), 202);
 }
 
 #[tokio::test]
-async fn the_second_url_is_used_while_the_first_is_dead_and_left_when_it_is_back() {
+async fn a_backlog_that_hangs_does_not_delay_a_live_push() {
+    let server = MockServer::start().await;
+    let is_backlog = |request: &Request| rounds_in(request).1 == 1;
+    Mock::given(is_backlog).respond_with(accepted().set_delay(Duration::from_secs(9))).mount(&server).await;
+    answer(&server, accepted()).await;
+    let pusher = pusher(&server);
+    add(&pusher, 1..=10);
+    let left = pusher.queue.take_live(1, &pusher.timekeeper);
+    pusher.queue.put_back(&left);
+    let (tick, stop) = (Notify::new(), CancellationToken::new());
+    let queue = Arc::clone(&pusher.queue);
+    let ticking = async {
+        for number in 11..=14 {
+            queue.push(Record::of(&round(number), queue.boot()));
+            tick.notify_one();
+            sleep(Duration::from_millis(150)).await;
+        }
+        stop.cancel();
+    };
+    let _ = tokio::join!(pusher.run(&tick, stop.clone()), ticking);
+    let sent: Vec<Vec<i64>> = requests(&server).await.iter().map(|request| rounds_in(request).0).collect();
+    for number in 11..=14 {
+        assert!(sent.contains(&vec![number]), "{sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_preferred_url_that_swallows_packets_delays_nothing_and_is_returned_to_when_it_answers() {
     let (first, second) = (MockServer::start().await, MockServer::start().await);
-    let down = Mock::given(method("POST")).respond_with(ResponseTemplate::new(503)).up_to_n_times(1);
-    down.mount(&first).await;
+    let hangs = accepted().set_delay(Duration::from_secs(9));
+    Mock::given(method("POST")).respond_with(hangs.clone()).up_to_n_times(1).mount(&first).await;
+    Mock::given(method("GET")).respond_with(hangs).up_to_n_times(1).mount(&first).await;
+    Mock::given(method("GET")).respond_with(ResponseTemplate::new(404)).mount(&first).await;
     answer(&first, accepted()).await;
     answer(&second, accepted()).await;
-    let mut pusher = pusher_with(&[first.uri(), second.uri()], Secret::Inline("x".into()));
+    let pusher = pusher_with(&[first.uri(), second.uri()], Secret::Inline("x".into()));
+    let queue = Arc::clone(&pusher.queue);
+    let (tick, stop) = (Notify::new(), CancellationToken::new());
+    let took = Mutex::new(Vec::new());
+    let ticking = async {
+        for number in 1..=60 {
+            queue.push(Record::of(&round(number), queue.boot()));
+            let began = clock::monotonic();
+            tick.notify_one();
+            while queue.has_waiting() || queue.figures().rounds > 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+            took.lock().unwrap().push(clock::monotonic().duration_since(began));
+            sleep(Duration::from_millis(100)).await;
+        }
+        stop.cancel();
+    };
+    let _ = tokio::join!(pusher.run(&tick, stop.clone()), ticking);
+    let slow = took.lock().unwrap().iter().filter(|took| **took > Duration::from_millis(400)).count();
+    assert_eq!(slow, 1, "only the push that found out: {took:?}");
+    let posts = |requests: Vec<Request>| -> Vec<i64> {
+        let posts = requests.iter().filter(|request| request.method.as_str() == "POST");
+        posts.flat_map(|request| rounds_in(request).0).collect()
+    };
+    let by_first = posts(requests(&first).await);
+    let by_second = posts(requests(&second).await);
+    assert_eq!(by_first[0], 1);
+    assert_eq!(by_second[..2], [1, 2]);
+    assert_eq!(by_first.last(), Some(&60), "it returned by itself: {by_first:?} {by_second:?}");
+    assert_eq!(by_first.len() + by_second.len(), 61);
+}
+
+#[tokio::test]
+async fn every_request_says_by_which_path_it_came() {
+    let server = MockServer::start().await;
+    answer(&server, accepted()).await;
+    let pusher = pusher_with(&["http://127.0.0.1:1".into(), server.uri()], Secret::Inline("x".into()));
     add(&pusher, [1]);
     pusher.push().await;
+    add(&pusher, [2, 3]);
+    let left = pusher.queue.take_live(9, &pusher.timekeeper);
+    pusher.queue.put_back(&left);
+    let pusher = run_for(pusher, 200).await;
     assert_eq!(waiting(&pusher), 0);
-    pusher.paths.forgive();
-    add(&pusher, [2]);
+    let requests = requests(&server).await;
+    assert!(requests.len() >= 3);
+    for request in requests.iter().filter(|request| request.method.as_str() == "POST") {
+        let mut plain = Vec::new();
+        decompress(&request.body, &Limits::default(), &mut plain).unwrap();
+        assert!(contains(&plain, "wan_agent_path") && contains(&plain, "internet"));
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_does_not_know_the_time_asks_for_it_before_it_pushes() {
+    let server = MockServer::start().await;
+    let known = ResponseTemplate::new(404).insert_header("wan-time", "1800000000000");
+    let hello = Mock::given(method("GET")).and(path("/api/v1/agent/config"));
+    hello.respond_with(known).expect(1).mount(&server).await;
+    answer(&server, accepted().insert_header("wan-time", "1800000000000")).await;
+    let pusher = pusher(&server);
+    pusher.state().is_greeted = false;
+    let mut before = round(1);
+    before.end = Stamp { since_boot: 7, host: UnixMillis(77), synchronised: false, offset: None };
+    pusher.queue.push(Record::of(&before, pusher.queue.boot()));
     pusher.push().await;
-    assert_eq!(rounds_in(&requests(&second).await[0]).0, [1]);
-    assert_eq!(rounds_in(&requests(&first).await[1]).0, [2]);
-    assert_eq!((requests(&first).await.len(), requests(&second).await.len()), (2, 1));
+    assert!(pusher.timekeeper.anchored());
+    let requests = requests(&server).await;
+    assert_eq!((requests.len(), waiting(&pusher)), (2, 0));
+    let since_boot = i64::try_from(clock::since_boot()).unwrap();
+    let numbers = rounds_in(&requests[1]).0;
+    let expected = (1_800_000_000_000 - since_boot) / 5000;
+    assert!((numbers[0] - expected).abs() <= 2, "{numbers:?}, {expected}");
+
+    // Without an answer nothing is sent, and the rounds stay as they are.
+    let dead = pusher_with(&["http://127.0.0.1:1".into()], Secret::Inline("x".into()));
+    dead.state().is_greeted = false;
+    dead.queue.push(Record::of(&before, dead.queue.boot()));
+    dead.push().await;
+    assert_eq!((waiting(&dead), dead.state().counts.failed), (1, 1));
 }
 
 #[tokio::test]
@@ -293,23 +439,26 @@ async fn the_last_push_carries_what_was_cut_off_and_does_not_wait_long() {
     let pusher = pusher(&server);
     add(&pusher, [1]);
     let queue = Arc::clone(&pusher.queue);
-    let (tick, stop) = (Notify::new(), CancellationToken::new());
-    tick.notify_one();
-    let stopping = async {
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        stop.cancel();
-    };
-    let (pusher, ()) = tokio::join!(pusher.run(&tick, stop.clone()), stopping);
+    let pusher = run_for(pusher, 150).await;
     add(&pusher, [2]);
     pusher.last().await;
-    assert_eq!(lock(&queue).rounds(), 0);
+    assert_eq!(queue.figures().rounds, 0);
     assert_eq!(rounds_in(requests(&server).await.last().unwrap()).0, [1, 2]);
 
-    let dead = pusher_with(&["http://127.0.0.1:1".into()], Secret::Inline("x".into()));
-    add(&dead, [1]);
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = ["http://127.0.0.1:1".to_owned()];
+    let dead = pusher_in(&nowhere, Secret::Inline("x".into()), Some(folder.path()));
+    add(&dead, [1, 2, 3]);
     let began = clock::monotonic();
     dead.last().await;
     assert!(clock::monotonic().duration_since(began) < LAST_PUSH + Duration::from_millis(500));
+
+    // The next process finds them.
+    let pusher = pusher_in(&[server.uri()], Secret::Inline("x".into()), Some(folder.path()));
+    add(&pusher, [4]);
+    run_for(pusher, 500).await;
+    let sent: Vec<Vec<i64>> = requests(&server).await.iter().map(|request| rounds_in(request).0).collect();
+    assert_eq!(sent[sent.len() - 2..], [vec![4], vec![1, 2, 3]]);
 }
 
 #[tokio::test]
