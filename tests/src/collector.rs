@@ -202,9 +202,12 @@ pub fn start_agent(
     let secret_file = scene.write(&format!("{site}.secret"), &format!("{secret}\n"))?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&secret_file, mode).with_context(|| format!("chmod 600 {secret_file}"))?;
+    let data = scene.path(&format!("agent-{site}"));
     let config = scene.write(
         &format!("{site}.yaml"),
-        &format!("collector:\n  urls:\n    - url: {collector_url}\n  secret_file: {secret_file}\n{rest}"),
+        &format!(
+            "data: {data}\ncollector:\n  urls:\n    - url: {collector_url}\n  secret_file: {secret_file}\n{rest}"
+        ),
     )?;
     let program = process::binary("wan-agent")?;
     process::run(&program, &["check-config", &config])?;
