@@ -180,9 +180,11 @@ impl Central {
         }
     }
 
-    /// What the collector is to be told, until it has been.
+    /// What the collector is to be told, until it has been. That a document holds is said once rounds are made by it.
     pub fn report(&self) -> Option<ConfigReport> {
-        self.state().report.clone()
+        let state = self.state();
+        let waits = state.good.as_ref().is_some_and(|good| good.in_force.is_none());
+        state.report.clone().filter(|report| !(report.applied && waits))
     }
 
     /// The collector has been told.

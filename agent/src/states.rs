@@ -3,11 +3,11 @@
 //! A link's own targets are one thing: it is up when any of them is. Targets that stand for other sites say nothing about each
 //! other, so each watched site is a thing of its own: else one site's router that answers would hide all that do not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wan_wire::{LinkName, Outcome, SiteId, UnixMillis, classify};
 
-use crate::config::Config;
+use crate::config::{Config, LinkConfig, TargetConfig};
 use crate::watch::{LinkRound, TargetResult};
 
 /// A link of the agent's own, or of a site that it watches.
@@ -40,7 +40,11 @@ pub(crate) struct Change {
 
 /// What each link last showed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct States(BTreeMap<Watched, LinkState>);
+pub struct States {
+    states: BTreeMap<Watched, LinkState>,
+    /// What the configuration asks for, once that has changed: rounds of the one before may still come in.
+    asked: Option<BTreeSet<Watched>>,
+}
 
 impl States {
     /// Takes a link's round in, and says what has changed.
@@ -54,7 +58,10 @@ impl States {
             let outcomes = targets.iter().map(|target| classify(&target.facts, &round.rule));
             let outcome = outcomes.max().unwrap_or(Outcome::Fault);
             let watched = Watched { link: round.link.clone(), about: about.cloned() };
-            let before = self.0.get(&watched);
+            if self.asked.as_ref().is_some_and(|asked| !asked.contains(&watched)) {
+                continue;
+            }
+            let before = self.states.get(&watched);
             let started = round.end.apparent().minus(round.interval);
             let same = before.filter(|before| before.outcome == outcome);
             let since = same.map_or(started, |before| before.since);
@@ -63,33 +70,37 @@ impl States {
                 let before = before.map(|before| before.outcome);
                 changes.push(Change { watched: watched.clone(), before, now: now.clone() });
             }
-            self.0.insert(watched, now);
+            self.states.insert(watched, now);
         }
         changes
     }
 
-    /// Forgets what this configuration no longer asks for.
+    /// Forgets what this configuration no longer asks for, and takes in nothing of it any more.
     pub(crate) fn keep(&mut self, config: &Config) {
-        self.0.retain(|watched, _| {
-            let of_link = config.links.iter().filter(|link| link.name == watched.link);
-            of_link.flat_map(|link| &link.targets).any(|target| target.about == watched.about)
-        });
+        let of_link = |link: &LinkConfig| {
+            let watched =
+                |target: &TargetConfig| Watched { link: link.name.clone(), about: target.about.clone() };
+            link.targets.iter().map(watched).collect::<Vec<_>>()
+        };
+        let asked: BTreeSet<Watched> = config.links.iter().flat_map(of_link).collect();
+        self.states.retain(|watched, _| asked.contains(watched));
+        self.asked = Some(asked);
     }
 
     /// What each of the agent's own links last showed.
     pub(crate) fn own(&self) -> BTreeMap<LinkName, Outcome> {
-        let own = self.0.iter().filter(|(watched, _)| watched.about.is_none());
+        let own = self.states.iter().filter(|(watched, _)| watched.about.is_none());
         own.map(|(watched, state)| (watched.link.clone(), state.outcome)).collect()
     }
 
     /// All of it, by link and watched site.
     pub fn iter(&self) -> impl Iterator<Item = (&Watched, &LinkState)> {
-        self.0.iter()
+        self.states.iter()
     }
 
     /// What one of them last showed.
     pub fn get(&self, watched: &Watched) -> Option<&LinkState> {
-        self.0.get(watched)
+        self.states.get(watched)
     }
 }
 
@@ -176,5 +187,9 @@ mod tests {
             Config::parse("f", b"links: [{name: wan, targets: [{icmp: 10.0.9.9}]}]", Use::Probe).unwrap();
         states.keep(&config);
         assert_eq!(states.iter().map(|(watched, _)| watched.about.is_none()).collect::<Vec<_>>(), [true]);
+        // The last round of the configuration before comes in late.
+        let late = [("10.0.1.1", Some("a"), 0), ("10.0.0.1", None, 0)];
+        assert_eq!(shown(&states.update(&round(10_000, &late))), ["- up→down 5000"]);
+        assert_eq!(states.iter().count(), 1);
     }
 }

@@ -108,6 +108,7 @@ async fn a_change_is_asked_for_once_and_its_end_is_reported_until_it_is_heard() 
     central.fetched("\"1\"".into(), b"links: [{name: wan, targets: [{icmp: 10.0.0.1}]}]".to_vec(), NOW).await;
     assert_eq!((central.wants(), central.running().links.len()), (None, 1));
     assert_eq!(central.view().good.unwrap().in_force, None, "the round under way is not touched");
+    assert_eq!(central.report(), None, "nothing holds yet");
     let later = UnixMillis(NOW.0 + 5_000);
     assert_eq!(targets(&current.at_boundary(|| later).unwrap()), ["wan 10.0.0.1"]);
     assert!(current.at_boundary(|| later).is_none());
