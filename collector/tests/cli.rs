@@ -398,3 +398,37 @@ fn sites_after_kill(office: &Office) -> usize {
     assert!(Path::new(&office.path("data/wanwatch.db")).exists());
     office.sites()
 }
+
+#[test]
+fn the_certificate_is_shown_with_its_pin_and_made_once() {
+    let office = Office::new();
+    office.file(
+        "collector.yaml",
+        "data: data\nlisten: '[::]:18443'\nurls: [{url: 'https://wan.example.vn'}]\n",
+    );
+    let first = office.run(&["certificate"]).ok().out;
+    for expected in
+        ["wan.example.vn", "wan-collector.internal", "authority.pem", "server.pem", "pin          sha256:"]
+    {
+        assert!(first.contains(expected), "no {expected} in {first}");
+    }
+    assert_eq!(office.run(&["certificate"]).ok().out, first, "asked again, it is the same");
+    let pem = office.run(&["certificate", "--pem"]).ok().out;
+    assert!(pem.starts_with("-----BEGIN CERTIFICATE-----") && !pem.contains("PRIVATE"), "{pem}");
+    let files = ["authority.pem", "server.pem"].map(|name| office.path("data/tls").join(name));
+    for file in files {
+        assert_eq!(
+            std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{}",
+            file.display()
+        );
+    }
+
+    office.file("collector.yaml", "data: data\nlisten: '[::]:18443'\ntls: off\n");
+    office.run(&["certificate"]).failed("the proxy in front of the collector has the certificate");
+    office.file("collector.yaml", "listen: '[::]:18443'\ntls: {certificate: a.pem, key: k.pem}\n");
+    let said = office.run(&["certificate"]).failed("a.pem: No such file or directory");
+    assert!(said.err.contains("must be able to read it"), "{}", said.err);
+    office.run(&["certificate", "--pem"]).failed("no authority of the collector's own");
+}
