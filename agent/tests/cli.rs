@@ -47,7 +47,7 @@ fn version_and_help_say_what_it_is_and_what_its_exit_codes_mean() {
     let version = text(&agent().arg("--version").assert().success().get_output().stdout);
     assert_eq!(version, format!("wan-agent {}\n", env!("CARGO_PKG_VERSION")));
     let help = text(&agent().arg("--help").assert().success().get_output().stdout);
-    for word in ["run", "probe", "check-config", "--log"] {
+    for word in ["run", "probe", "status", "check-config", "--log"] {
         assert!(help.contains(word), "{help}");
     }
     let help = text(&agent().args(["probe", "--help"]).assert().success().get_output().stdout);
@@ -58,6 +58,18 @@ fn version_and_help_say_what_it_is_and_what_its_exit_codes_mean() {
     agent().assert().code(2);
     agent().arg("fly").assert().code(2);
     agent().args(["probe", "--log", "a=b=c"]).assert().code(2);
+}
+
+#[test]
+fn status_says_when_no_agent_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    for data in [folder.path().to_owned(), folder.path().join("none")] {
+        let found = agent().arg("status").arg("--data").arg(&data).assert().code(3);
+        let err = text(&found.get_output().stderr);
+        assert!(err.contains(&format!("no agent runs with the data folder {}", data.display())), "{err}");
+    }
+    let help = text(&agent().args(["status", "--help"]).assert().success().get_output().stdout);
+    assert!(help.contains("3 no agent runs") && help.contains("--json"), "{help}");
 }
 
 #[test]

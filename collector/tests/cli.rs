@@ -432,3 +432,40 @@ fn the_certificate_is_shown_with_its_pin_and_made_once() {
     assert!(said.err.contains("must be able to read it"), "{}", said.err);
     office.run(&["certificate", "--pem"]).failed("no authority of the collector's own");
 }
+
+#[test]
+fn config_check_finds_every_mistake_and_config_show_shows_what_a_site_gets() {
+    let office = Office::new();
+    office.file("collector.yaml", "data: data\nagents: agents.yaml\n");
+    let agents = office.path("agents.yaml").display().to_string();
+    office.run(&["config", "check"]).failed("agents.yaml: found no readable file");
+    office.file("agents.yaml", "tiers:\n  commune:\n    round: {interval: 9s}\n");
+    let out = office.run(&["config", "check"]).ok().out;
+    assert!(out.contains(&format!("{agents}: good; there is no register")), "{out}");
+    office.run(&["config", "show", "xa-a"]).failed("there is no register");
+
+    office.file("s.csv", "id,name,tier,branch\nxa-a,Xã A,commune,state\ntinh,Tỉnh,province,state\n");
+    office.run(&["sites", "import", "s.csv"]).ok();
+    let out = office.run(&["config", "check"]).ok().out;
+    assert!(out.contains("agents.yaml: good; 1 of 2 sites get a configuration"), "{out}");
+    let out = office.run(&["config", "show", "xa-a"]).ok().out;
+    for line in ["not heard of yet", "  interval: 9s\n", "round: # tier commune\n", "  site: \"xa-a\"\n"] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    assert!(out.starts_with("# ETag \""), "{out}");
+    let out = office.run(&["config", "show", "tinh"]).ok().out;
+    assert_eq!(out, "# nothing is said of tinh: its agent's own file holds\n");
+    office.run(&["config", "show", "xa-b"]).failed("did you mean xa-a?");
+    let listed = office.run(&["agents", "list"]).ok().out;
+    assert!(listed.contains("CONFIGURATION") && listed.contains("waiting"), "{listed}");
+
+    office.file("agents.yaml", "tiers:\n  comune: {}\nall: {round: {interval: 9}}\n");
+    let said =
+        office.run(&["config", "check"]).failed("agents.yaml:2:3: tiers.comune: found the tier “comune”");
+    assert!(
+        said.err.contains(":3:25: all.round.interval: found 9") && said.err.contains("2 mistakes"),
+        "{}",
+        said.err
+    );
+    assert_eq!(office.run(&["check-config"]).err, said.err, "the former name of the command");
+}

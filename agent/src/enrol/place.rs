@@ -14,6 +14,7 @@ use nix::unistd::{User, geteuid};
 
 use super::words::{self, Said, plain};
 use super::{Known, configured};
+use crate::central;
 use crate::config::{Config, Use};
 use crate::files::{self, Owner, beside};
 use crate::secret::{Secret, sha256};
@@ -94,7 +95,9 @@ impl Place {
         put(&self.secret, files::prepare(&new_secret, &secret.line(), 0o600, self.owner))?;
         put(&self.config, files::prepare(&new_config, &text, 0o644, None))?;
         let mut kept = Kept::default();
-        for path in [&self.config, &self.secret] {
+        // What was probed as another site is not to be probed as this one.
+        let central = central::file_in(&self.data);
+        for path in [&self.config, &self.secret, &central] {
             match keep_aside(path) {
                 Ok(old) => kept.0.extend(old),
                 Err(error) => put(path, Err(error))?,
