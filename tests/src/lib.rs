@@ -6,6 +6,7 @@
 //! They talk only to loopback and to addresses inside the namespaces they made.
 
 pub mod api;
+pub mod backlog;
 pub mod browser;
 pub mod clock;
 pub mod collector;
@@ -13,5 +14,6 @@ pub mod machine;
 pub mod netns;
 pub mod payload;
 pub mod process;
+pub mod receiver;
 pub mod scene;
 pub mod sender;

@@ -1,8 +1,9 @@
 //! HTTP around the push policy: requests to the collector's URLs. No redirects, no proxy, bounded answers, one limit for each
 //! whole exchange.
 //!
-//! Each URL has a client of its own, bound to that URL's interface and source address, with one connection that is kept. Who
-//! answers there is checked by [`super::trust`] before anything is sent.
+//! Each URL has a client of its own, bound to that URL's interface and source address, with two connections that are kept: that
+//! of the live pushes, and that of the backlog beside them. Who answers there is checked by [`super::trust`] before anything is
+//! sent.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -264,7 +265,7 @@ fn build(endpoint: &Endpoint, trust: &Trust, times: &Times) -> Result<Client, St
     let mut builder = Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())
-        .pool_max_idle_per_host(1)
+        .pool_max_idle_per_host(2)
         .tcp_nodelay(true)
         .http1_only()
         .user_agent(concat!("wan-agent/", env!("CARGO_PKG_VERSION")));
