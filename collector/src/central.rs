@@ -45,7 +45,7 @@ use http::HeaderValue;
 use parking_lot::RwLock;
 use wan_settings::{Mistake, Mistakes};
 use wan_wire::{SiteId, UnixMillis};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// One site's document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Document {
     /// The document with this text. Its ETag is its hash, so that it is the same after a restart and at every collector.
     #[must_use]
     pub fn of(body: String) -> Self {
-        let etag = format!("\"{:032x}\"", xxh3_128(body.as_bytes()));
+        let etag = format!("\"{:016x}\"", xxh3_64(body.as_bytes()));
         let etag = HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"\""));
         Self { etag, body }
     }
