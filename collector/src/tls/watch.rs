@@ -81,7 +81,11 @@ impl Looks {
                 if asked || since(now, self.own) >= OWN {
                     self.own = now;
                     match own.certificate(names, now) {
-                        Ok(identity) if identity.facts == secured.facts() => {}
+                        Ok(identity) if identity.facts == secured.facts() => {
+                            if asked {
+                                tracing::info!(file = %own.certificate_file().display(), "the certificate is as it was");
+                            }
+                        }
                         Ok(identity) => self.replace(identity),
                         Err(error) => {
                             tracing::error!("the collector's own certificate stays as it is: {error:#}")
