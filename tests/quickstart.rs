@@ -92,7 +92,7 @@ fn quickstart_shows_this_hosts_links_stops_on_ctrl_c_and_runs_again_on_the_same_
     })?;
     ensure!(ended.contains("in use") && ended.contains("--listen 127.0.0.1:8081"), "{ended}");
 
-    let secret_file = format!("{}/agent.secret", first.data);
+    let secret_file = format!("{}/agent/secret", first.data);
     let secret = std::fs::read_to_string(&secret_file)?;
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&secret_file)?.permissions());
     ensure!(mode & 0o777 == 0o600, "{secret_file} has mode {mode:o}");
