@@ -14,7 +14,7 @@
 //!   agent's own file, whose sections hold where the document has none.
 //! - The rounds take a new configuration **at a boundary**: the round under way ends as it began, and the next one begins where
 //!   that ended.
-//! - The last good document is kept in the data folder ([`store`]), so that an agent that starts without a collector probes
+//! - The last good document is kept in the data folder (`store`), so that an agent that starts without a collector probes
 //!   what was last good. A document that says nothing gives the agent back to its own file.
 
 mod decide;

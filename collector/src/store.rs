@@ -249,7 +249,7 @@ pub enum Exchanged {
     },
     /// There is no such token.
     Unknown,
-    /// The token cannot be used any more; why is for [`crate::enrolment::refusal`] to say.
+    /// The token cannot be used any more; why is for [`crate::enrolment`] to say.
     Refused(EnrolToken),
     /// The secret is known already, as another's or as a former one.
     SecretKnown,

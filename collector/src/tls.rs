@@ -5,7 +5,7 @@
 //!  tls: {…}  ───► given: the operator's files, watched ──────────┴─► Identity ─► ServerConfig, swapped as a whole
 //! ```
 //!
-//! - **Of its own making** ([`own`]): agents pin the key of the authority, so the certificate below it can be made anew, for
+//! - **Of its own making** ([`Own`]): agents pin the key of the authority, so the certificate below it can be made anew, for
 //!   other names or because it ends, and locks nobody out.
 //! - **Given**: the files are looked at every few seconds, and at once on SIGHUP. What cannot be used (another key, cut
 //!   short, ended, not begun) is refused with a line in the log, and the former certificate stays in use.

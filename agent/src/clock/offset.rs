@@ -14,7 +14,7 @@
 //!
 //! # Many exchanges
 //!
-//! What was known before is widened by how far the clocks may have drifted apart since ([`DRIFT`]), and intersected with what
+//! What was known before is widened by how far the clocks may have drifted apart since (`DRIFT`), and intersected with what
 //! the new exchange says. So one fast answer among slow ones is worth as much as it deserves, for as long as it deserves.
 //!
 //! When the two are disjoint, something stepped. It was not the time since boot, which never does, so it was the collector's
