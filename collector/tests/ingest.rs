@@ -412,3 +412,31 @@ async fn a_journal_that_was_moved_away_costs_no_evidence_and_no_later_round() {
     assert_eq!(timeline(data.path(), base, "an-hoa", "wan").await, expected);
     again.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_series_of_an_agent_that_watches_a_province_are_known_by_their_bytes() {
+    let data = tempfile::tempdir().unwrap();
+    seed(data.path()).await;
+    let base = base();
+    let collector = Collector::start(data.path()).await;
+    let rounds = |about: Option<&str>| -> Vec<Round> {
+        let of = |at: u32| Round {
+            target: format!("10.72.{}.{}", at / 250, at % 250),
+            ..round("wan", base, 5, about)
+        };
+        (0..700).map(of).collect()
+    };
+    let known = async || {
+        let text =
+            collector.client.get(collector.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        let line = text.lines().find(|line| line.starts_with("wan_collector_series ")).unwrap().to_owned();
+        line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    // One that watches nobody is bounded more narrowly.
+    assert_eq!(collector.push("an-hoa", request(Protocol::V2, &rounds(None))).await.status(), 204);
+    let own = known().await;
+    assert!(own <= 4096, "{own}");
+    assert_eq!(collector.push("centre", request(Protocol::V2, &rounds(Some("an-hoa")))).await.status(), 204);
+    assert_eq!(known().await - own, 700 * 7);
+    collector.stop().await;
+}

@@ -20,11 +20,14 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::Config;
 use crate::engine::Painting;
+use crate::inventory::Watches;
 use crate::state::{AgentFacts, Directory, Latest, MAX_TRACKS, SiteRuntime};
 
 /// So many series of a site are known by their bytes. An agent has 8 for each target and a few of its own; past this the
 /// cache starts anew, which costs a site that invents labels its own speed and nobody memory.
 const MAX_SERIES: usize = 4096;
+/// And so many of a site that the register lets watch others: its agent has up to 2,000 targets.
+const MAX_WATCHED_SERIES: usize = 8 * 2_000 + 512;
 /// So many refused samples are named in an answer; the rest is counted.
 const NAMED: usize = 20;
 /// A thread's buffers that grew past this in a large request are given back after it.
@@ -320,8 +323,14 @@ impl Request<'_> {
         *slot = Some(value);
     }
 
+    fn most_series(&self) -> usize {
+        let watches =
+            self.directory.register.get(&self.site.id).is_some_and(|site| site.watches != Watches::None);
+        if watches { MAX_WATCHED_SERIES } else { MAX_SERIES }
+    }
+
     fn learn(&self, cache: &mut SeriesCache, hash: u128, key: &[u8]) {
-        if cache.known.len() >= MAX_SERIES {
+        if cache.known.len() >= self.most_series() {
             // Numbers that this request has used already must stay what they are: only the look-up starts anew.
             cache.known.clear();
         }
