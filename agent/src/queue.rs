@@ -57,6 +57,9 @@ use told::Told;
 
 /// How long a disk that could not be used is left alone.
 pub const RETRY: Duration = Duration::from_secs(60);
+/// How often the cursor is made durable while the backlog is delivered: so much of it goes twice after a power cut, and the
+/// room of what is done is given back.
+const SAVE_EVERY: Duration = Duration::from_secs(10);
 /// Bytes in memory of the rounds that go to the disk under one sync.
 const SPILL_BYTES: u64 = 512 << 10;
 
@@ -490,7 +493,7 @@ impl<F: Folders> Queue<F> {
         seen.has_waiting = store.has_waiting();
         seen.save_at = match (store.is_saved(), seen.save_at) {
             (true, _) => None,
-            (false, None) => Some(now + self.config.sync),
+            (false, None) => Some(now + self.config.sync.min(SAVE_EVERY)),
             (false, at) => at,
         };
     }

@@ -287,12 +287,14 @@ impl<F: Folders> Store<F> {
     /// The first `gone` rounds of the batch are delivered, or were refused for good; the others are handed out again.
     pub(super) fn settle(&mut self, gone: usize) {
         let Some(batch) = &mut self.batch else { return };
-        batch.items.drain(..gone.min(batch.items.len()));
+        let last = batch.items.drain(..gone.min(batch.items.len())).last();
         let to = match batch.items.front() {
             Some(next) => Seq(next.id),
             None => batch.through,
         };
-        self.oldest = batch.items.front().map(|next| next.end).or(self.oldest);
+        // What comes behind a batch begins about where it ended.
+        let oldest = batch.items.front().or(last.as_ref()).map(|item| item.end);
+        self.oldest = oldest.or(self.oldest);
         if batch.items.is_empty() {
             self.batch = None;
         }

@@ -158,6 +158,7 @@ fn what_was_not_delivered_is_handed_out_again_under_the_same_times_also_after_a_
     let first = queue.take_backlog(6, SECOND, None, &Fixed::at(1000)).unwrap();
     assert_eq!(first.items[0].end, UnixMillis(1000));
     queue.settle(&first, 2, SECOND);
+    assert_eq!(queue.figures().oldest, Some(UnixMillis(11_000)));
     let again = queue.take_backlog(6, SECOND, None, &Fixed::at(2000)).unwrap();
     assert_eq!(numbers(&again.items), [2, 3, 4, 5]);
     assert_eq!(again.items[0].end, UnixMillis(10_000 + 1000), "one boot, one offset");
