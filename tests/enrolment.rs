@@ -191,6 +191,7 @@ fn one_pasted_line_makes_an_agent_whose_secret_can_be_rotated_and_revoked() -> R
     delivers(&collector, &mut agent)?;
     ensure!(listed(&collector, "state")? == "active" && listed(&collector, "line_until")?.is_empty());
     ensure!(!listed(&collector, "version")?.is_empty() && !listed(&collector, "last_seen")?.is_empty());
+    ensure!(listed(&collector, "by")? == "wan", "heard by {}", listed(&collector, "by")?);
 
     // The line again: here it is said that it has been done, elsewhere that it is used up.
     machine.paste(&first, "C")?.ended(2, &["enrolled already", "--force"])?;

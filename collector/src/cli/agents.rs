@@ -234,6 +234,7 @@ impl List {
             "rotation",
             "version",
             "last seen",
+            "by",
             "clock off by",
             "configuration",
         ];
@@ -262,12 +263,13 @@ impl List {
                     time(secret.and_then(|secret| secret.revoked)),
                     time(open.get(&site.id).copied()),
                     rotation,
-                    facts.version.unwrap_or_default(),
+                    facts.version.clone().unwrap_or_default(),
                     time(
                         runtime
                             .and_then(|runtime| runtime.last_push())
                             .or_else(|| last_seen(runtime?, &site.id)),
                     ),
+                    facts.path().map(ToString::to_string).unwrap_or_default(),
                     facts.clock_offset.map(|seconds| format!("{seconds:+.1} s")).unwrap_or_default(),
                     configured.word(&site.id),
                 ]
