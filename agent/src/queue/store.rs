@@ -287,7 +287,7 @@ impl<F: Folders> Store<F> {
     /// The first `gone` rounds of the batch are delivered, or were refused for good; the others are handed out again.
     pub(super) fn settle(&mut self, gone: usize) {
         let Some(batch) = &mut self.batch else { return };
-        let last = batch.items.drain(..gone.min(batch.items.len())).last();
+        let last = batch.items.drain(..gone.min(batch.items.len())).next_back();
         let to = match batch.items.front() {
             Some(next) => Seq(next.id),
             None => batch.through,
