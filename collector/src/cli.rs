@@ -3,6 +3,7 @@
 //! Exit codes, for all of them: 0 done; 1 it failed, or mistakes were found; 2 the command line itself is wrong.
 
 pub mod agents;
+mod ask;
 pub mod certificate;
 pub mod config;
 pub mod coverage;
@@ -11,7 +12,9 @@ mod figures;
 mod output;
 pub mod serve;
 pub mod sites;
+pub mod tokens;
 pub mod uptime;
+pub mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +58,12 @@ pub enum Command {
     /// Issue, list, rotate and revoke the secrets by which agents prove their site.
     #[command(subcommand)]
     Agents(agents::Agents),
+    /// Add, list and remove the people who may log in.
+    #[command(subcommand)]
+    Users(users::Users),
+    /// Make, list and revoke the tokens by which scrapers and scripts read.
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
     /// Print how much of the province is connected, by tier and branch, against the plan.
     Coverage(coverage::Args),
     /// Print how reliable sites and links were.
@@ -72,6 +81,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Sites(command) => sites::run(&cli.config, &command),
         Command::Enroll(args) => enroll::run(&cli.config, &args),
         Command::Agents(command) => agents::run(&cli.config, &command),
+        Command::Users(command) => users::run(&cli.config, &command),
+        Command::Tokens(command) => tokens::run(&cli.config, &command),
         Command::Coverage(args) => coverage::run(&cli.config, &args),
         Command::Uptime(args) => uptime::run(&cli.config, &args),
     };

@@ -16,6 +16,8 @@ use wan_settings::{CONFIGURATION_BYTES, Mistakes, read_file};
 use wan_wire::Limits;
 use wan_wire::api::PathUrl;
 
+use crate::access::user::SessionRules;
+
 pub use plan::{Branch, BranchId, LocalName, Plan, Tier, TierId};
 
 /// Where the configuration is looked for unless `--config` says otherwise.
@@ -49,6 +51,8 @@ pub struct Config {
     /// How often evidence is written from memory to the database. Default 10 s: a start replays at most about this much
     /// of the journal.
     pub checkpoint_interval: Duration,
+    /// How long a login lasts.
+    pub access: SessionRules,
 }
 
 /// How addresses that other machines reach are secured. Loopback is plain HTTP in any case.
@@ -118,6 +122,7 @@ impl Default for Config {
             journal: JournalLimits::default(),
             agents: None,
             checkpoint_interval: Duration::from_secs(10),
+            access: SessionRules::default(),
         }
     }
 }

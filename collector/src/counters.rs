@@ -50,6 +50,8 @@ pub struct Counters {
     pub enrolments: IntCounterVec,
     /// Connections that are open.
     pub connections: IntGauge,
+    /// Logins, by how they ended.
+    pub logins: IntCounterVec,
     /// When the certificate in use ends; see [`Counters::certificate_ends`].
     certificate_ends: Gauge,
     /// 0 while the agents' configuration has mistakes.
@@ -82,6 +84,11 @@ impl Counters {
         };
         let requests = IntCounterVec::new(opts(Metric::CollectorRequestsTotal), &[Label::Code.as_str()])?;
         registry.register(Box::new(requests.clone()))?;
+        let results = |metric: Metric| {
+            let counter = IntCounterVec::new(opts(metric), &[Label::Result.as_str()])?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
         let checkpoint_timestamp = Gauge::with_opts(opts(Metric::CollectorCheckpointTimestampSeconds))?;
         registry.register(Box::new(checkpoint_timestamp.clone()))?;
         let enrolments =
@@ -95,6 +102,7 @@ impl Counters {
         // A quiet disk syncs in 0.2 ms, a busy one in 4 to 8 ms; past a second something is wrong.
         let sync = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0];
         Ok(Self {
+            logins: results(Metric::CollectorLoginsTotal)?,
             requests,
             enrolments,
             request_seconds: histogram(Metric::CollectorRequestDurationSeconds, &sync)?,

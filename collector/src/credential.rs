@@ -5,15 +5,30 @@
 //! former one is revoked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::Response;
 use http::header::{AUTHORIZATION, HeaderMap};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use wan_wire::UnixMillis;
 use wan_wire::api::{CONFIG_HEADER, ROTATE_HEADER, TIME_HEADER};
 
+use crate::attempts::{Rule, Wait, network};
+use crate::clock;
+use crate::server::Via;
 use crate::state::{SecretHash, SiteRuntime, State};
+
+/// Wrong secrets of agents by address: an agent whose secret was revoked asks every few seconds, and behind one address there
+/// may be many.
+pub(crate) const WRONG: Rule = Rule {
+    free: 30,
+    first: Duration::from_secs(1),
+    most: Duration::from_secs(30),
+    forget: Duration::from_secs(600),
+    keys: 10_000,
+};
 
 /// The sender of a request whose secret is good.
 #[derive(Debug, Clone)]
@@ -52,6 +67,23 @@ pub fn authenticate(state: &State, headers: &HeaderMap) -> Result<Sender, &'stat
     }
     let rotate = !offered && directory.rotation.asked.contains_key(&site.id);
     Ok(Sender { site: Arc::clone(site), secret, rotate })
+}
+
+/// Notes that a secret was not good.
+///
+/// # Errors
+/// How long its sender is to rest, when many such came from the same address.
+///
+/// A good secret is never refused for it: the look-up of its hash comes first and costs a microsecond, and many sites may share
+/// one address. What is spared is the work around it, above all reading the refused request's body. An agent at the limit
+/// is told 401 again after each wait, so that it takes up a new secret.
+pub fn wrong(state: &State, head: &Parts) -> Result<(), Wait> {
+    let Some(via) = head.extensions.get::<Via>() else { return Ok(()) };
+    let (now, address) = (clock::monotonic(), network(via.peer.ip()));
+    let mut wrong = state.wrong_secrets.lock();
+    wrong.check(now, &address)?;
+    wrong.failed(now, address);
+    Ok(())
 }
 
 impl Sender {

@@ -11,7 +11,7 @@
 //! | 401 | no secret, or not a known one | keep; the credential is wrong |
 //! | 405, 415 | not a POST; not a remote write that this collector reads | |
 //! | 413 | compressed or decompressed over the limit | send smaller requests |
-//! | 429 | too much is waiting; `Retry-After` says how long to rest | keep |
+//! | 429 | too much is waiting, or many wrong secrets came from this address; `Retry-After` says how long to rest | keep |
 //! | 503 | the journal cannot be written, or the collector is stopping | keep |
 
 pub(crate) mod series;
@@ -135,6 +135,12 @@ impl Ingest {
         mut body: Incoming,
         sender: &Result<Sender, &'static str>,
     ) -> Result<Response, Refusal> {
+        if sender.is_err() {
+            credential::wrong(&self.state, head).map_err(|wait| {
+                let reason = "too many requests with a wrong secret came from this address";
+                Refusal::retry(Answer::Busy, reason, u32::try_from(wait.seconds()).unwrap_or(RETRY_BROKEN))
+            })?;
+        }
         let received = clock::now();
         let (site, protocol, _turn, _room, record) = match self.admit(head, &mut body, sender, received).await
         {

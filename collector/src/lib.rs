@@ -12,8 +12,10 @@
 //!
 //! - [`ledger`], [`report`] and [`verdict`] are the pure core: spans of evidence, timelines, figures, the state now;
 //! - [`ingest`], [`engine`], [`checkpoint`], [`load`], [`server`] and [`tls`] are the shell around it;
+//! - [`access`] and [`attempts`] say who may read, and how often somebody may be wrong;
 //! - [`config`], [`inventory`] and [`store`] are what it is told and what it keeps.
 
+pub mod access;
 pub mod api;
 pub mod attempts;
 pub mod central;
@@ -52,6 +54,7 @@ use tokio_util::sync::CancellationToken;
 use wan_journal::{FullPolicy, Journal, Options, Reader, Seq};
 use wan_wire::UnixMillis;
 
+use crate::access::Guard;
 use crate::checkpoint::Pace;
 use crate::config::{Config, is_loopback};
 use crate::counters::Counters;
@@ -78,6 +81,8 @@ pub async fn run(
     let started = clock::now();
     service::starting("loading what is stored");
     let store = Arc::new(SqliteStore::open(&config.database()).await?);
+    let addresses: Vec<_> = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    access::may_serve(&addresses, store.somebody_may_read(started).await?)?;
     let counters = Arc::new(Counters::new().context("cannot register the collector's own metrics")?);
     let (listeners, secured) = secure(&config, sockets, started)?;
     let state = Arc::new(State::new(config, Some(started), Arc::clone(&counters)));
@@ -103,9 +108,11 @@ pub async fn run(
     let mut ended = tokio::task::spawn_blocking(move || thread.join().is_ok());
 
     let ingest = Arc::new(Ingest::new(Arc::clone(&state), engine.clone()));
+    let guard = Arc::new(Guard::new(Arc::clone(&store), Arc::clone(&state)));
     let router = api::router(Arc::clone(&state), engine.clone())
         .merge(enrolment::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(central::endpoint::router(Arc::clone(&state), Arc::clone(&store)));
+    let router = access::guarded(router, guard);
     let certificate = tokio::spawn(tls::follow(secured, Arc::clone(&state.counters), background.clone()));
     let mut server = tokio::spawn(server::serve(listeners, ingest, router, stop.clone()));
     let manager = tokio::spawn(service::run(Arc::clone(&state), engine.clone(), stop.clone()));

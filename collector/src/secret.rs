@@ -22,12 +22,17 @@ pub struct NoRandomness(String);
 impl Secret {
     /// A new secret of an agent.
     pub fn generate() -> Result<Self, NoRandomness> {
-        Ok(Self(write(SECRET_PREFIX, &random()?)))
+        Self::with_prefix(SECRET_PREFIX)
     }
 
     /// A new one-time token.
     pub fn token() -> Result<Self, NoRandomness> {
-        Ok(Self(write(TOKEN_PREFIX, &random()?)))
+        Self::with_prefix(TOKEN_PREFIX)
+    }
+
+    /// A new secret of another use, which its prefix tells.
+    pub(crate) fn with_prefix(prefix: &str) -> Result<Self, NoRandomness> {
+        Ok(Self(write(prefix, &random()?)))
     }
 
     /// The text that the agent sends.

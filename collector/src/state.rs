@@ -5,6 +5,7 @@
 //! leaves the register keeps what was seen of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
@@ -13,9 +14,11 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
 use wan_wire::{LinkName, Outcome, SiteId, UnixMillis};
 
+use crate::attempts::Attempts;
 use crate::central::{Central, Document, Slot};
 use crate::config::Config;
 use crate::counters::Counters;
+use crate::credential;
 use crate::engine::Painting;
 use crate::ingest::series::SeriesCache;
 use crate::inventory::Register;
@@ -395,6 +398,8 @@ pub struct State {
     pub offers: UsedOffers,
     /// What agents are to probe, as far as it is not with their sites.
     pub central: Central,
+    /// Addresses that sent secrets of agents that are not good.
+    pub wrong_secrets: Mutex<Attempts<IpAddr>>,
     directory: ArcSwap<Directory>,
     /// Held while a new directory is made from the present one.
     replacing: Mutex<()>,
@@ -411,6 +416,7 @@ impl State {
             counters,
             offers: UsedOffers::default(),
             central: Central::default(),
+            wrong_secrets: Mutex::new(Attempts::new(credential::WRONG)),
             directory: ArcSwap::default(),
             replacing: Mutex::default(),
             alive: RwLock::default(),

@@ -1,5 +1,5 @@
-//! What the collector keeps: register, agents' secrets and enrolment tokens, evidence, and how far the journal has become
-//! evidence.
+//! What the collector keeps: register, agents' secrets and enrolment tokens, who may read, evidence, and how far the
+//! journal has become evidence.
 //!
 //! [`Store`] is the whole of what the rest of the collector knows about storage; SQL and transactions live behind it.
 //! [`sqlite::SqliteStore`] is the embedded default.
@@ -14,7 +14,8 @@
 //! # Revision
 //!
 //! Every change of register or secrets raises [`Store::revision`] by one in the same transaction. A running server asks
-//! for it every second or two (one row, some microseconds) and reads register and secrets anew when it has changed.
+//! for it every second or two (one row, some microseconds) and reads register and secrets anew when it has changed. Users, tokens
+//! and sessions have no part in it: they are looked up for each request.
 
 pub mod sqlite;
 
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
+use crate::access::user::{Hash, Session, Token, User, UserName};
 use crate::central::Told;
 use crate::inventory::Register;
 use crate::inventory::diff::Change;
@@ -374,4 +376,71 @@ pub trait Store: Send + Sync + 'static {
 
     /// The times in which the collector was able to hear the agents, in order.
     fn alive(&self) -> impl Future<Output = Result<Vec<Alive>, StoreError>> + Send;
+
+    /// Whether anybody could prove to be a reader at `now`: there is an enabled user or a good token.
+    fn somebody_may_read(&self, now: UnixMillis) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// All users, by name.
+    fn users(&self) -> impl Future<Output = Result<Vec<User>, StoreError>> + Send;
+
+    /// One user.
+    fn user(&self, name: &UserName) -> impl Future<Output = Result<Option<User>, StoreError>> + Send;
+
+    /// Adds a user; says whether that was done, which it is not when there is one of this name.
+    fn add_user(&self, user: &User) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Changes a user's password and ends the user's sessions; says whether there is such a user.
+    fn set_password(
+        &self,
+        name: &UserName,
+        hash: &str,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Disables a user since an instant, or enables with `None`, and ends the user's sessions; says whether there is one.
+    fn set_disabled(
+        &self,
+        name: &UserName,
+        since: Option<UnixMillis>,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Removes a user with all sessions; says whether there was one.
+    fn remove_user(&self, name: &UserName) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Opens a session of a user whose stored password hash is still `password_hash` and who is enabled, and ends all
+    /// that are over at `now`; says whether that was so.
+    fn open_session(
+        &self,
+        session: &Session,
+        password_hash: &str,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// The session of this hash, whether over or not, of a user who is enabled.
+    fn session(&self, hash: &Hash) -> impl Future<Output = Result<Option<Session>, StoreError>> + Send;
+
+    /// Notes when a session was last used.
+    fn note_session_use(
+        &self,
+        hash: &Hash,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Ends a session; says whether there was one.
+    fn end_session(&self, hash: &Hash) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Adds a token of a reader; says whether that was done, which it is not when there is one of this name that is not revoked.
+    fn add_reader_token(&self, token: &Token) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// All readers' tokens ever made, by name and age.
+    fn reader_tokens(&self) -> impl Future<Output = Result<Vec<Token>, StoreError>> + Send;
+
+    /// The reader's token of this hash, whether good or not.
+    fn reader_token(&self, hash: &Hash) -> impl Future<Output = Result<Option<Token>, StoreError>> + Send;
+
+    /// Revokes the reader's token of this name; says whether there was one.
+    fn revoke_reader_token(
+        &self,
+        name: &UserName,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }

@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | `html[lang]` | the language shown: `vi` unless `?lang=en` or the remembered choice says otherwise |
 //! | `#lang` | the button that switches it |
+//! | `#account[data-user][data-role]` | who has logged in, with the button that logs out; absent where nobody logs in |
 //! | `#updated[data-fresh]` | when the newest answer is from; `loading`, `fresh` or `stale` (also on `body`) |
 //! | `#stale` | the banner; hidden while all is fresh |
 //! | `#coverage [data-tier]` | a tier's coverage, `all` for the province; `data-low`, `data-high`, `data-target` (0 to 1), `data-standing` |
@@ -22,21 +23,25 @@
 //! | `.tile[data-site][data-verdict]` | a site; `data-since` (Unix milliseconds, absent: since ever), `.name`, `.state`, `time` |
 //! | `.tile .kinds [data-kind][data-state]` | the state of each kind of its links |
 //!
+//! On the login page: `#login` with `[name=name]` and `[name=password]`; `#said` what is wrong with the last attempt; `#lang` a link.
+//!
 //! On a site's page: `#name`, `#verdict .badge[data-verdict]`, `#links [data-link][data-state]`, `#span [data-span]` (`24h`,
 //! `7d`), `#timeline [data-strip]` (`site` or the link's name) with `rect[data-state][data-start][data-end]`, `#hover`,
 //! `#intervals`, `#uptime [data-link][data-period]`, `#facts [data-fact]`.
 
+use axum::Extension;
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::access::Reader;
 use crate::api::App;
 
 /// Everything comes from here, nothing runs that is not a file of ours, nobody frames the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 const PROVINCE: &str = include_str!("web/page.html");
 const SITE: &str = include_str!("web/site.html");
@@ -44,8 +49,9 @@ const SITE: &str = include_str!("web/site.html");
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Name, content type and content of each file under `/assets/`.
-const ASSETS: [(&str, &str, &str); 6] = [
+const ASSETS: [(&str, &str, &str); 7] = [
     ("dom.js", SCRIPT, include_str!("web/dom.js")),
+    ("login.js", SCRIPT, include_str!("web/login.js")),
     ("page.js", SCRIPT, include_str!("web/page.js")),
     ("site.js", SCRIPT, include_str!("web/site.js")),
     ("text.js", SCRIPT, include_str!("web/text.js")),
@@ -56,7 +62,7 @@ const ASSETS: [(&str, &str, &str); 6] = [
 /// The addresses of the page.
 pub fn router(app: App) -> axum::Router {
     axum::Router::new()
-        .route("/", get(|| async { page(StatusCode::OK, PROVINCE.to_owned()) }))
+        .route("/", get(province))
         .route("/sites/{id}", get(site))
         .route("/assets/{name}", get(asset))
         .route("/favicon.ico", get(|headers| asset(Path("icon.svg".to_owned()), headers)))
@@ -65,13 +71,15 @@ pub fn router(app: App) -> axum::Router {
 
 /// What is answered where there is no page.
 pub fn not_found() -> Response {
-    page(
-        StatusCode::NOT_FOUND,
-        "<!DOCTYPE html><html lang=\"vi\"><meta charset=\"utf-8\"><title>Wanwatch</title>\
-         <link rel=\"stylesheet\" href=\"/assets/style.css\"><main><h1>Không có trang này · There is no such page</h1>\
-         <p><a href=\"/\">Wanwatch</a></p></main></html>"
-            .to_owned(),
-    )
+    refusal(StatusCode::NOT_FOUND, "Không có trang này · There is no such page")
+}
+
+/// A page that says in both languages why there is no other.
+pub(crate) fn refusal(status: StatusCode, why: &str) -> Response {
+    let text = "<!DOCTYPE html><html lang=\"vi\"><meta charset=\"utf-8\"><title>Wanwatch</title>\
+                <link rel=\"stylesheet\" href=\"/assets/style.css\"><main><h1>{{why}}</h1>\
+                <p><a href=\"/\">Wanwatch</a></p></main></html>";
+    page(status, filled(text, &[("why", why)]))
 }
 
 /// Text as it may stand in an HTML element or a quoted attribute.
@@ -91,16 +99,39 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-async fn site(Shared(app): Shared<App>, Path(id): Path<String>) -> Response {
+async fn province(reader: Option<Extension<Reader>>) -> Response {
+    page(StatusCode::OK, with_account(PROVINCE.to_owned(), reader))
+}
+
+async fn site(
+    Shared(app): Shared<App>,
+    Path(id): Path<String>,
+    reader: Option<Extension<Reader>>,
+) -> Response {
     let directory = app.state.directory();
     let Some(site) = id.parse().ok().and_then(|id| directory.register.get(&id)) else {
         return not_found();
     };
-    page(StatusCode::OK, filled(SITE, &[("id", site.id.as_str()), ("name", &site.name)]))
+    let text = filled(SITE, &[("id", site.id.as_str()), ("name", &site.name)]);
+    page(StatusCode::OK, with_account(text, reader))
+}
+
+/// Shows a user who has logged in who that is, and the way out; where nobody logs in there is nothing to show.
+fn with_account(page: String, reader: Option<Extension<Reader>>) -> String {
+    let account = match reader {
+        Some(Extension(Reader::User(name, role))) => filled(
+            "<form id=\"account\" method=\"post\" action=\"/logout\" data-user=\"{{name}}\" data-role=\"{{role}}\">\
+             <span>{{name}}</span> <button type=\"submit\" data-text=\"logout\">Đăng xuất</button></form>",
+            &[("name", name.as_str()), ("role", role.as_str())],
+        ),
+        Some(Extension(Reader::Local | Reader::Anonymous | Reader::Token(..))) | None => String::new(),
+    };
+    // No name of the register can hold the mark, since names are escaped.
+    page.replacen("<!--account-->", &account, 1)
 }
 
 /// Puts escaped values in the places of a template; one pass, so that a value which looks like a place stays text.
-fn filled(template: &str, values: &[(&str, &str)]) -> String {
+pub(crate) fn filled(template: &str, values: &[(&str, &str)]) -> String {
     let mut parts = template.split("{{");
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -113,7 +144,7 @@ fn filled(template: &str, values: &[(&str, &str)]) -> String {
     text
 }
 
-fn page(status: StatusCode, html: String) -> Response {
+pub(crate) fn page(status: StatusCode, html: String) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, POLICY),

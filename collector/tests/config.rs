@@ -25,6 +25,7 @@ fn the_shipped_sample_shows_every_key() {
         "journal: {x: 1}",
         "tls: {x: 1}",
         "urls: [{x: 1}]",
+        "access: {x: 1}",
         "plan: {x: 1}",
         "plan: {tiers: [{x: 1}]}",
     ];
@@ -85,7 +86,7 @@ fn each_bad_file_is_answered_with_line_key_and_remedy() {
     let cases = [
         (
             "listn: 1",
-            "c:1:1: listn: found an unknown key, expected one of listen, tls, urls, data, timezone, plan, ingest, journal, checkpoint_interval, agents; did you mean listen?",
+            "c:1:1: listn: found an unknown key, expected one of listen, tls, urls, data, timezone, plan, ingest, journal, checkpoint_interval, agents, access; did you mean listen?",
         ),
         (
             "listen: localhost",

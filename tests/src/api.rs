@@ -8,19 +8,26 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::netns;
-use crate::sender::{Answer, Connection};
+use crate::sender::{self, Answer, Connection};
 
 /// Where the API is, and from which namespace it can be reached.
 #[derive(Debug, Clone)]
 pub struct Api {
     server: SocketAddr,
     space: Option<String>,
+    token: Option<String>,
 }
 
 impl Api {
     /// A client of the collector at `server`, seen from the namespace `space` (`None`: this process's own).
     pub fn new(server: SocketAddr, space: Option<&str>) -> Self {
-        Self { server, space: space.map(str::to_owned) }
+        Self { server, space: space.map(str::to_owned), token: None }
+    }
+
+    /// The same with a token, which every request carries.
+    #[must_use]
+    pub fn with_token(self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self }
     }
 
     /// Runs `work` where the collector can be reached.
@@ -33,8 +40,16 @@ impl Api {
 
     /// GETs a path on a fresh connection, whatever the answer.
     pub fn get(&self, path: &str) -> Result<Answer> {
-        self.within(|| Connection::open(self.server, Duration::from_secs(30))?.get(path))
-            .with_context(|| format!("GET {path}"))
+        let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        let headers: Vec<(&str, &str)> =
+            bearer.iter().map(|bearer| ("Authorization", bearer.as_str())).collect();
+        let asked = sender::request("GET", path, &headers, b"");
+        self.within(|| {
+            let mut connection = Connection::open(self.server, Duration::from_secs(30))?;
+            connection.send(&asked)?;
+            connection.receive()
+        })
+        .with_context(|| format!("GET {path}"))
     }
 
     /// GETs a path that must answer 200 with JSON.

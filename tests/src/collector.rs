@@ -43,6 +43,7 @@ pub struct Collector {
     space: Option<String>,
     logs: PathBuf,
     secrets: BTreeMap<String, String>,
+    token: Option<String>,
     process: Option<Process>,
 }
 
@@ -88,12 +89,24 @@ impl Collector {
                 .ok_or_else(|| anyhow!("`agents issue {site}` printed no secret: {printed}"))?;
             secrets.insert((*site).to_owned(), secret.to_owned());
         }
+        // Where others reach it, it asks who reads; the tests read by a token.
+        let token = match listen.ip().to_canonical().is_loopback() {
+            true => None,
+            false => {
+                let printed = process::run(
+                    &program,
+                    &["tokens", "add", "tests", "--role", "operator", "--config", &config],
+                )?;
+                Some(printed.trim().to_owned())
+            }
+        };
         Ok(Self {
             config,
             address: listen,
             space: None,
             logs: scene.dir().to_owned(),
             secrets,
+            token,
             process: None,
         })
     }
@@ -177,9 +190,10 @@ impl Collector {
         &self.config
     }
 
-    /// A client of its JSON API, which enters the namespace when there is one.
+    /// A client of its JSON API, which enters the namespace when there is one, and has a token when one is needed.
     pub fn api(&self) -> Api {
-        Api::new(self.address, self.space.as_deref())
+        let api = Api::new(self.address, self.space.as_deref());
+        self.token.iter().fold(api, |api, token| api.with_token(token))
     }
 
     /// Runs `wan-collector COMMAND --config FILE ARGS` and gives what it prints.

@@ -17,6 +17,10 @@ pub enum ErrorKind {
     BadMethod,
     /// The answer would be larger than is served at once.
     TooLarge,
+    /// A login or a token is needed, or the one that was sent is not good.
+    Unauthorized,
+    /// The login or token does not allow this.
+    Forbidden,
     /// Too many other questions are being answered; ask again later.
     Busy,
     /// The collector failed. Its log says why.

@@ -1,5 +1,6 @@
 //! What commands have in common: output, tables, and finding the site that was meant.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write as _};
 
@@ -70,6 +71,29 @@ pub(super) fn csv(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) ->
         writer.write_record(&row)?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+/// Writes a list: as a table with `summary` beneath, as objects, or as CSV.
+pub(super) fn list(
+    format: Format,
+    head: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+    summary: &str,
+) -> anyhow::Result<()> {
+    match format {
+        Format::Table => {
+            let capitals: Vec<String> =
+                head.iter().map(|name| name.to_uppercase().replace('_', " ")).collect();
+            let capitals: Vec<&str> = capitals.iter().map(String::as_str).collect();
+            print(format_args!("{}{summary}", table(&capitals, rows)))
+        }
+        Format::Json => {
+            let object = |row: Vec<String>| head.iter().copied().zip(row).collect::<BTreeMap<_, _>>();
+            let objects: Vec<_> = rows.into_iter().map(object).collect();
+            print(format_args!("{}\n", serde_json::to_string_pretty(&objects)?))
+        }
+        Format::Csv => print(csv(head, rows)?),
+    }
 }
 
 pub(super) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

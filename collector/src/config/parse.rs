@@ -10,6 +10,8 @@ use wan_settings::{At, Document, Fields, Mistakes};
 use wan_wire::api::PathUrl;
 use wan_wire::{LinkKind, LinkName};
 
+use crate::access::user::SessionRules;
+
 use super::{Branch, Config, Ingest, JournalLimits, LocalName, Plan, Tier, Tls};
 
 const KINDS: &str = "one of lan, wan, internet, service";
@@ -38,6 +40,7 @@ fn read(root: &At<'_>) -> Config {
         "journal",
         "checkpoint_interval",
         "agents",
+        "access",
     ];
     let Some(fields) = root.fields(&keys) else { return config };
     set(&mut config.listen, &fields, "listen", listen);
@@ -56,6 +59,9 @@ fn read(root: &At<'_>) -> Config {
     }
     if let Some(at) = fields.get("journal") {
         journal(&at, &mut config.journal);
+    }
+    if let Some(at) = fields.get("access") {
+        access(&at, &mut config.access);
     }
     if let Some(at) = fields.get("plan") {
         plan(&at, &mut config.plan);
@@ -186,6 +192,13 @@ fn journal(at: &At<'_>, journal: &mut JournalLimits) {
     {
         at.wrong("a limit of at least two segments", "raise journal.limit or lower journal.segment");
     }
+}
+
+fn access(at: &At<'_>, rules: &mut SessionRules) {
+    let Some(fields) = at.fields(&["idle_limit", "session_limit"]) else { return };
+    let (second, year) = (Duration::from_secs(1), Duration::from_secs(366 * 86_400));
+    set(&mut rules.idle, &fields, "idle_limit", |at| at.duration(second, year));
+    set(&mut rules.absolute, &fields, "session_limit", |at| at.duration(second, year));
 }
 
 fn plan(at: &At<'_>, plan: &mut Plan) {

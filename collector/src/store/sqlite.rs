@@ -7,6 +7,7 @@
 //!   start and waits for it there (`busy_timeout`), instead of failing half-way.
 //! - A few reading connections, each of whose transactions sees one instant.
 
+mod access;
 mod agent_config;
 mod enrolment;
 mod evidence;
@@ -23,6 +24,7 @@ use super::{
     AgentSecret, Alive, Applicant, Checkpoint, EnrolToken, Exchanged, Offered, Series, SeriesId, Snapshot,
     Store, StoreError,
 };
+use crate::access::user::{Hash, Session, Token, User, UserName};
 use crate::central::Told;
 use crate::inventory::diff::Change;
 use crate::ledger::span::Span;
@@ -156,5 +158,70 @@ impl Store for SqliteStore {
 
     async fn alive(&self) -> Result<Vec<Alive>, StoreError> {
         self.read_alive().await
+    }
+
+    async fn somebody_may_read(&self, now: UnixMillis) -> Result<bool, StoreError> {
+        self.read_somebody(now).await
+    }
+
+    async fn users(&self) -> Result<Vec<User>, StoreError> {
+        self.read_users().await
+    }
+
+    async fn user(&self, name: &UserName) -> Result<Option<User>, StoreError> {
+        self.read_user(name).await
+    }
+
+    async fn add_user(&self, user: &User) -> Result<bool, StoreError> {
+        self.write_user(user).await
+    }
+
+    async fn set_password(&self, name: &UserName, hash: &str) -> Result<bool, StoreError> {
+        self.write_password(name, hash).await
+    }
+
+    async fn set_disabled(&self, name: &UserName, since: Option<UnixMillis>) -> Result<bool, StoreError> {
+        self.write_disabled(name, since).await
+    }
+
+    async fn remove_user(&self, name: &UserName) -> Result<bool, StoreError> {
+        self.delete_user(name).await
+    }
+
+    async fn open_session(
+        &self,
+        session: &Session,
+        password_hash: &str,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError> {
+        self.write_session(session, password_hash, now).await
+    }
+
+    async fn session(&self, hash: &Hash) -> Result<Option<Session>, StoreError> {
+        self.read_session(hash).await
+    }
+
+    async fn note_session_use(&self, hash: &Hash, at: UnixMillis) -> Result<(), StoreError> {
+        self.write_session_use(hash, at).await
+    }
+
+    async fn end_session(&self, hash: &Hash) -> Result<bool, StoreError> {
+        self.delete_session(hash).await
+    }
+
+    async fn add_reader_token(&self, token: &Token) -> Result<bool, StoreError> {
+        self.write_reader_token(token).await
+    }
+
+    async fn reader_tokens(&self) -> Result<Vec<Token>, StoreError> {
+        self.read_reader_tokens().await
+    }
+
+    async fn reader_token(&self, hash: &Hash) -> Result<Option<Token>, StoreError> {
+        self.read_reader_token(hash).await
+    }
+
+    async fn revoke_reader_token(&self, name: &UserName, at: UnixMillis) -> Result<bool, StoreError> {
+        self.write_reader_token_revoked(name, at).await
     }
 }

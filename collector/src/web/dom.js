@@ -45,6 +45,12 @@ export function languages(redraw) {
   apply();
 }
 
+// To the login page, which leads back here.
+function login() {
+  const query = new URLSearchParams({ next: location.pathname + location.search, lang: text.lang() });
+  location.assign(`/login?${query}`);
+}
+
 const POLL_MS = 5_000;
 // Three polls: one that is late or lost is no alarm.
 const STALE_MS = 15_000;
@@ -77,6 +83,10 @@ export function follow(url, show) {
         at = answer.now;
         text.setZone(answer.zone);
         show(answer);
+      } else if (response.status === 401) {
+        // The login is over: there is nothing more to see before the next one.
+        login();
+        throw new Error('the login is over');
       } else {
         gone = response.status === 404;
         throw new Error(`HTTP ${response.status}`);

@@ -24,7 +24,7 @@ const words = {
     id: 'Mã', tier: 'Cấp', branch: 'Khối', district: 'Địa bàn', parent: 'Phụ thuộc', children: 'Các đơn vị phụ thuộc', location: 'Tọa độ',
     contacts: 'Liên hệ', note: 'Ghi chú', valid: 'Hiệu lực', agent: 'Agent', paths: 'Gửi về qua', version: 'Phiên bản', boot: 'Máy khởi động lúc',
     start: 'Agent chạy từ', offset: 'Lệch đồng hồ', wrong_clock: 'đồng hồ máy sai, cần chỉnh; số liệu vẫn đúng giờ', config: 'Cấu hình từ trung tâm', config_applied: 'đang áp dụng', config_waiting: 'chờ agent nhận', config_refused: 'agent từ chối: {why}', queue: 'Hàng đợi', dropped: 'Mẫu đã bỏ', issued: 'Cấp khóa lúc', last_push: 'Gửi lần cuối',
-    no_agent: 'chưa có agent', seen_by: 'Bên quan sát', reliable: 'Khả dụng', rule: 'Căn cứ', not_registered: 'Đơn vị này hiện không nằm trong danh sách.',
+    no_agent: 'chưa có agent', seen_by: 'Bên quan sát', reliable: 'Khả dụng', rule: 'Căn cứ', not_registered: 'Đơn vị này hiện không nằm trong danh sách.', logout: 'Đăng xuất',
   },
   en: {
     title: 'The province’s WAN', back: 'The whole province', coverage: 'WAN coverage', sites: 'Sites', search: 'Search',
@@ -48,7 +48,7 @@ const words = {
     id: 'Id', tier: 'Tier', branch: 'Branch', district: 'District', parent: 'Depends on', children: 'Sites that depend on it', location: 'Location',
     contacts: 'Contacts', note: 'Note', valid: 'Registered', agent: 'Agent', paths: 'Heard by', version: 'Version', boot: 'Host booted',
     start: 'Agent started', offset: 'Clock offset', wrong_clock: 'the host’s clock is wrong, set it; its figures have the right time', config: 'Central configuration', config_applied: 'in force', config_waiting: 'not heard of yet', config_refused: 'the agent refuses it: {why}', queue: 'Queue', dropped: 'Samples dropped', issued: 'Secret issued', last_push: 'Last push',
-    no_agent: 'no agent yet', seen_by: 'Seen by', reliable: 'Availability', rule: 'Because', not_registered: 'This site is not registered at present.',
+    no_agent: 'no agent yet', seen_by: 'Seen by', reliable: 'Availability', rule: 'Because', not_registered: 'This site is not registered at present.', logout: 'Log out',
   },
 };
 

@@ -1,0 +1,253 @@
+//! The shell around the decision: looks credentials up and carries the answer out, before any handler runs.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Request, State as Shared};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use http::header::{REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use parking_lot::Mutex;
+use wan_wire::UnixMillis;
+
+use super::credential::{Cookie, Presented, crosses_sites, encrypted, local_path, presented};
+use super::decide::{self, Answer, Asker, Wants};
+use super::login;
+use super::password::Checker;
+use super::user::{Role, Session, UserName};
+use crate::api::problem::{ErrorKind, Problem};
+use crate::attempts::{Attempts, Rule};
+use crate::server::Via;
+use crate::state::State;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store as _, StoreError};
+use crate::{clock, web};
+
+/// By address: five typing mistakes are free, then 2 s, 4 s, … to a quarter of an hour. One address is left with some hundred
+/// guesses a day. Many people may share one (NAT), so the first waits are short.
+const BY_ADDRESS: Rule = Rule {
+    free: 5,
+    first: Duration::from_secs(2),
+    most: Duration::from_secs(15 * 60),
+    forget: Duration::from_secs(3600),
+    keys: 10_000,
+};
+/// By name, for guesses that come from many addresses: at most one a minute. No longer, or many addresses could lock a user
+/// out for good.
+const BY_NAME: Rule = Rule {
+    free: 10,
+    first: Duration::from_secs(2),
+    most: Duration::from_secs(60),
+    forget: Duration::from_secs(3600),
+    keys: 10_000,
+};
+
+/// Who reads; in the extensions of each request that reaches a handler of page, API or `/metrics`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reader {
+    /// By a loopback listener, where nobody logs in.
+    Local,
+    /// Nobody in particular, where nothing is needed.
+    Anonymous,
+    /// A user who has logged in.
+    User(UserName, Role),
+    /// A script or scraper by its token.
+    Token(UserName, Role),
+}
+
+/// What the guard needs to know everybody.
+#[derive(Debug)]
+pub struct Guard {
+    pub(super) store: Arc<SqliteStore>,
+    pub(super) state: Arc<State>,
+    pub(super) passwords: Checker,
+    pub(super) failures: Mutex<Failures>,
+    pub(super) now: fn() -> UnixMillis,
+    pub(super) monotonic: fn() -> Instant,
+}
+
+/// Logins that failed.
+#[derive(Debug)]
+pub(super) struct Failures {
+    pub(super) addresses: Attempts<IpAddr>,
+    pub(super) names: Attempts<UserName>,
+}
+
+impl Guard {
+    /// A guard of the readers that `store` knows.
+    #[must_use]
+    pub fn new(store: Arc<SqliteStore>, state: Arc<State>) -> Self {
+        let failures = Failures { addresses: Attempts::new(BY_ADDRESS), names: Attempts::new(BY_NAME) };
+        Self {
+            store,
+            state,
+            passwords: Checker::default(),
+            failures: Mutex::new(failures),
+            now: clock::now,
+            monotonic: clock::monotonic,
+        }
+    }
+
+    /// Who sent a request with these headers.
+    async fn reader(&self, via: Via, headers: &HeaderMap) -> Result<(Asker, Reader), StoreError> {
+        let anonymous = (Asker::Anonymous, Reader::Anonymous);
+        if via.open {
+            return Ok((Asker::Local, Reader::Local));
+        }
+        match presented(headers, Cookie::of(encrypted(via.tls, headers))) {
+            Presented::Nothing => Ok(anonymous),
+            Presented::Unusable => Ok((Asker::Refused, Reader::Anonymous)),
+            Presented::Token(hash) => {
+                let token = self.store.reader_token(&hash).await?.filter(|token| token.holds((self.now)()));
+                Ok(token.map_or((Asker::Refused, Reader::Anonymous), |token| {
+                    (Asker::Known(token.role), Reader::Token(token.name, token.role))
+                }))
+            }
+            Presented::Session(hash) => {
+                let Some(session) = self.session(&hash).await? else { return Ok(anonymous) };
+                Ok((Asker::Known(session.role), Reader::User(session.user, session.role)))
+            }
+        }
+    }
+
+    /// The session of this hash, if it lets its user in now; its use is noted.
+    pub(super) async fn session(&self, hash: &[u8; 32]) -> Result<Option<Session>, StoreError> {
+        let (now, rules) = ((self.now)(), &self.state.config.access);
+        let Some(session) = self.store.session(hash).await?.filter(|session| session.holds(now, rules))
+        else {
+            return Ok(None);
+        };
+        if session.is_stale(now, rules) {
+            self.store.note_session_use(hash, now).await?;
+        }
+        Ok(Some(session))
+    }
+}
+
+/// `router` behind the guard, with the login beside it.
+pub fn guarded(router: Router, guard: Arc<Guard>) -> Router {
+    Router::new()
+        .route("/login", get(login::form).post(login::login))
+        .route("/logout", axum::routing::post(login::logout))
+        .with_state(Arc::clone(&guard))
+        .merge(router)
+        .layer(from_fn_with_state(guard, check))
+}
+
+/// By which way a request came; one that does not say so came by no listener that is open.
+pub(super) fn via(request: &Request) -> Via {
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    request.extensions().get().copied().unwrap_or(Via { peer: nowhere, open: false, tls: false })
+}
+
+async fn check(Shared(guard): Shared<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    let via = via(&request);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (need, wants) = (decide::need(&method, &path), decide::wants(&method, &path));
+    // Nobody is looked up for what needs nobody: agents' own addresses, health checks, the login.
+    let (asker, reader) = if need == decide::Need::Nothing {
+        (Asker::Anonymous, Reader::Anonymous)
+    } else {
+        match guard.reader(via, request.headers()).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::error!(%error, "cannot see who may read");
+                return unavailable(wants);
+            }
+        }
+    };
+    // A token is never sent along by a browser on its own.
+    if !matches!(reader, Reader::Token(..)) && crosses_sites(&method, request.headers()) {
+        return forbidden(
+            wants,
+            "the request comes from another site's page",
+            "use the collector's own page, or a token in a script",
+        );
+    }
+    match decide::answer(asker, need, wants) {
+        Answer::GoOn => {}
+        Answer::Login => return to_login(request.uri()),
+        Answer::Challenge => return challenge(asker),
+        Answer::Forbidden => {
+            return forbidden(
+                wants,
+                "only operators may do this, and you are a viewer",
+                "ask an administrator for a user or token with --role operator",
+            );
+        }
+    }
+    let known = matches!(reader, Reader::User(..) | Reader::Token(..));
+    request.extensions_mut().insert(reader);
+    let mut response = next.run(request).await;
+    if known {
+        // What a cache between keeps for one reader is not for the next.
+        response.headers_mut().append(VARY, HeaderValue::from_static("cookie, authorization"));
+    }
+    response
+}
+
+fn to_login(uri: &Uri) -> Response {
+    let asked = uri.path_and_query().map_or("/", |asked| asked.as_str());
+    let target = match local_path(asked) {
+        Some("/") | None => "/login".to_owned(),
+        Some(path) => format!("/login?{}", login::query(&[("next", path)])),
+    };
+    let mut response = Redirect::to(&target).into_response();
+    response.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+fn challenge(asker: Asker) -> Response {
+    let (detail, value) = match asker {
+        // RFC 6750 §3.1
+        Asker::Refused => (
+            "this token is not known here, has expired, or was revoked",
+            "Bearer realm=\"wanwatch\", error=\"invalid_token\"",
+        ),
+        Asker::Anonymous | Asker::Local | Asker::Known(_) => {
+            ("a login or a token is needed here", "Bearer realm=\"wanwatch\"")
+        }
+    };
+    let mut response = Problem::other(
+        StatusCode::UNAUTHORIZED,
+        ErrorKind::Unauthorized,
+        detail,
+        "send `Authorization: Bearer TOKEN`; `wan-collector tokens add NAME` makes one. In a browser: log in at /login",
+    )
+    .into_response();
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(value));
+    response
+}
+
+fn forbidden(wants: Wants, detail: &'static str, remedy: &'static str) -> Response {
+    match wants {
+        Wants::Data => {
+            Problem::other(StatusCode::FORBIDDEN, ErrorKind::Forbidden, detail, remedy).into_response()
+        }
+        Wants::Page => web::refusal(
+            StatusCode::FORBIDDEN,
+            "Chỉ người vận hành được xem trang này · Only operators may see this page",
+        ),
+    }
+}
+
+fn unavailable(wants: Wants) -> Response {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    match wants {
+        Wants::Data => {
+            let detail = "the collector cannot read its database, so it cannot see who you are";
+            Problem::other(status, ErrorKind::Failed, detail, "see the collector's log").into_response()
+        }
+        Wants::Page => {
+            let text = "Máy thu thập không đọc được cơ sở dữ liệu · The collector cannot read its database";
+            let mut response = web::refusal(status, text);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            response
+        }
+    }
+}
