@@ -65,7 +65,7 @@ async fn sessions_and_tokens_outlive_the_process_and_a_dump_of_the_database_hold
     assert_eq!(again.reader_token(&[9; 32]).await.unwrap(), Some(token.clone()));
     assert_eq!(again.reader_tokens().await.unwrap(), [token]);
     let seen = User { last_seen: Some(UnixMillis(1)), ..user("binh") };
-    assert_eq!(again.users().await.unwrap(), [seen.clone()]);
+    assert_eq!(again.users().await.unwrap(), std::slice::from_ref(&seen));
     assert_eq!(again.user(&name("binh")).await.unwrap(), Some(seen));
     again.note_session_use(&[1; 32], UnixMillis(40)).await.unwrap();
     again.note_session_use(&[1; 32], UnixMillis(30)).await.unwrap();
