@@ -18,7 +18,7 @@ pub enum Need {
 }
 
 /// What a path and all below it needs; the first line that fits holds. What no line names needs a viewer.
-const NEEDS: [(&str, Need); 11] = [
+const NEEDS: [(&str, Need); 12] = [
     // For supervisors and load balancers; they tell nothing but that the process answers.
     ("/healthz", Need::Nothing),
     ("/readyz", Need::Nothing),
@@ -31,6 +31,7 @@ const NEEDS: [(&str, Need); 11] = [
     (crate::ingest::PATH, Need::Nothing),
     (wan_wire::api::CONFIG_PATH, Need::Nothing),
     (wan_wire::api::ENROL_PATH, Need::Nothing),
+    (wan_wire::api::SECRET_PATH, Need::Nothing),
     // Who has which secret, and the means to give out new ones.
     ("/api/v1/agents", Need::Operator),
     ("/api/v1/agent", Need::Operator),
@@ -135,6 +136,7 @@ mod tests {
             ("GET", "/api/v1/agent/config", Need::Nothing),
             ("POST", "/api/v1/agent/config", Need::Nothing),
             ("GET", "/api/v1/agent/configuration", Need::Operator),
+            ("POST", "/api/v1/agent/secret", Need::Nothing),
             ("POST", "/api/v1/enrol", Need::Nothing),
             ("POST", "/api/v1/enrolments", Need::Operator),
             ("POST", "/api/v1/write", Need::Nothing),
