@@ -50,7 +50,6 @@ cd "$root"
 pivot_root . run/old
 umount -l /run/old
 ip link set lo up
-hostname wanwatch-test 2>/dev/null || true
 
 : >/tmp/made
 case $init in
