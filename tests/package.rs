@@ -106,25 +106,23 @@ fn collector_says(machine: &Machine) -> Result<String> {
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
-/// A register with one site, its secret and the agent's configuration, made by the commands an administrator uses.
+/// A register with one site, and its agent enrolled by the line that the collector prints: that starts the service.
 fn set_up(machine: &Machine) -> Result<()> {
     machine.write("/tmp/sites.csv", "id,name,tier,branch\nubnd-xa,UBND xã,commune,state\n")?;
     machine.run("wan-collector", &["sites", "import", "/tmp/sites.csv"])?;
-    let printed = machine.run("wan-collector", &["agents", "issue", "ubnd-xa"])?;
-    let secret = printed
-        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
-        .find(|word| word.starts_with("wan_") && word.len() == 47)
-        .with_context(|| format!("no secret in {printed}"))?;
-    machine.write("/etc/wanwatch/secret", secret)?;
-    machine.run("chown", &["wanwatch-agent:", "/etc/wanwatch/secret"])?;
-    machine.run("chmod", &["600", "/etc/wanwatch/secret"])?;
-    machine.write(
-        "/etc/wanwatch/agent.yaml",
-        "collector:\n  urls:\n    - url: http://127.0.0.1:8080\n  secret_file: /etc/wanwatch/secret\n\
-         round: {interval: 1s, packets: 2, timeout: 500ms}\n\
-         links:\n  - name: wan\n    targets:\n      - icmp: 127.0.0.1\n",
-    )?;
-    machine.run("systemctl", &["start", AGENT])?;
+    let line = machine.run("wan-collector", &["enroll", "ubnd-xa", "--url", "http://127.0.0.1:8080"])?;
+    let words: Vec<&str> = line.split_whitespace().collect();
+    ensure!(words.starts_with(&["sudo", "wan-agent", "enroll"]), "the line to paste: {line}");
+    // The running collector takes a new register over within seconds.
+    let said = eventually("the line enrols", PATIENCE, || machine.run("wan-agent", &words[2..]))?;
+    ensure!(said.contains("ubnd-xa"), "{said}");
+    ensure!(state(machine, AGENT)? == "active", "enrolment did not start it: {}", machine.journal(AGENT)?);
+    // What is to be pinged in a machine without a network.
+    let config = std::fs::read_to_string(machine.path("/etc/wanwatch/agent.yaml"))?;
+    let links = "round: {interval: 1s, packets: 2, timeout: 500ms}\n\
+                 links:\n  - name: wan\n    targets:\n      - icmp: 127.0.0.1\n";
+    machine.write("/etc/wanwatch/agent.yaml", &format!("{config}\n{links}"))?;
+    machine.run("systemctl", &["restart", AGENT])?;
     Ok(())
 }
 
@@ -164,6 +162,12 @@ fn installed_like_any_service_and_gone_without_a_trace_after_a_purge() -> Result
         Ok(())
     })?;
     ensure!(machine.property(COLLECTOR, "StatusText")?.contains("sites"), "the collector's status");
+    eventually("wan-agent status answers an administrator", PATIENCE, || {
+        let asked = machine.output("wan-agent", &["status"])?;
+        let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+        ensure!(asked.status.success() && said.contains("wan"), "{}: {said}", asked.status);
+        Ok(())
+    })?;
     as_little_as_needed(&machine)?;
     killed_and_back(&machine)?;
     hung_and_back(&machine)?;
@@ -200,7 +204,9 @@ fn installed_like_any_service_and_gone_without_a_trace_after_a_purge() -> Result
         machine.output("pgrep", &["-x", "wan-agent|wan-collector"])?.stdout.is_empty(),
         "something still runs"
     );
-    for kept in ["/var/lib/wanwatch/wanwatch.db", "/etc/wanwatch/agent.yaml", "/etc/wanwatch/secret"] {
+    for kept in
+        ["/var/lib/wanwatch/wanwatch.db", "/etc/wanwatch/agent.yaml", "/var/lib/wanwatch-agent/secret"]
+    {
         ensure!(exists(&machine, kept), "a removal has deleted {kept}");
     }
 

@@ -41,6 +41,8 @@ mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 # Only what the tests install is to run: nothing of what the host is set up to do.
 : >"$root/etc/fstab"
 rm -f "$root"/etc/systemd/system/*.wants/* "$root/usr/sbin/policy-rc.d"
+# Nor is anything to be found of a Wanwatch that was run on the host.
+rm -rf "$root/etc/wanwatch" "$root"/var/lib/wanwatch*
 for unit in systemd-modules-load.service systemd-sysctl.service systemd-binfmt.service systemd-udevd.service; do
   ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
