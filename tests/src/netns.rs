@@ -32,6 +32,9 @@ pub const CENTRE_V4: &str = "10.79.0.2";
 /// The collector's machine at the centre, IPv6.
 pub const CENTRE_V6: &str = "fd79::2";
 
+/// The collector's machine by the Internet, once [`Province::give_centre_internet`] was called (RFC 5737, TEST-NET-1).
+pub const CENTRE_INTERNET_V4: &str = "192.0.2.2";
+
 /// The hardware address of the end of a line that is named first (hub, Internet, a site's router on its LAN).
 const MAC_A: &str = "02:00:00:00:00:0a";
 /// The hardware address of the other end. Every line is a segment of its own, so all can have the same two.
@@ -280,6 +283,23 @@ impl Province {
     /// Gives the host in the Internet a further IPv4 address.
     pub fn answer_in_internet(&self, address: &str) -> Result<()> {
         self.space("internet")?.ip(&["addr", "add", &format!("{address}/32"), "dev", "lo"])
+    }
+
+    /// Gives the centre a second line, to the Internet, by which it is reached at [`CENTRE_INTERNET_V4`]. It answers by the line
+    /// by which it was asked.
+    pub fn give_centre_internet(&self) -> Result<()> {
+        let address = format!("{CENTRE_INTERNET_V4}/30");
+        self.wire(
+            "internet",
+            "centre0",
+            ["192.0.2.1/30", "2001:db8:fe::1/64"],
+            "centre",
+            "inet0",
+            [&address, "2001:db8:fe::2/64"],
+        )?;
+        let centre = self.space("centre")?;
+        centre.ip(&["route", "add", "default", "via", "192.0.2.1", "table", "100"])?;
+        centre.ip(&["rule", "add", "from", CENTRE_INTERNET_V4, "table", "100"])
     }
 
     /// The LAN gateway of a site, IPv4 and IPv6.
