@@ -15,6 +15,12 @@ pub fn unix_millis() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Milliseconds since this machine booted, suspends included.
+pub fn since_boot_millis() -> anyhow::Result<i64> {
+    let since = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)?;
+    Ok(i64::try_from(Duration::from(since).as_millis())?)
+}
+
 /// Asks `check` every 100 ms until it gives a value; after `limit` the last reason it gave becomes the error.
 pub fn eventually<T>(
     what: &str,
