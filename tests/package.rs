@@ -172,6 +172,25 @@ fn installed_like_any_service_and_gone_without_a_trace_after_a_purge() -> Result
     killed_and_back(&machine)?;
     hung_and_back(&machine)?;
 
+    // Reloaded: the same process.
+    let collector = pid(&machine, COLLECTOR)?;
+    machine.run("systemctl", &["reload", COLLECTOR])?;
+    ensure!(collector_says(&machine)?.contains("wan_collector_build_info"), "no metrics after a reload");
+    ensure!(pid(&machine, COLLECTOR)? == collector, "a reload has ended the collector");
+
+    // Opened to the network: a user made by root, then a listener beside loopback.
+    machine.write("/tmp/password", "mật khẩu của tỉnh\n")?;
+    machine.run(
+        "wan-collector",
+        &["users", "add", "quan-tri", "--role", "operator", "--password-file", "/tmp/password"],
+    )?;
+    let open = "listen: [127.0.0.1:8080, \"0.0.0.0:8443\"]\ndata: /var/lib/wanwatch\n";
+    machine.write("/etc/wanwatch/collector.yaml", open)?;
+    machine.run("wan-collector", &["config", "check"])?;
+    machine.run("systemctl", &["restart", COLLECTOR])?;
+    let ready = ["--silent", "--fail", "--insecure", "https://127.0.0.1:8443/readyz"];
+    machine.run("curl", &ready).with_context(|| tail(&machine.journal(COLLECTOR).unwrap_or_default(), 20))?;
+
     // Upgraded: the same version again. Both run anew, with the same data and the same choices.
     machine.run("systemctl", &["disable", AGENT])?;
     machine
