@@ -151,7 +151,7 @@ fn loopback_is_open_and_the_other_address_asks(office: &Office) -> Result<()> {
     }
     let page = office.curl(&[&format!("{ASKS}/sites/{SITE}?lang=en")])?;
     expect("the page", page.status, 303)?;
-    let login = format!("/login?next=%2Fsites%2F{SITE}%3Flang%3Den");
+    let login = format!("/login?next=%2Fsites%2F{SITE}%3Flang%3Den&lang=en");
     expect("where to", page.header("location"), Some(login.as_str()))?;
     for (path, status) in [("/metrics", 401), ("/api/v1/overview", 401), ("/healthz", 200), ("/login", 200)] {
         expect(path, office.status(&format!("{ASKS}{path}"), &[])?, status)?;

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use http::header::{AUTHORIZATION, HeaderMap};
-use http::request::Parts;
-use http::{HeaderName, HeaderValue};
+use http::{Extensions, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use wan_wire::UnixMillis;
 use wan_wire::api::{CONFIG_HEADER, ROTATE_HEADER, TIME_HEADER};
@@ -77,8 +76,8 @@ pub fn authenticate(state: &State, headers: &HeaderMap) -> Result<Sender, &'stat
 /// A good secret is never refused for it: the look-up of its hash comes first and costs a microsecond, and many sites may share
 /// one address. What is spared is the work around it, above all reading the refused request's body. An agent at the limit
 /// is told 401 again after each wait, so that it takes up a new secret.
-pub fn wrong(state: &State, head: &Parts) -> Result<(), Wait> {
-    let Some(via) = head.extensions.get::<Via>() else { return Ok(()) };
+pub fn wrong(state: &State, request: &Extensions) -> Result<(), Wait> {
+    let Some(via) = request.get::<Via>() else { return Ok(()) };
     let (now, address) = (clock::monotonic(), network(via.peer.ip()));
     let mut wrong = state.wrong_secrets.lock();
     wrong.check(now, &address)?;

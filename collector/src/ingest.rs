@@ -136,7 +136,7 @@ impl Ingest {
         sender: &Result<Sender, &'static str>,
     ) -> Result<Response, Refusal> {
         if sender.is_err() {
-            credential::wrong(&self.state, head).map_err(|wait| {
+            credential::wrong(&self.state, &head.extensions).map_err(|wait| {
                 let reason = "too many requests with a wrong secret came from this address";
                 Refusal::retry(Answer::Busy, reason, u32::try_from(wait.seconds()).unwrap_or(RETRY_BROKEN))
             })?;

@@ -192,10 +192,12 @@ async fn check(Shared(guard): Shared<Arc<Guard>>, mut request: Request, next: Ne
 
 fn to_login(uri: &Uri) -> Response {
     let asked = uri.path_and_query().map_or("/", |asked| asked.as_str());
-    let target = match local_path(asked) {
-        Some("/") | None => "/login".to_owned(),
-        Some(path) => format!("/login?{}", login::query(&[("next", path)])),
-    };
+    // A page that was asked for in English is logged in to in English.
+    let english = uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "lang=en"));
+    let next = local_path(asked).filter(|path| *path != "/").map(|path| ("next", path));
+    let asked: Vec<_> = next.into_iter().chain(english.then_some(("lang", "en"))).collect();
+    let target =
+        if asked.is_empty() { "/login".to_owned() } else { format!("/login?{}", login::query(&asked)) };
     let mut response = Redirect::to(&target).into_response();
     response.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

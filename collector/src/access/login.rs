@@ -330,6 +330,8 @@ impl Page {
             ("next", self.next()),
             ("name", &name),
             ("said", &said),
+            ("focus-name", if name.is_empty() { "autofocus" } else { "" }),
+            ("focus-password", if name.is_empty() { "" } else { "autofocus" }),
             ("no-said", if said.is_empty() { "hidden" } else { "shown" }),
             ("no-warning", if self.encrypted { "hidden" } else { "shown" }),
         ]);

@@ -171,7 +171,7 @@ async fn on_loopback_nobody_is_asked_and_elsewhere_everybody() {
     let page = door.get("/", "").await;
     assert_eq!((page.status, page.header(LOCATION)), (303, "/login"));
     let page = door.get("/sites/xa-a?lang=en&x=%2F", "").await;
-    assert_eq!(page.header(LOCATION), "/login?next=%2Fsites%2Fxa-a%3Flang%3Den%26x%3D%252F");
+    assert_eq!(page.header(LOCATION), "/login?next=%2Fsites%2Fxa-a%3Flang%3Den%26x%3D%252F&lang=en");
     for path in ["/metrics", "/api/v1/overview", "/api/v1/agents", "/api/v1/nothing"] {
         let data = door.get(path, "").await;
         assert_eq!(data.status, 401, "{path}");
@@ -229,6 +229,7 @@ async fn a_wrong_name_and_a_wrong_password_are_told_the_same() {
     assert_eq!(wrong.body.replace("xem", "khong-ai"), nobody.body);
     assert!(wrong.body.contains("Tên hoặc mật khẩu không đúng."), "{}", wrong.body);
     assert!(wrong.headers.get(SET_COOKIE).is_none());
+    assert!(wrong.body.contains("maxlength=\"512\" required autofocus>"), "{}", wrong.body);
     let english = door.login(OUTSIDE, "xem", "no", "&lang=en&next=%2Fsites%2Fa").await;
     assert!(english.body.contains("The name or the password is wrong."), "{}", english.body);
     assert!(english.body.contains("name=\"next\" value=\"/sites/a\""), "{}", english.body);

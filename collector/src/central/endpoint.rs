@@ -25,7 +25,7 @@ use wan_wire::api::{CONFIG_PATH, ConfigReport};
 
 use super::Told;
 use crate::clock;
-use crate::credential::{Sender, authenticate};
+use crate::credential::{Sender, authenticate, wrong};
 use crate::state::State;
 use crate::store::Store;
 
@@ -61,7 +61,7 @@ pub fn router<S: Store>(state: Arc<State>, store: Arc<S>) -> axum::Router {
 async fn fetch<S: Store>(Shared(app): Shared<App<S>>, request: Request) -> Response {
     let sender = match authenticate(&app.state, request.headers()) {
         Ok(sender) => sender,
-        Err(reason) => return unauthorized(reason),
+        Err(reason) => return unauthorized(&app.state, &request, reason),
     };
     let mut response = document(&sender, &request);
     sender.tell(&mut response, clock::now());
@@ -95,7 +95,7 @@ fn matches(tag: &str, etag: &str) -> bool {
 async fn hear<S: Store>(Shared(app): Shared<App<S>>, request: Request) -> Response {
     let sender = match authenticate(&app.state, request.headers()) {
         Ok(sender) => sender,
-        Err(reason) => return unauthorized(reason),
+        Err(reason) => return unauthorized(&app.state, &request, reason),
     };
     let mut response = told(&app, &sender, request).await;
     sender.tell(&mut response, clock::now());
@@ -141,7 +141,13 @@ async fn told<S: Store>(app: &App<S>, sender: &Sender, request: Request) -> Resp
     StatusCode::NO_CONTENT.into_response()
 }
 
-fn unauthorized(reason: &'static str) -> Response {
+fn unauthorized(state: &State, request: &Request, reason: &'static str) -> Response {
+    if let Err(wait) = wrong(state, request.extensions()) {
+        let reason = "too many requests with a wrong secret came from this address";
+        let mut response = text(StatusCode::TOO_MANY_REQUESTS, reason.to_owned());
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.seconds()));
+        return response;
+    }
     let mut response = text(StatusCode::UNAUTHORIZED, reason.to_owned());
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
