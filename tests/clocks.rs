@@ -3,6 +3,9 @@
 //! `libfaketime` (Debian's `faketime`) gives the agent's process the wall clock of a host whose battery is dead or that somebody
 //! set by hand; the monotonic clock and the time since boot stay the machine's own. A small library of the test's own makes the
 //! monotonic clock stand still, as a suspend does. What is right is what the test's own clock says.
+//!
+//! Agents push over TLS and know the collector by its pin: a certificate that is long out of date in 2038, and not made yet in
+//! 1970, must not lock them out.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt as _;
@@ -73,10 +76,13 @@ fn agent(scene: &Scene, site: &str, collector: &Collector, mut command: Command)
     let secret = scene.write(&format!("{site}.secret"), collector.secret(site)?)?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&secret, mode).with_context(|| format!("chmod 600 {secret}"))?;
+    let printed = collector.command(&["certificate"], &[])?;
+    let pin = printed.lines().find_map(|line| line.strip_prefix("pin")?.split_whitespace().next());
+    let pin = pin.with_context(|| format!("no pin in:\n{printed}"))?;
     let text = format!(
-        "data: {}\ncollector:\n  urls:\n    - url: http://{CENTRE_V4}:8080\n  secret_file: {secret}\nround:\n  interval: 1s\n  \
-         packets: 5\n  timeout: 900ms\nlinks:\n  - name: lan\n    targets:\n      - icmp: gateway\n  - name: wan\n    targets:\n      \
-         - icmp: {CENTRE_V4}\n",
+        "data: {}\ncollector:\n  urls: [{{url: 'https://{CENTRE_V4}:8443'}}]\n  secret_file: {secret}\n  pins: [\"{pin}\"]\n\
+         round: {{interval: 1s, packets: 5, timeout: 900ms}}\n\
+         links: [{{name: lan, targets: [{{icmp: gateway}}]}}, {{name: wan, targets: [{{icmp: {CENTRE_V4}}}]}}]\n",
         scene.path(&format!("{site}-data"))
     );
     let config = scene.write(&format!("{site}.yaml"), &text)?;
@@ -101,12 +107,14 @@ fn booted() -> Result<i64> {
 fn begin(name: &str, sites: &[&'static str]) -> Result<(Scene, Province, Collector)> {
     let scene = Scene::new(name)?;
     let province = Province::build(u8::try_from(sites.len())?)?;
-    let listen = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 8080));
+    let listen: SocketAddr = format!("{CENTRE_V4}:8443").parse().context("an address")?;
     let register: Vec<Site> = sites.iter().map(|site| Site::commune(site)).collect();
-    let collector =
-        Collector::prepare(&scene, listen, "tls: off\ningest:\n  silence_limit: 3s\n", &register, sites)?
-            .inside(province.centre()?)
-            .reached_at(format!("{CENTRE_V4}:8080").parse().context("the collector's address")?);
+    let collector = Collector::prepare(&scene, listen, "ingest: {silence_limit: 3s}\n", &register, sites)?
+        .inside(province.centre()?)
+        .reached_at("127.0.0.1:8080".parse().context("an address")?);
+    let config = std::fs::read_to_string(collector.config())?;
+    let (one, both) = (format!("\"{listen}\""), format!("[\"127.0.0.1:8080\", \"{listen}\"]"));
+    std::fs::write(collector.config(), config.replace(&one, &both))?;
     Ok((scene, province, collector))
 }
 
@@ -164,6 +172,9 @@ fn offset_is_told(collector: &Collector, host: &Host) -> Result<()> {
 #[test]
 fn rounds_of_hosts_in_1970_and_2038_arrive_under_right_times() -> Result<()> {
     let (scene, province, mut collector) = begin("clocks", &["xa-1970", "xa-2038"])?;
+    // Its first start makes its certificate.
+    collector.start()?;
+    collector.stop()?;
     let now = clock::unix_millis() / 1000;
     let mut hosts = [Host::new("xa-1970", 1, 10 - now), Host::new("xa-2038", 2, 2_147_483_640 - now)];
 
