@@ -132,6 +132,9 @@ fn installed_like_any_service_and_gone_without_a_trace_after_a_purge() -> Result
     let machine = Machine::boot(&scene, "machine", Init::Systemd)?;
     let packages = take_in(&machine, &build(&scene, "packages")?)?;
 
+    // On a machine where somebody has run the agent by hand, as root.
+    machine.write("/var/lib/wanwatch-agent/left", "by root")?;
+
     // Installed: both are enabled, the collector serves, the agent waits for its enrolment.
     install(&machine, &packages)?;
     for unit in [AGENT, COLLECTOR] {
