@@ -1,6 +1,6 @@
 //! What a request needs, and what it is answered. Pure: a table, and a function that is tested as a whole table.
 //!
-//! To say that a path is for operators, add one line to [`NEEDS`].
+//! To say that a path is for operators, add one line to the table `NEEDS` below: its root, which stands for all beneath it, and `Need::Operator`.
 
 use http::Method;
 
