@@ -7,9 +7,10 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use assert_cmd::Command;
 use wan_wire::{Decoder, Limits, Metric, Protocol, Scratch, decompress};
@@ -232,43 +233,55 @@ fn no_route_and_an_interface_that_is_down_are_outages_and_not_faults() {
     assert_eq!(table.matches("no route").count(), 7, "{table}");
 }
 
-/// A collector that answers in a given way, and hands each request's rounds on: (series of `wan_round_sent`: time, interval).
+/// A collector that answers in a given way, and hands each push's rounds on: (end, interval).
 struct Sink {
     url: String,
     requests: mpsc::Receiver<Vec<(i64, i64)>>,
 }
 
 impl Sink {
-    /// Answers 204 after `delay`; the first `hang` requests are never answered.
+    /// Has no central configuration, and tells the time; the first `hang` pushes are never answered, the others with 204.
     fn start(hang: usize) -> Sink {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (send, requests) = mpsc::channel();
+        let seen = Arc::new(AtomicUsize::new(0));
         thread::spawn(move || {
-            let mut seen = 0;
-            let mut kept = Vec::new();
             for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                while let Some(body) = request(&mut stream) {
-                    seen += 1;
-                    if seen <= hang {
-                        kept.push(stream);
-                        break;
-                    }
-                    let _ = send.send(rounds(&body));
-                    let answer =
-                        "HTTP/1.1 204 No Content\r\nx-prometheus-remote-write-samples-written: 1\r\n\r\n";
-                    if stream.write_all(answer.as_bytes()).is_err() {
-                        break;
-                    }
-                }
+                let (stream, send, seen) = (stream.unwrap(), send.clone(), Arc::clone(&seen));
+                thread::spawn(move || Sink::serve(stream, &send, &seen, hang));
             }
         });
         Sink { url, requests }
     }
+
+    fn serve(
+        mut stream: TcpStream,
+        send: &mpsc::Sender<Vec<(i64, i64)>>,
+        seen: &AtomicUsize,
+        hang: usize,
+    ) -> Option<()> {
+        loop {
+            let pushed = request(&mut stream)?;
+            let head = match &pushed {
+                None => "404 Not Found\r\ncontent-length: 0",
+                Some(_) if seen.fetch_add(1, Ordering::SeqCst) < hang => {
+                    thread::sleep(Duration::from_secs(60));
+                    return None;
+                }
+                Some(body) => {
+                    let _ = send.send(rounds(body));
+                    "204 No Content\r\nx-prometheus-remote-write-samples-written: 1"
+                }
+            };
+            let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+            stream.write_all(format!("HTTP/1.1 {head}\r\nwan-time: {time}\r\n\r\n").as_bytes()).ok()?;
+        }
+    }
 }
 
-fn request(stream: &mut TcpStream) -> Option<Vec<u8>> {
+/// The next request: `Some(body)` of a push, `Some(None)` of a question; `None` when the connection ended.
+fn request(stream: &mut TcpStream) -> Option<Option<Vec<u8>>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -276,11 +289,12 @@ fn request(stream: &mut TcpStream) -> Option<Vec<u8>> {
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-    let length =
-        head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
-    let mut body = vec![0; length];
+    let Some(length) = head.lines().find_map(|line| line.strip_prefix("content-length: ")) else {
+        return Some(None);
+    };
+    let mut body = vec![0; length.parse().unwrap()];
     stream.read_exact(&mut body).ok()?;
-    Some(body)
+    Some(Some(body))
 }
 
 /// (end, interval in milliseconds) of each round of the first target.
@@ -303,17 +317,32 @@ fn rounds(body: &[u8]) -> Vec<(i64, i64)> {
     rounds
 }
 
-fn start(folder: &Folder, url: &str) -> Child {
+fn start(folder: &Folder, url: &str) -> Running {
+    let data = folder.0.path().join("data");
     let yaml = format!(
         "collector: {{urls: [{{url: '{url}'}}], secret: wan_x, timeout: 2s}}\n\
+         data: {}\n\
          round: {{interval: 1s, timeout: 200ms}}\n\
-         links: [{{name: lan, targets: [{{tcp: '127.0.0.1:1'}}]}}]\n"
+         links: [{{name: lan, targets: [{{tcp: '127.0.0.1:1'}}]}}]\n",
+        data.display()
     );
     let config = folder.file("a.yaml", &yaml);
-    Process::new(program()).arg("run").arg("--config").arg(config).stderr(Stdio::null()).spawn().unwrap()
+    let mut command = Process::new(program());
+    Running(command.arg("run").arg("--config").arg(config).stderr(Stdio::null()).spawn().unwrap())
 }
 
-fn terminate(mut child: Child) {
+/// A running agent; killed when the test ends before it was told to end.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn terminate(mut running: Running) {
+    let child = &mut running.0;
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     let began = Instant::now();
