@@ -191,6 +191,19 @@ def in_child(space, work, *arguments):
         sys.exit(f"{work.__name__} in {space.name} failed")
 
 
+def wait_for_port(address, pid, limit=30):
+    """Until something listens there, or the process has ended."""
+    for _ in range(limit * 20):
+        try:
+            socket.create_connection(address, timeout=1).close()
+            return
+        except OSError:
+            if open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z":
+                break
+        time.sleep(0.05)
+    sys.exit(f"nothing listens on {address}")
+
+
 def ends_with_signals():
     """SIGTERM and SIGINT end the program by its ordinary way out, so that namespaces are removed."""
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -458,3 +471,47 @@ class BusyLoop:
     def stop(self):
         self.process.kill()
         self.process.wait()
+
+
+# --- a real collector ------------------------------------------------------------------------------------------------
+
+
+class Collector:
+    """A real collector in `space` on `address`, with `sites` registered, a secret for each."""
+
+    def __init__(self, binary, space, address, sites=("tan-bien",), port=8443, core=None, further=""):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wan-bench-"))
+        host = f"[{address}]" if ":" in address else address
+        self.binary, self.space, self.core, self.address = binary, space, core, (address, port)
+        self.config = self.folder / "collector.yaml"
+        self.config.write_text(f"listen: '{host}:{port}'\ndata: {self.folder}/data\n{further}")
+        register = self.folder / "sites.csv"
+        register.write_text("id,name,tier,branch\n" + "".join(f"{site},Cơ quan {site},commune,state\n" for site in sites))
+        self.cli("sites", "import", register)
+        self.secrets = {}
+        for site in sites:
+            printed = self.cli("agents", "issue", site)
+            self.secrets[site] = next(word for word in printed.split() if word.startswith("wan_") and len(word) == 47)
+        self.url = f"http://{host}:{port}"
+        self.trust = ""
+        self.log = open(self.folder / "log", "w")
+        self.start()
+
+    def cli(self, *words):
+        """A subcommand, and what it printed."""
+        done = subprocess.run(list(map(str, [self.binary, words[0], words[1], "--config", self.config, *words[2:]])),
+                              capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"wan-collector {' '.join(map(str, words))}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def start(self):
+        words = [self.binary, "serve", "--config", self.config]
+        self.process = self.space.popen(*words, core=self.core, stdout=self.log, stderr=self.log)
+        in_child(self.space, wait_for_port, self.address, self.process.pid)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
+        self.log.close()
+        shutil.rmtree(self.folder)
