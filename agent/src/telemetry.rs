@@ -1,7 +1,8 @@
 //! What the agent says about itself and its host, beside the rounds: as samples in the live push.
 //!
-//! What the collector needs for every verdict (version, boot, start, queue) goes with each push; interfaces and neighbours
-//! every [`INTERFACES_EVERY`], since nothing that is derived from them moves faster.
+//! It goes with the first push, then every [`EVERY`], since nothing that is derived from it moves faster and it would be a fifth
+//! of each push; and at once when something went wrong since it was last delivered: samples were dropped or set aside, or a
+//! push failed or was refused.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use crate::config::{Config, LinkConfig, ProbeConfig};
 use crate::link::{self, Boot, gateway, interface};
 use crate::queue::Figures;
 
-/// How often interfaces and neighbours are reported.
-pub(crate) const INTERFACES_EVERY: Duration = Duration::from_secs(30);
+/// How often the agent tells of itself and its host while nothing goes wrong.
+pub(crate) const EVERY: Duration = Duration::from_secs(30);
 
 /// Counters of the pusher.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,14 +29,59 @@ pub(crate) struct PushCounts {
     pub(crate) set_aside_samples: u64,
 }
 
-/// What does not change, or is due only now and then.
+/// What is told at once when it changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Troubles {
+    dropped: u64,
+    set_aside: u64,
+    refused: u64,
+    failed: u64,
+    undated: u64,
+    disk_failed: bool,
+}
+
+impl Troubles {
+    fn of(queue: &Figures, counts: &PushCounts) -> Troubles {
+        Troubles {
+            dropped: queue.dropped_samples,
+            set_aside: counts.set_aside_samples,
+            refused: counts.refused,
+            failed: counts.failed,
+            undated: queue.undated_rounds,
+            disk_failed: queue.has_failed,
+        }
+    }
+}
+
+/// When to tell: pure.
+#[derive(Debug, Default)]
+struct Pace {
+    told: Option<(Instant, Troubles)>,
+    saying: Option<(Instant, Troubles)>,
+}
+
+impl Pace {
+    /// Whether it belongs in the push that is made now.
+    fn is_due(&mut self, now: Instant, troubles: Troubles) -> bool {
+        let told = self.told.is_some_and(|(when, told)| told == troubles && now.duration_since(when) < EVERY);
+        self.saying = (!told).then_some((now, troubles));
+        !told
+    }
+
+    /// The push that was made last was delivered.
+    fn delivered(&mut self) {
+        self.told = self.saying.take().or(self.told);
+    }
+}
+
+/// What does not change, and what was told last.
 pub(crate) struct Telemetry {
     boot: Boot,
     timekeeper: Timekeeper,
     started: u64,
     config: Arc<Config>,
     central: Option<Central>,
-    interfaces_due: Option<Instant>,
+    pace: Pace,
 }
 
 impl Telemetry {
@@ -47,7 +93,7 @@ impl Telemetry {
             started,
             config: Arc::new(config.clone()),
             central: None,
-            interfaces_due: None,
+            pace: Pace::default(),
         }
     }
 
@@ -58,13 +104,16 @@ impl Telemetry {
 
     /// Adds what is due now.
     pub(crate) fn add(
-        &self,
+        &mut self,
         request: &mut RequestBuilder,
         now: UnixMillis,
         instant: Instant,
         queue: &Figures,
         counts: &PushCounts,
     ) -> Result<(), EncodeError> {
+        if !self.pace.is_due(instant, Troubles::of(queue, counts)) {
+            return Ok(());
+        }
         let mut gauge = |metric, labels: &[(Label, &str)], value: f64| {
             request.sample(metric, labels, now, value).map_err(EncodeError::from)
         };
@@ -99,17 +148,12 @@ impl Telemetry {
         for (result, number) in results {
             gauge(Metric::AgentPushesTotal, &[(Label::Result, result)], count(number))?;
         }
-        if self.interfaces_due.is_none_or(|due| due <= instant) {
-            self.add_interfaces(request, now)?;
-        }
-        Ok(())
+        self.add_interfaces(request, now)
     }
 
-    /// A push with these samples was delivered.
-    pub(crate) fn pushed(&mut self, instant: Instant) {
-        if self.interfaces_due.is_none_or(|due| due <= instant) {
-            self.interfaces_due = Some(instant + INTERFACES_EVERY);
-        }
+    /// The push that was added to last was delivered.
+    pub(crate) fn pushed(&mut self) {
+        self.pace.delivered();
     }
 
     fn add_interfaces(&self, request: &mut RequestBuilder, now: UnixMillis) -> Result<(), EncodeError> {
@@ -166,4 +210,31 @@ fn signed(number: i64) -> f64 {
 
 fn seconds(time: UnixMillis) -> f64 {
     signed(time.as_millis()) / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_first_then_each_half_minute_and_at_once_after_trouble_until_it_is_delivered() {
+        let (mut pace, start, fine) = (Pace::default(), clock::monotonic(), Troubles::default());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(pace.is_due(at(0), fine));
+        assert!(pace.is_due(at(5), fine), "the first push failed");
+        pace.delivered();
+        assert!(!pace.is_due(at(10), fine));
+        pace.delivered();
+        assert!(!pace.is_due(at(34), fine), "what carried nothing tells nothing");
+        assert!(pace.is_due(at(35), fine));
+        pace.delivered();
+        let failed = Troubles { failed: 1, ..fine };
+        assert!(pace.is_due(at(40), failed));
+        assert!(pace.is_due(at(45), failed), "not delivered yet");
+        pace.delivered();
+        assert!(!pace.is_due(at(50), failed));
+        assert!(pace.is_due(at(50), Troubles { dropped: 7, ..failed }));
+        assert!(pace.is_due(at(50), Troubles { set_aside: 1, ..failed }));
+        assert!(pace.is_due(at(50), Troubles { refused: 1, ..failed }));
+    }
 }

@@ -352,8 +352,9 @@ impl Pusher {
         match kind {
             Kind::Live => {
                 let figures = self.queue.figures();
-                let state = self.state();
-                state.telemetry.add(&mut request, now, clock::monotonic(), &figures, &state.counts)?;
+                let mut state = self.state();
+                let counts = state.counts;
+                state.telemetry.add(&mut request, now, clock::monotonic(), &figures, &counts)?;
             }
             Kind::Backlog => {}
         }
@@ -371,7 +372,7 @@ impl Pusher {
             let mut state = self.state();
             state.counts.delivered += 1;
             if kind == Kind::Live {
-                state.telemetry.pushed(clock::monotonic());
+                state.telemetry.pushed();
             }
             (state.paths.worked(path), state.counts.delivered == 1)
         };
