@@ -7,6 +7,7 @@
 //! | what happened | counts as |
 //! | --- | --- |
 //! | the expected answer within the timeout, whenever the process got to see it | received |
+//! | an answer that was seen so late that its time cannot be told | fault |
 //! | no answer, unreachable, no route, no carrier, name not found | sent, not received |
 //! | an answer, but a wrong one: refused, other status, other rcode | sent, not received |
 //! | no socket, no permission, interface missing, source address not on the host | fault |
@@ -201,12 +202,19 @@ async fn ask(
     }
     let asked = clock::monotonic();
     let answer = by(deadline, prober.attempt()).await;
-    let took = clock::monotonic().duration_since(asked);
+    let noticed = clock::monotonic();
+    let took = noticed.duration_since(asked);
     let too_late =
         || Attempt { end: End::Lost, note: Some(format!("no answer within {}", show_duration(timeout))) };
-    let received = |took, note| match took > timeout {
-        true => too_late(),
-        false => Attempt { end: End::Received(took), note },
+    let received = |took, note| {
+        if took <= timeout {
+            Attempt { end: End::Received(took), note }
+        } else if noticed > deadline + LATE {
+            // Its time is known from above only: of several packets read at once, the last one's.
+            Attempt { end: End::Fault, note: Some(UNJUDGED.into()) }
+        } else {
+            too_late()
+        }
     };
     match answer {
         Some(Answer::Good(note)) => received(took, note),
@@ -219,6 +227,8 @@ async fn ask(
 
 /// A process that wakes up this long after a deadline was kept from running: timers are good to a few milliseconds.
 const LATE: Duration = Duration::from_millis(20);
+/// What is said of an answer that such a process finds and cannot tell the time of: neither received nor lost.
+const UNJUDGED: &str = "the host kept the agent from running; whether the answer came in time cannot be told";
 /// A task reads at most 128 packets before others get their turn (tokio's budget): so many turns read some eight thousand, as
 /// many as the largest receive buffer holds.
 const LOOKS_WHEN_LATE: usize = 64;
