@@ -477,7 +477,7 @@ class BusyLoop:
 
 
 class Collector:
-    """A real collector in `space` on `address`, with `sites` registered, a secret for each."""
+    """A real collector in `space` on `address`, with TLS by its own certificate, `sites` registered, and a secret for each."""
 
     def __init__(self, binary, space, address, sites=("tan-bien",), port=8443, core=None, further=""):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wan-bench-"))
@@ -492,14 +492,16 @@ class Collector:
         for site in sites:
             printed = self.cli("agents", "issue", site)
             self.secrets[site] = next(word for word in printed.split() if word.startswith("wan_") and len(word) == 47)
-        self.url = f"http://{host}:{port}"
-        self.trust = ""
+        self.cli("tokens", "add", "bench")
+        self.url = f"https://{host}:{port}"
         self.log = open(self.folder / "log", "w")
         self.start()
+        pin = next(word for word in self.cli("certificate").split() if word.startswith("sha256:"))
+        self.trust = f"  pins: ['{pin}']\n"
 
     def cli(self, *words):
         """A subcommand, and what it printed."""
-        done = subprocess.run(list(map(str, [self.binary, words[0], words[1], "--config", self.config, *words[2:]])),
+        done = subprocess.run(list(map(str, [self.binary, *words, "--config", self.config])),
                               capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"wan-collector {' '.join(map(str, words))}: {done.stdout}{done.stderr}")
