@@ -221,10 +221,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.heard.append((time.time(), body))
         self.send_response(204)
         self.send_header("X-Prometheus-Remote-Write-Samples-Written", "1")
+        self.send_header("wan-time", str(time.time_ns() // 1_000_000))
         self.end_headers()
 
     def do_GET(self):
         self.send_response(404)
+        self.send_header("wan-time", str(time.time_ns() // 1_000_000))
         self.send_header("content-length", "0")
         self.end_headers()
 
@@ -496,7 +498,8 @@ class Collector:
         self.url = f"https://{host}:{port}"
         self.log = open(self.folder / "log", "w")
         self.start()
-        pin = next(word for word in self.cli("certificate").split() if word.startswith("sha256:"))
+        lines = [line.split() for line in self.cli("certificate").splitlines()]
+        pin = next(words[1] for words in lines if words[:1] == ["pin"] and words[1].startswith("sha256:"))
         self.trust = f"  pins: ['{pin}']\n"
 
     def cli(self, *words):

@@ -113,6 +113,8 @@ def main():
     collector.stop()
     pushes = took / 5
     moved = {key: after[key] - before[key] for key in after}
+    if parts["up", "payload"] < 1000 * pushes:
+        sys.exit("the agent's pushes did not arrive: nothing was measured")
     table = lab.Table(arguments.json)
     kbit = (moved["in_bytes"] + moved["out_bytes"]) * 8 / 1000 / took
     table.row("on the line, both directions", kbit, ("≤ 5", lambda v: v <= 5), unit="kbit/s", digits=2)
