@@ -10,6 +10,7 @@ pub mod coverage;
 pub mod enroll;
 mod figures;
 mod output;
+mod selection;
 pub mod serve;
 pub mod sites;
 pub mod tokens;

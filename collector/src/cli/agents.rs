@@ -21,6 +21,7 @@ use wan_wire::{SiteId, UnixMillis};
 
 use super::config::Configured;
 use super::output::{Format, block_on, csv, find_site, print, say, table};
+use super::selection::Selection;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -70,20 +71,10 @@ impl Agents {
         wan-collector agents issue ubnd-xa-tan-binh --rotate"
 )]
 pub struct Issue {
-    /// Ids of sites.
-    #[arg(value_name = "SITE")]
-    sites: Vec<String>,
-    /// For all sites that are not closed; written as CSV.
-    #[arg(long)]
-    all: bool,
-    /// With --all: only sites of this tier.
-    #[arg(long, requires = "all")]
-    tier: Option<String>,
-    /// With --all: leave out sites that have a secret.
-    #[arg(long, requires = "all", conflicts_with = "rotate")]
-    missing: bool,
+    #[command(flatten)]
+    which: Selection,
     /// Replace secrets that sites have already.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "missing")]
     rotate: bool,
     /// Write CSV to this new file, which only its owner can read.
     #[arg(long, value_name = "FILE")]
@@ -136,7 +127,7 @@ impl Issue {
             return print(format_args!("{} secrets written to {}\n", rows.len(), path.display()));
         }
         match rows.as_slice() {
-            [(site, secret)] if !self.all => print(one(site, secret, &config)),
+            [(site, secret)] if !self.which.all => print(one(site, secret, &config)),
             _ => print(list()?),
         }
     }
@@ -150,27 +141,19 @@ impl Issue {
     ) -> anyhow::Result<Vec<&'s Site>> {
         let active = active(&snapshot.secrets);
         let register = &snapshot.register;
-        if self.all {
-            if let Some(tier) = &self.tier
-                && config.plan.tier(tier).is_none()
-            {
-                anyhow::bail!("there is no tier {tier:?} in the plan");
-            }
-            let open = |site: &&Site| site.valid_to_ms(&config.timezone).is_none_or(|closed| now < closed);
-            let of_tier = |site: &&Site| self.tier.as_deref().is_none_or(|tier| site.tier.as_str() == tier);
-            let sites: Vec<&Site> = register.sites().filter(open).filter(of_tier).collect();
+        if self.which.all {
+            let sites = self.which.open(config, register, now)?;
             let had = sites.iter().filter(|site| active.contains_key(&site.id)).count();
-            if had > 0 && !self.missing && !self.rotate {
+            if had > 0 && !self.which.missing && !self.rotate {
                 anyhow::bail!(
                     "{had} of these {} sites have a secret; --missing leaves them out, --rotate replaces their secrets",
                     sites.len()
                 );
             }
-            let skip = |site: &&Site| self.missing && active.contains_key(&site.id);
-            return Ok(sites.into_iter().filter(|site| !skip(site)).collect());
+            return Ok(self.which.lacking(sites, &active));
         }
         let mut sites = BTreeMap::new();
-        for text in &self.sites {
+        for text in &self.which.sites {
             let id = find_site(register, text)?;
             if let Some(since) = active.get(&id)
                 && !self.rotate

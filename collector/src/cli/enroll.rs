@@ -13,6 +13,7 @@ use wan_wire::{LinkKind, SiteId, UnixMillis};
 
 use super::agents::{active, local, open_existing, write_private};
 use super::output::{block_on, csv, find_site, print, say};
+use super::selection::{Selection, is_open};
 use crate::config::Config;
 use crate::inventory::{Register, Site};
 use crate::secret::Secret;
@@ -36,18 +37,8 @@ const LONGEST: Duration = Duration::from_secs(30 * 86_400);
         One site: its line alone is written to standard output. Several: CSV of site, name, expires, line."
 )]
 pub struct Args {
-    /// Ids of sites.
-    #[arg(value_name = "SITE")]
-    sites: Vec<String>,
-    /// For all sites that are not closed; written as CSV.
-    #[arg(long)]
-    all: bool,
-    /// With --all: only sites of this tier.
-    #[arg(long, requires = "all")]
-    tier: Option<String>,
-    /// With --all: leave out sites that have an agent's secret.
-    #[arg(long, requires = "all")]
-    missing: bool,
+    #[command(flatten)]
+    which: Selection,
     /// How long the line works: 10m to 30d.
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = ttl)]
     ttl: Duration,
@@ -124,7 +115,7 @@ impl Args {
             return print(format_args!("{} lines written to {}\n", lines.len(), path.display()));
         }
         match lines.as_slice() {
-            [(site, line)] if !self.all => {
+            [(site, line)] if !self.which.all => {
                 self.explain(site, &snapshot, expires, &config);
                 print(format_args!("{line}\n"))
             }
@@ -154,19 +145,11 @@ impl Args {
         now: UnixMillis,
     ) -> anyhow::Result<Vec<&'s Site>> {
         let register = &snapshot.register;
-        if !self.all {
-            return chosen(register, &self.sites, &config.timezone, now);
+        if !self.which.all {
+            return chosen(register, &self.which.sites, &config.timezone, now);
         }
-        if let Some(tier) = &self.tier
-            && config.plan.tier(tier).is_none()
-        {
-            anyhow::bail!("there is no tier {tier:?} in the plan");
-        }
-        let active = active(&snapshot.secrets);
-        let of_tier = |site: &&Site| self.tier.as_deref().is_none_or(|tier| site.tier.as_str() == tier);
-        let skip = |site: &&Site| self.missing && active.contains_key(&site.id);
-        let open = |site: &&Site| is_open(site, &config.timezone, now);
-        Ok(register.sites().filter(open).filter(of_tier).filter(|site| !skip(site)).collect())
+        let sites = self.which.open(config, register, now)?;
+        Ok(self.which.lacking(sites, &active(&snapshot.secrets)))
     }
 
     /// How agents reach this collector: as the command line says, as the configuration says, or on this machine.
@@ -235,10 +218,6 @@ fn chosen<'r>(
         sites.insert(id, site);
     }
     Ok(sites.into_values().collect())
-}
-
-fn is_open(site: &Site, zone: &TimeZone, now: UnixMillis) -> bool {
-    site.valid_to_ms(zone).is_none_or(|closed| now < closed)
 }
 
 /// The address that it listens on, where one can be told from it: for other machines if there is one, else on this one.
