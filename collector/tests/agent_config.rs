@@ -2,15 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
-use std::net::SocketAddr;
+mod running;
+
 use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
+use running::Running as Collector;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wan_collector::config::Config;
 use wan_collector::inventory::Register;
@@ -27,13 +28,6 @@ sites:
 - {id: xa-loc-hung, name: Lộc Hưng, tier: commune, branch: state}
 ";
 const PATH: &str = "/api/v1/agent/config";
-
-struct Collector {
-    address: SocketAddr,
-    stop: CancellationToken,
-    task: JoinHandle<anyhow::Result<()>>,
-    client: reqwest::Client,
-}
 
 fn config(folder: &Path) -> Config {
     Config { data: folder.join("data"), agents: Some(folder.join("agents.yaml")), ..Config::default() }
@@ -77,23 +71,7 @@ async fn folder(agents: &str) -> tempfile::TempDir {
 
 impl Collector {
     async fn start(folder: &Path) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(wan_collector::run(config(folder), vec![listener], stop.clone()));
-        let collector = Self { address, stop, task, client: reqwest::Client::new() };
-        for _ in 0..200 {
-            if collector.client.get(collector.url("/readyz")).send().await.is_ok_and(|r| r.status() == 200) {
-                return collector;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the collector did not become ready");
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        Self::begin(config(folder)).await
     }
 
     async fn get(&self, site: &str, etag: Option<&str>) -> Response {
@@ -126,11 +104,6 @@ impl Collector {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("not within 10 s: {last}");
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        self.task.await.unwrap().unwrap();
     }
 }
 

@@ -2,14 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
-use std::net::SocketAddr;
+mod running;
+
 use std::path::Path;
 
 use reqwest::{Response, StatusCode};
+use running::Running;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use wan_collector::clock;
 use wan_collector::config::Config;
 use wan_collector::inventory::diff::Change;
@@ -25,11 +24,16 @@ const HOUR: i64 = 3_600_000;
 /// A collector in this process with the sites `an-hoa`, `binh-minh` and `closed`, and the store beside it that a command on
 /// the same machine would open.
 struct Collector {
-    address: SocketAddr,
-    stop: CancellationToken,
-    task: JoinHandle<anyhow::Result<()>>,
-    client: reqwest::Client,
+    running: Running,
     store: SqliteStore,
+}
+
+impl std::ops::Deref for Collector {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
 }
 
 fn config(data: &Path) -> Config {
@@ -56,29 +60,13 @@ fn site(id: &str, valid_to: Option<&str>) -> Site {
 
 impl Collector {
     async fn start(data: &Path) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let store = SqliteStore::open(&config(data).database()).await.unwrap();
         if store.revision().await.unwrap() == 0 {
             let sites = [site("an-hoa", None), site("binh-minh", None), site("closed", Some("2020-01-01"))];
             let changes: Vec<Change> = sites.map(Change::Added).into();
             store.change_register(0, &changes).await.unwrap();
         }
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(wan_collector::run(config(data), vec![listener], stop.clone()));
-        let collector = Self { address, stop, task, client: reqwest::Client::new(), store };
-        for _ in 0..200 {
-            if collector.client.get(collector.url("/readyz")).send().await.is_ok_and(|r| r.status() == 200) {
-                return collector;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        panic!("the collector did not become ready");
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        Self { running: Running::begin(config(data)).await, store }
     }
 
     /// A new token for a site, issued and ending at these times from now.
@@ -142,8 +130,7 @@ impl Collector {
     }
 
     async fn stop(self) {
-        self.stop.cancel();
-        self.task.await.unwrap().unwrap();
+        self.running.stop().await;
         self.store.close().await;
     }
 }

@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
-use std::net::SocketAddr;
+mod running;
+
 use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
+use running::Running as Collector;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wan_collector::config::Config;
 use wan_collector::inventory::diff::Change;
@@ -22,14 +23,6 @@ use wan_wire::{
     Label, LinkName, Metric, ProbeKind, Protocol, RequestBuilder, Round, RoundFacts, Rtt, Sample, SiteId,
     UnixMillis, round::encode_round,
 };
-
-/// A collector in this process, on a folder of its own.
-struct Collector {
-    address: SocketAddr,
-    stop: CancellationToken,
-    task: JoinHandle<anyhow::Result<()>>,
-    client: reqwest::Client,
-}
 
 fn config(data: &Path) -> Config {
     Config { data: data.to_owned(), checkpoint_interval: Duration::from_millis(200), ..Config::default() }
@@ -76,23 +69,7 @@ async fn seed(data: &Path) {
 
 impl Collector {
     async fn start(data: &Path) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(wan_collector::run(config(data), vec![listener], stop.clone()));
-        let collector = Self { address, stop, task, client: reqwest::Client::new() };
-        for _ in 0..200 {
-            if collector.client.get(collector.url("/readyz")).send().await.is_ok_and(|r| r.status() == 200) {
-                return collector;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the collector did not become ready");
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        Self::begin(config(data)).await
     }
 
     async fn push(&self, site: &str, request: RequestBuilder) -> Response {
@@ -107,11 +84,6 @@ impl Collector {
             request = request.bearer_auth(secret);
         }
         request.header("content-encoding", "snappy").body(body).send().await.unwrap()
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        self.task.await.unwrap().unwrap();
     }
 }
 
