@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
@@ -299,6 +299,11 @@ pub(crate) mod http_request {
 
     /// An HTTPS server with the certificate of `tests/tls`, which ends in 2126.
     pub(crate) fn serve_tls() -> u16 {
+        serve_tls_with("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").0
+    }
+
+    /// The same with this answer. Tells each request that reaches it after a handshake.
+    pub(crate) fn serve_tls_with(answer: &'static str) -> (u16, mpsc::Receiver<String>) {
         use rustls::pki_types::pem::PemObject;
         use rustls::pki_types::{CertificateDer, PrivateKeyDer};
         crate::install_crypto();
@@ -312,17 +317,20 @@ pub(crate) mod http_request {
         let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let (heard, requests) = mpsc::channel();
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
                 let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
-                if stream.read(&mut [0; 4096]).is_ok() {
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+                let mut request = [0; 4096];
+                if let Ok(read @ 1..) = stream.read(&mut request) {
+                    let _ = heard.send(String::from_utf8_lossy(&request[..read]).into_owned());
+                    let _ = stream.write_all(answer.as_bytes());
                     let _ = stream.flush();
                 }
             }
         });
-        port
+        (port, requests)
     }
 
     #[tokio::test]

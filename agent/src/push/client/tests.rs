@@ -1,15 +1,13 @@
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::sync::mpsc;
-use std::thread;
 
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
 use crate::config::{Pin, Secret};
+use crate::probe::tests::http_request::serve_tls_with;
 
 fn endpoint(url: &str) -> Endpoint {
     Endpoint {
@@ -153,33 +151,9 @@ fn other_endpoints_lie_beside_the_write_endpoint() {
     assert_eq!(authority("https://[fd00::1]:8443"), "[fd00::1]:8443");
 }
 
-/// A TLS server with the certificate of `tests/tls`, for localhost. Tells each request that reaches it after a handshake.
+/// A TLS server for localhost that takes every push. Tells each request that reaches it after a handshake.
 fn serve() -> (u16, mpsc::Receiver<String>) {
-    crate::install_crypto();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls");
-    let certificate = CertificateDer::from_pem_file(format!("{folder}/server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(format!("{folder}/server.key")).unwrap();
-    let config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
-    let config = Arc::new(config);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (heard, requests) = mpsc::channel();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-            let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
-            let mut request = [0; 4096];
-            if let Ok(read @ 1..) = stream.read(&mut request) {
-                let _ = heard.send(String::from_utf8_lossy(&request[..read]).into_owned());
-                let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
-                let _ = stream.flush();
-            }
-        }
-    });
-    (port, requests)
+    serve_tls_with("HTTP/1.1 204 No Content\r\n\r\n")
 }
 
 async fn ask(collector: Collector) -> Told {
