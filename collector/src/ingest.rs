@@ -35,6 +35,7 @@ use crate::counters::Counters;
 use crate::credential::{self, Sender};
 use crate::engine::{CommitError, EngineHandle, Submission, SubmitError};
 use crate::record;
+use crate::server;
 use crate::state::{SiteRuntime, State};
 
 /// Where agents push to.
@@ -48,11 +49,6 @@ const UNANNOUNCED_KIB: u32 = 64;
 const IN_FLIGHT_PER_SITE: u32 = 32;
 /// A body must arrive within this, whatever its size: at 4 MiB a line of 1 Mbit/s needs 34 s.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// So much of a refused request's body is still read, so that its sender, which may read nothing before it has sent all, gets
-/// to see the answer instead of a broken connection. Twice the largest body that could have been accepted by default.
-const DRAIN_BYTES: usize = 8 << 20;
-/// And for so long.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how many seconds a sender that met a full queue should come back.
 const RETRY_BUSY: u32 = 1;
 /// After how many seconds a sender should come back to a collector that cannot write.
@@ -146,7 +142,7 @@ impl Ingest {
         {
             Ok(admitted) => admitted,
             Err(refusal) => {
-                drain(body).await;
+                server::drain(body).await;
                 return Err(refusal);
             }
         };
@@ -306,19 +302,6 @@ impl Ingest {
 /// A request that may come in: who sent it, in which protocol, its place among the site's and among all requests in flight,
 /// and its journal record.
 type Admitted<'i> = (Arc<SiteRuntime>, Protocol, Turn, SemaphorePermit<'i>, Vec<u8>);
-
-/// Reads what is left of a refused request's body and forgets it, within limits.
-async fn drain(mut body: Incoming) {
-    let read = async {
-        let mut bytes = 0;
-        while bytes < DRAIN_BYTES
-            && let Some(Ok(frame)) = body.frame().await
-        {
-            bytes += frame.data_ref().map_or(0, |data| data.len());
-        }
-    };
-    let _ = tokio::time::timeout(DRAIN_TIMEOUT, read).await;
-}
 
 /// One of the requests that a site may have in flight.
 struct Turn(Arc<SiteRuntime>);

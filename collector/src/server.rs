@@ -10,18 +10,21 @@ mod handshake;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::Response;
-use hyper::body::Incoming;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -39,6 +42,10 @@ const HEAD_BYTES: usize = 64 << 10;
 const CONNECTIONS: usize = 20_000;
 /// How long answers that have begun may take after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(5);
+/// So much of a refused request's body is still read: twice the largest body that could have been accepted by default.
+const DRAIN_BYTES: usize = 8 << 20;
+/// And for so long.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a failed accept (no descriptors left, say) the loop rests this long instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -186,11 +193,66 @@ async fn route(request: hyper::Request<Incoming>, ingest: &Ingest, router: axum:
     if request.uri().path() == ingest::PATH {
         return ingest.handle(request).await;
     }
-    let request: Request = request.map(Body::new);
-    match router.oneshot(request).await {
+    let (back, mut left) = oneshot::channel();
+    let request: Request = request.map(|body| Body::new(Lent { body: Some(body), back: Some(back) }));
+    let response = match router.oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
+    };
+    if let Ok(body) = left.try_recv() {
+        drain(body).await;
     }
+    response
+}
+
+/// A request's body in a handler's hands: what the handler leaves unread comes back when it lets go of it.
+struct Lent {
+    body: Option<Incoming>,
+    back: Option<oneshot::Sender<Incoming>>,
+}
+
+impl hyper::body::Body for Lent {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(context))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let unread = self.body.take().filter(|body| !body.is_end_stream());
+        if let (Some(body), Some(back)) = (unread, self.back.take()) {
+            // Nobody waits for it where the connection has gone.
+            let _ = back.send(body);
+        }
+    }
+}
+
+/// Reads what is left of a refused request's body and forgets it, within limits: a sender that reads nothing before it has
+/// sent all then gets to see the answer instead of a broken connection.
+pub(crate) async fn drain(mut body: Incoming) {
+    let read = async {
+        let mut bytes = 0;
+        while bytes < DRAIN_BYTES
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            bytes += frame.data_ref().map_or(0, |data| data.len());
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, read).await;
 }
 
 /// Lets this process open as many files as the system allows it: a connection is a file.

@@ -4,6 +4,7 @@
 
 mod running;
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use reqwest::{Response, StatusCode};
@@ -215,6 +216,31 @@ async fn a_bad_token_is_refused_with_the_reason() {
     // A site that has left the register since.
     let token = collector.token("gone", 0, HOUR).await;
     assert_eq!(collector.enrol(token.reveal(), &secret()).await.1["reason"], "closed");
+    collector.stop().await;
+}
+
+/// Such a sender reads nothing before it has sent all: the answer must not be lost to a connection that breaks under it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_of_far_too_much_sees_the_answer_whatever_it_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let collector = Collector::start(folder.path()).await;
+    let address = collector.address;
+    for path in ["/api/v1/enrol", "/api/v1/agent/config", "/login", "/api/v1/sites", "/nothing"] {
+        let answer = tokio::task::spawn_blocking(move || {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            let length = 4 << 20;
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&vec![b'x'; length]).unwrap_or_else(|error| panic!("{path}: {error}"));
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap_or_else(|error| panic!("{path}: {error}"));
+            answer
+        });
+        let answer = answer.await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 4"), "{path}: {answer}");
+    }
     collector.stop().await;
 }
 
