@@ -39,6 +39,7 @@ use crate::clock;
 use crate::config::{DnsConfig, Host, HostPort, HttpConfig, IcmpSocket, show_duration};
 use crate::round::{Attempt, End};
 
+pub(crate) use arrival::Took;
 pub(crate) use http::innermost;
 pub(crate) use icmp::Pool as IcmpPool;
 pub(crate) use socket::Way;
@@ -52,7 +53,7 @@ pub(crate) enum Answer {
     /// The expected answer; with what there is to say about it.
     Good(Option<String>),
     /// The expected answer, and how long it took by a better clock than the handler has.
-    Timed(Duration),
+    Timed(Took),
     /// No answer, or a wrong one, and why.
     Bad(String),
     /// The instrument failed, and how.
@@ -183,51 +184,63 @@ async fn prove(
     let _ = ready.send(Some(proved));
 }
 
-/// One packet: waits for the instrument, asks, times. The deadline counts from when the packet was due.
+/// One packet: waits for the instrument, asks, times. Where the process was kept from running so that the answer's time cannot be
+/// told, it asks once more: that is another packet in the place of one that was not measured.
 async fn ask(
     prober: Arc<dyn Prober>,
     mut ready: watch::Receiver<Option<Result<(), NotReady>>>,
     timeout: Duration,
 ) -> Attempt {
-    let deadline = clock::monotonic() + timeout;
-    let proved = match timeout_at(deadline, ready.wait_for(Option::is_some)).await {
-        Ok(Ok(proved)) => proved.clone(),
-        Ok(Err(_)) | Err(_) => None,
-    };
+    // Getting ready is limited by itself, and not part of the packet's time.
+    let proved = ready.wait_for(Option::is_some).await.ok().and_then(|proved| proved.clone());
     match proved {
         Some(Ok(())) => {}
         Some(Err(NotReady::Fault(why))) => return Attempt { end: End::Fault, note: Some(why) },
         Some(Err(NotReady::Unanswered(why))) => return Attempt { end: End::Lost, note: Some(why) },
-        None => return Attempt { end: End::Lost, note: Some("its name was not found in time".into()) },
+        // Whoever proves it goes only with the round.
+        None => return Attempt { end: End::Fault, note: Some("the round ended before it began".into()) },
     }
+    match ask_once(&*prober, timeout).await {
+        Ok(attempt) => attempt,
+        Err(Unjudged) => ask_once(&*prober, timeout)
+            .await
+            .unwrap_or_else(|Unjudged| Attempt { end: End::Fault, note: Some(UNJUDGED.into()) }),
+    }
+}
+
+/// An answer whose time cannot be told: neither received nor lost.
+struct Unjudged;
+
+async fn ask_once(prober: &dyn Prober, timeout: Duration) -> Result<Attempt, Unjudged> {
     let asked = clock::monotonic();
+    let deadline = asked + timeout;
     let answer = by(deadline, prober.attempt()).await;
     let noticed = clock::monotonic();
-    let took = noticed.duration_since(asked);
-    let too_late =
-        || Attempt { end: End::Lost, note: Some(format!("no answer within {}", show_duration(timeout))) };
-    let received = |took, note| {
-        if took <= timeout {
-            Attempt { end: End::Received(took), note }
-        } else if noticed > deadline + LATE {
-            // Its time is known from above only: of several packets read at once, the last one's.
-            Attempt { end: End::Fault, note: Some(UNJUDGED.into()) }
+    let lost = |why| Attempt { end: End::Lost, note: Some(why) };
+    let too_late = || lost(format!("no answer within {}", show_duration(timeout)));
+    let received = |took: Took, note| {
+        let most = took.most.min(noticed.duration_since(asked));
+        if most <= timeout {
+            Ok(Attempt { end: End::Received(most), note })
+        } else if took.least <= timeout && noticed > deadline + LATE {
+            Err(Unjudged)
         } else {
-            too_late()
+            Ok(too_late())
         }
     };
     match answer {
-        Some(Answer::Good(note)) => received(took, note),
-        Some(Answer::Timed(better)) => received(better.min(took), None),
-        Some(Answer::Bad(why)) => Attempt { end: End::Lost, note: Some(why) },
-        Some(Answer::Fault(why)) => Attempt { end: End::Fault, note: Some(why) },
-        None => too_late(),
+        Some(Answer::Good(note)) => received(Took::at_most(noticed.duration_since(asked)), note),
+        Some(Answer::Timed(took)) => received(took, None),
+        Some(Answer::Bad(why)) => Ok(lost(why)),
+        Some(Answer::Fault(why)) => Ok(Attempt { end: End::Fault, note: Some(why) }),
+        None => Ok(too_late()),
     }
 }
 
 /// A process that wakes up this long after a deadline was kept from running: timers are good to a few milliseconds.
 const LATE: Duration = Duration::from_millis(20);
-/// What is said of an answer that such a process finds and cannot tell the time of: neither received nor lost.
+/// What is said of an answer that such a process finds and cannot tell the time of: neither received nor lost. Of an echo that is
+/// one that it was about to send, or one that came while the wall clock stepped.
 const UNJUDGED: &str = "the host kept the agent from running; whether the answer came in time cannot be told";
 /// A task reads at most 128 packets before others get their turn (tokio's budget): so many turns read some eight thousand, as
 /// many as the largest receive buffer holds.

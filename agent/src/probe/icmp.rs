@@ -4,27 +4,33 @@
 //!   from one counter per socket, so two targets at one address cannot take each other's replies.
 //! - On a raw socket "destination unreachable" and its kin come back like replies: only an echo reply counts. On a datagram
 //!   socket the kernel keeps them, and the packet times out.
-//! - Replies to many packets arrive at once, so the receive buffer is raised; packets of a round are spread anyway.
-//! - A reply's time is the kernel's time of its arrival ([`arrival`]), from just before it was handed to the kernel; surge-ping's own
-//!   clock starts after that, when on a fast line the reply is back already.
+//! - Replies to many packets arrive at once, so the receive buffer is raised as far as the kernel allows, and packets of many
+//!   targets that are due at once go out in bursts that any buffer holds the replies of ([`Burst`]).
+//! - A reply's time is the kernel's time of its arrival ([`arrival`]), from just before the request was handed to the kernel;
+//!   surge-ping's own clock starts after that, when on a fast line the reply is back already. The kernel tells the time only of the
+//!   packet that was read last, so it is asked while surge-ping hands over the reply, before it reads another ([`Listening`]).
 //! - A socket stays bound to the interface it found: one that was deleted and made anew has another index, and the socket is
 //!   opened again.
 
 use std::collections::BTreeMap;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use socket2::Type;
 use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, SurgeError};
+use tokio::sync::Semaphore;
 
 use super::arrival;
 use super::lookup::Lookup;
 use super::socket::{Way, answer_of, errno, short, unspecified};
 use super::{Answer, Boxed, NotReady, Prober, Question, unsafe_fd};
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::config::{Family, IcmpSocket};
 
 /// Holds the replies to some ten thousand packets that arrive while the agent is kept from running.
@@ -92,13 +98,34 @@ impl Icmp {
                 None => return Answer::Bad(format!("interface {scope} does not exist")),
             };
         }
+        let burst = socket.burst.turn().await;
         let sequence = PingSequence(socket.sequence.fetch_add(1, Ordering::Relaxed));
+        let mut ping = pin!(pinger.ping(sequence, &PAYLOAD));
+        let mut listening: Option<Arc<Listening>> = None;
+        let mut sent = None;
         // Nothing stands between this and the packet's sending but surge-ping's making of it.
-        let sent = clock::moment();
-        match pinger.ping(sequence, &PAYLOAD).await {
+        let asked = clock::moment();
+        let mut poll = |context: &mut Context<'_>| {
+            let here = match &listening {
+                Some(here) if here.task.will_wake(context.waker()) => Arc::clone(here),
+                Some(_) | None => Arc::new(Listening::new(&socket.client, context.waker())),
+            };
+            listening = Some(Arc::clone(&here));
+            let polled = ping.as_mut().poll(&mut Context::from_waker(&Waker::from(here)));
+            sent.get_or_insert_with(clock::monotonic);
+            polled
+        };
+        let first = poll_fn(|context| Poll::Ready(poll(context))).await;
+        burst.sent().await;
+        let answered = match first {
+            Poll::Ready(answered) => answered,
+            Poll::Pending => poll_fn(poll).await,
+        };
+        match answered {
             Ok((packet, _)) => {
-                let stamp = unsafe_fd::last_arrival(&socket.client);
-                let took = arrival::took(sent, clock::moment(), stamp);
+                let heard = listening.and_then(|here| here.heard());
+                let (noticed, stamp) = heard.unwrap_or_else(|| (clock::moment(), None));
+                let took = arrival::took(asked, sent.unwrap_or(noticed.instant), noticed, stamp);
                 judge(&packet).map_or_else(Answer::Bad, |()| Answer::Timed(took))
             }
             Err(SurgeError::IOError(error)) => answer_of(&error),
@@ -112,6 +139,93 @@ impl Icmp {
                 | SurgeError::IdenticalRequests { .. }
                 | SurgeError::ClientDestroyed),
             ) => Answer::Fault(error.to_string()),
+        }
+    }
+}
+
+/// Notes when a reply arrived, while surge-ping hands it to the task that waits for it.
+///
+/// surge-ping reads one packet after the other and wakes the one who waits for it before it reads the next: at that moment the
+/// packet read last is this one. Whoever asks when it gets its turn may be told the time of a later packet; after the process
+/// was kept from running, of one that came a second later.
+struct Listening {
+    client: Client,
+    task: Waker,
+    heard: Mutex<Option<Heard>>,
+}
+
+/// When a reply was noticed, and when the kernel says that it arrived.
+type Heard = (Moment, Option<Duration>);
+
+impl Listening {
+    fn new(client: &Client, task: &Waker) -> Self {
+        Self { client: client.clone(), task: task.clone(), heard: Mutex::default() }
+    }
+
+    /// Of the last time that the task was woken: by the reply, if there is one.
+    fn heard(&self) -> Option<Heard> {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Listening {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let stamp = unsafe_fd::last_arrival(&self.client);
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((clock::moment(), stamp));
+        self.task.wake_by_ref();
+    }
+}
+
+/// Packets that may go out of a socket before what came in is read. A host that was kept from running finds all packets of that
+/// time due at once, and their replies must fit into a receive buffer that the kernel may cap (`net.core.rmem_max` is 212,992 on
+/// many hosts: some three hundred replies, each charged with what the kernel keeps about it).
+const BURST: usize = 32;
+
+/// Lets packets out in bursts that the receive buffer holds the replies of.
+struct Burst {
+    turns: Semaphore,
+    taken: AtomicUsize,
+}
+
+impl Default for Burst {
+    fn default() -> Self {
+        Self { turns: Semaphore::new(BURST), taken: AtomicUsize::new(0) }
+    }
+}
+
+impl Burst {
+    /// Waits until a packet may go, first come, first served.
+    async fn turn(&self) -> TurnToSend<'_> {
+        // It is never closed, so this cannot fail.
+        if let Ok(turn) = self.turns.acquire().await {
+            turn.forget();
+        }
+        let last = self.taken.fetch_add(1, Ordering::Relaxed) % BURST == BURST - 1;
+        TurnToSend(last.then_some(&self.turns))
+    }
+}
+
+/// One packet's turn. The last one of a burst begins the next when it is dropped, however that comes.
+struct TurnToSend<'a>(Option<&'a Semaphore>);
+
+impl TurnToSend<'_> {
+    /// The packet is out.
+    async fn sent(self) {
+        if self.0.is_some() {
+            // Sockets are read, and whoever reads them runs, before this goes on.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Drop for TurnToSend<'_> {
+    fn drop(&mut self) {
+        if let Some(turns) = self.0 {
+            turns.add_permits(BURST);
         }
     }
 }
@@ -161,16 +275,28 @@ struct Socket {
     client: Client,
     identifier: PingIdentifier,
     sequence: AtomicU16,
+    burst: Burst,
     interface_index: Option<u32>,
 }
 
 /// The ICMP sockets of the agent.
-#[derive(Default)]
 pub(crate) struct Pool {
     sockets: Mutex<BTreeMap<Key, Arc<Socket>>>,
+    receive_buffer: usize,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self::with_receive_buffer(RECEIVE_BUFFER)
+    }
 }
 
 impl Pool {
+    /// Sockets whose receive buffer is about so many bytes, as far as the kernel allows.
+    pub(super) fn with_receive_buffer(bytes: usize) -> Self {
+        Self { sockets: Mutex::default(), receive_buffer: bytes }
+    }
+
     fn socket(&self, key: &Key) -> Result<Arc<Socket>, String> {
         let index = key.way.interface.as_deref().and_then(interface_index);
         let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,7 +306,7 @@ impl Pool {
             return Ok(Arc::clone(socket));
         }
         sockets.remove(key);
-        let socket = Arc::new(open(key, index)?);
+        let socket = Arc::new(open(key, index, self.receive_buffer)?);
         sockets.insert(key.clone(), Arc::clone(&socket));
         Ok(socket)
     }
@@ -191,7 +317,7 @@ impl Pool {
 }
 
 /// Opens a socket of the kind asked for; `Auto` prefers datagram, which needs no privilege and sees only its own replies.
-fn open(key: &Key, interface_index: Option<u32>) -> Result<Socket, String> {
+fn open(key: &Key, interface_index: Option<u32>, receive_buffer: usize) -> Result<Socket, String> {
     let kinds: &[Type] = match key.socket {
         IcmpSocket::Auto => &[Type::DGRAM, Type::RAW],
         IcmpSocket::Raw => &[Type::RAW],
@@ -209,7 +335,7 @@ fn open(key: &Key, interface_index: Option<u32>) -> Result<Socket, String> {
                     source = key.way.source.map(tracing::field::display),
                     "opened an ICMP socket"
                 );
-                if let Err(error) = unsafe_fd::set_receive_buffer(&client, RECEIVE_BUFFER) {
+                if let Err(error) = unsafe_fd::set_receive_buffer(&client, receive_buffer) {
                     tracing::warn!(%error, "the ICMP receive buffer stays small; bursts of replies may be lost");
                 }
                 let passed = match key.family {
@@ -227,6 +353,7 @@ fn open(key: &Key, interface_index: Option<u32>) -> Result<Socket, String> {
                     client,
                     identifier: PingIdentifier(rand::random()),
                     sequence: AtomicU16::new(rand::random()),
+                    burst: Burst::default(),
                     interface_index,
                 });
             }

@@ -135,18 +135,21 @@ mod icmp_echo {
     }
 
     #[tokio::test]
-    async fn a_burst_of_five_hundred_loses_none_in_our_own_buffer() {
-        let pool = Arc::default();
-        let mut tasks = JoinSet::new();
-        let now = clock::monotonic() + Duration::from_millis(50);
-        for at in 0..500 {
-            let address = format!("127.1.{}.{}", at / 250, at % 250 + 1);
-            let prober = prober(&icmp(&address, IcmpSocket::Raw), &Way::default(), &pool).unwrap();
-            let turn = TargetTurn { due: vec![now], timeout: Duration::from_secs(5) };
-            tasks.spawn(probe_target(prober, turn, CancellationToken::new()));
+    async fn a_burst_of_five_hundred_loses_none_in_our_own_buffer_however_small_the_kernel_keeps_it() {
+        for buffer in [64 * 1024, 4 * 1024 * 1024] {
+            let pool = Arc::new(IcmpPool::with_receive_buffer(buffer));
+            let mut tasks = JoinSet::new();
+            let now = clock::monotonic() + Duration::from_millis(50);
+            for at in 0..500 {
+                let address = format!("127.1.{}.{}", at / 250, at % 250 + 1);
+                let prober = prober(&icmp(&address, IcmpSocket::Raw), &Way::default(), &pool).unwrap();
+                let turn = TargetTurn { due: vec![now], timeout: Duration::from_secs(5) };
+                tasks.spawn(probe_target(prober, turn, CancellationToken::new()));
+            }
+            let attempts: Vec<Attempt> = tasks.join_all().await.into_iter().flatten().collect();
+            let received = attempts.iter().filter(|attempt| matches!(attempt.end, End::Received(_))).count();
+            assert_eq!(received, 500, "with a buffer of {buffer} bytes");
         }
-        let attempts: Vec<Attempt> = tasks.join_all().await.into_iter().flatten().collect();
-        assert_eq!(attempts.iter().filter(|attempt| matches!(attempt.end, End::Received(_))).count(), 500);
     }
 
     #[tokio::test]
@@ -545,8 +548,14 @@ mod handler {
         assert!((ms(4890)..ms(4950)).contains(&took), "{took:?}");
     }
 
-    /// Holds up the thread before it answers with this time.
-    struct Late(u64, u64);
+    /// Holds up the thread before it answers, with a time between these; after so many answers, with a good one at once.
+    struct Late(u64, u64, u64, AtomicU32);
+
+    impl Late {
+        fn always(held_up: u64, least: u64, most: u64) -> Self {
+            Self(held_up, least, most, AtomicU32::new(u32::MAX))
+        }
+    }
 
     impl Prober for Late {
         fn prove(&self) -> Boxed<'_, Result<(), NotReady>> {
@@ -554,8 +563,11 @@ mod handler {
         }
 
         fn attempt(&self) -> Boxed<'_, Answer> {
+            if self.3.fetch_sub(1, Ordering::Relaxed) == 0 {
+                return Box::pin(async { Answer::Timed(Took { least: ms(1), most: ms(1) }) });
+            }
             thread::sleep(ms(self.0));
-            Box::pin(async { Answer::Timed(ms(self.1)) })
+            Box::pin(async { Answer::Timed(Took { least: ms(self.1), most: ms(self.2) }) })
         }
     }
 
@@ -566,8 +578,15 @@ mod handler {
 
     #[tokio::test]
     async fn an_answer_after_the_timeout_is_lost_and_one_of_an_unknown_time_is_a_fault() {
-        assert_eq!(received(&ask_late(Late(1200, 700)).await), ms(700));
-        fault(&ask_late(Late(1200, 1001)).await, "kept the agent from running");
+        assert_eq!(received(&ask_late(Late::always(1200, 700, 700)).await), ms(700));
+        assert_eq!(received(&ask_late(Late::always(1200, 1, 1000)).await), ms(1000));
+        fault(&ask_late(Late::always(1200, 1000, 1001)).await, "kept the agent from running");
+        lost(&ask_late(Late::always(1200, 1001, 1001)).await, "no answer within 1s");
+    }
+
+    #[tokio::test]
+    async fn a_packet_that_could_not_be_timed_is_sent_once_more() {
+        assert!(received(&ask_late(Late(1200, 1000, 1001, AtomicU32::new(1))).await) <= ms(1));
     }
 
     #[tokio::test(start_paused = true)]
