@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use wan_tests::clock::eventually;
+use wan_tests::clock::{eventually, now};
 use wan_tests::machine::{Init, Machine};
 use wan_tests::netns::require_root;
 use wan_tests::process::{binary_dir, repository, tail};
@@ -32,6 +32,8 @@ fn build(scene: &Scene, folder: &str) -> Result<BTreeMap<String, PathBuf>> {
         // Unoptimised binaries are large; how well they are packed is not what is tested.
         .env("DPKG_DEB_COMPRESSOR_TYPE", "gzip")
         .env("DPKG_DEB_COMPRESSOR_LEVEL", "1")
+        // Also of a source that git does not know.
+        .env("SOURCE_DATE_EPOCH", "1767225600")
         .output()?;
     let printed = String::from_utf8_lossy(&out.stdout).into_owned();
     ensure!(out.status.success(), "deploy/package: {}{printed}", String::from_utf8_lossy(&out.stderr));
@@ -148,6 +150,7 @@ fn installed_like_any_service_and_gone_without_a_trace_after_a_purge() -> Result
     ensure!(state(&machine, COLLECTOR)? == "active", "{}", machine.journal(COLLECTOR)?);
     ensure!(state(&machine, AGENT)? == "inactive", "{}", machine.journal(AGENT)?);
     ensure!(collector_says(&machine)?.contains("wan_collector_build_info"), "no metrics");
+    machine.run("wan-collector", &["config", "check"])?;
 
     // Set up: rounds begin, and the collector hears of them.
     set_up(&machine)?;
@@ -174,6 +177,8 @@ fn installed_like_any_service_and_gone_without_a_trace_after_a_purge() -> Result
     as_little_as_needed(&machine)?;
     killed_and_back(&machine)?;
     hung_and_back(&machine)?;
+    rests_after_an_exit(&machine)?;
+    takes_over_what_root_has_made(&machine)?;
 
     // Reloaded: the same process.
     let collector = pid(&machine, COLLECTOR)?;
@@ -216,6 +221,9 @@ fn installed_like_any_service_and_gone_without_a_trace_after_a_purge() -> Result
         machine.run("systemctl", &["start", unit])?;
     }
 
+    // What the administrator keeps beside the configuration.
+    machine.write("/etc/wanwatch/agents.yaml", "# ours\n")?;
+
     // Removed: nothing runs, data and configuration stay.
     machine.run("dpkg", &[&["--remove"], &BOTH[..]].concat())?;
     ensure!(
@@ -226,9 +234,12 @@ fn installed_like_any_service_and_gone_without_a_trace_after_a_purge() -> Result
         machine.output("pgrep", &["-x", "wan-agent|wan-collector"])?.stdout.is_empty(),
         "something still runs"
     );
-    for kept in
-        ["/var/lib/wanwatch/wanwatch.db", "/etc/wanwatch/agent.yaml", "/var/lib/wanwatch-agent/secret"]
-    {
+    for kept in [
+        "/var/lib/wanwatch/wanwatch.db",
+        "/etc/wanwatch/agent.yaml",
+        "/etc/wanwatch/agents.yaml",
+        "/var/lib/wanwatch-agent/secret",
+    ] {
         ensure!(exists(&machine, kept), "a removal has deleted {kept}");
     }
 
@@ -294,15 +305,15 @@ fn killed_and_back(machine: &Machine) -> Result<()> {
 fn hung_and_back(machine: &Machine) -> Result<()> {
     // The limits of the packaged units, cut short so that the test is.
     for unit in [AGENT, COLLECTOR] {
-        let short = "[Service]\nWatchdogSec=4s\nTimeoutAbortSec=1s\n";
+        let short = "[Service]\nWatchdogSec=20s\nTimeoutAbortSec=1s\n";
         machine.write(&format!("/etc/systemd/system/{unit}.d/short.conf"), short)?;
     }
     machine.run("systemctl", &["daemon-reload"])?;
     machine.run("systemctl", &["restart", AGENT, COLLECTOR])?;
     let before: Vec<(&str, u32)> =
         [AGENT, COLLECTOR].into_iter().map(|unit| Ok((unit, pid(machine, unit)?))).collect::<Result<_>>()?;
-    // Longer than the limit: who feeds the watchdog is left alone.
-    std::thread::sleep(Duration::from_secs(9));
+    // Longer than the limit, which a busy host does not reach: who feeds the watchdog is left alone.
+    std::thread::sleep(Duration::from_secs(25));
     for (unit, before) in &before {
         ensure!(
             pid(machine, unit)? == *before,
@@ -317,6 +328,46 @@ fn hung_and_back(machine: &Machine) -> Result<()> {
         machine.run("rm", &["-r", &format!("/etc/systemd/system/{unit}.d")])?;
     }
     machine.run("systemctl", &["daemon-reload"])?;
+    Ok(())
+}
+
+/// One that ends by itself, as by a panic, is started anew, but does not keep the host busy with it.
+fn rests_after_an_exit(machine: &Machine) -> Result<()> {
+    const REST: Duration = Duration::from_secs(10);
+    for unit in [AGENT, COLLECTOR] {
+        let broken = "[Service]\nExecStart=\nExecStart=/bin/sh -c 'exit 101'\n";
+        machine.write(&format!("/etc/systemd/system/{unit}.d/broken.conf"), broken)?;
+    }
+    machine.run("systemctl", &["daemon-reload"])?;
+    let begun = now();
+    machine.run("systemctl", &["restart", "--no-block", AGENT, COLLECTOR])?;
+    std::thread::sleep(Duration::from_secs(6));
+    for unit in [AGENT, COLLECTOR] {
+        let journal = machine.journal(unit)?;
+        let ends = journal.matches("status=101").count();
+        let most = 1 + begun.elapsed().as_secs() / REST.as_secs();
+        ensure!(ends >= 1 && ends as u64 <= most, "{unit} ended {ends} times: {}", tail(&journal, 30));
+        machine.run("rm", &["-r", &format!("/etc/systemd/system/{unit}.d")])?;
+    }
+    machine.run("systemctl", &["daemon-reload"])?;
+    machine.run("systemctl", &["restart", COLLECTOR, AGENT])?;
+    Ok(())
+}
+
+/// Run by hand as root, once: the queue that it makes is the service's afterwards. What a link leads to stays whose it is.
+fn takes_over_what_root_has_made(machine: &Machine) -> Result<()> {
+    const QUEUE: &str = "/var/lib/wanwatch-agent/queue";
+    machine.run("systemctl", &["stop", AGENT])?;
+    machine.run("rm", &["-rf", QUEUE])?;
+    let by_hand = machine.output("timeout", &["--signal=INT", "5", "wan-agent", "run"])?;
+    ensure!(metadata(machine, QUEUE)?.starts_with("root:root"), "run by hand: {by_hand:?}");
+    machine.write("/etc/roots", "own")?;
+    machine.run("ln", &["-s", "/etc/roots", "/var/lib/wanwatch-agent/link"])?;
+
+    machine.run("systemctl", &["start", AGENT])?;
+    let queue = metadata(machine, QUEUE)?;
+    ensure!(queue.starts_with("wanwatch-agent:wanwatch-agent"), "the queue is {queue}");
+    ensure!(metadata(machine, "/etc/roots")?.starts_with("root:root"), "a link was followed");
     Ok(())
 }
 
@@ -388,6 +439,35 @@ fn the_same_binaries_give_the_same_packages_and_the_script_explains_itself() -> 
         .output()?;
     let said = String::from_utf8_lossy(&empty.stderr).into_owned();
     ensure!(empty.status.code() == Some(1) && said.contains("wan-agent is not there"), "{said}");
+
+    // Git's own words say why it does not know the time.
+    let alone = Command::new(&script).env_remove("SOURCE_DATE_EPOCH").env("GIT_DIR", "/nowhere").output()?;
+    let said = String::from_utf8_lossy(&alone.stderr).into_owned();
+    let why = ["not a git repository: '/nowhere'", "git: command not found"];
+    ensure!(alone.status.code() == Some(1) && why.iter().any(|why| said.contains(why)), "{said}");
+    ensure!(said.contains("SOURCE_DATE_EPOCH="), "{said}");
+
+    // For another processor: any program will do, since none of them is run.
+    for name in BOTH {
+        std::fs::create_dir_all(scene.path("foreign"))?;
+        std::fs::copy("/bin/true", format!("{}/{name}", scene.path("foreign")))?;
+    }
+    let out = scene.path("arm64");
+    let foreign = Command::new(&script)
+        .args(["--arch", "arm64", "--bin-dir", &scene.path("foreign"), "--out", &out])
+        .env("SOURCE_DATE_EPOCH", "1767225600")
+        .output()?;
+    let printed = String::from_utf8_lossy(&foreign.stdout).into_owned();
+    ensure!(foreign.status.success() && printed.lines().count() == 2, "{foreign:?}");
+    for package in printed.lines() {
+        let fields =
+            Command::new("dpkg-deb").args(["--field", package, "Architecture", "Depends"]).output()?;
+        let fields = String::from_utf8_lossy(&fields.stdout).into_owned();
+        ensure!(fields.contains("arm64") && fields.contains("libc6"), "{package}: {fields}");
+    }
+    let without = Command::new(&script).args(["--arch", "arm64"]).output()?;
+    let said = String::from_utf8_lossy(&without.stderr).into_owned();
+    ensure!(without.status.code() == Some(1) && said.contains("--arch needs --bin-dir"), "{said}");
     scene.passed();
     Ok(())
 }

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use wan_collector::config::{Config, Tls};
 
 const SAMPLE: &str = include_str!("../../deploy/examples/collector.yaml");
+/// What the Debian package installs as the configuration.
+const PACKAGED: &str = include_str!("../../deploy/debian/collector.yaml");
 
 #[test]
 fn the_shipped_sample_is_the_defaults_and_the_provinces_targets() {
@@ -14,6 +16,12 @@ fn the_shipped_sample_is_the_defaults_and_the_provinces_targets() {
         tier.target = Some(if tier.id.as_str() == "commune" { 0.5 } else { 0.7 });
     }
     assert_eq!(Config::parse("collector.yaml", SAMPLE.as_bytes()).unwrap(), expected);
+}
+
+#[test]
+fn the_packaged_file_says_what_the_sample_says() {
+    let parse = |text: &str| Config::parse("collector.yaml", text.as_bytes()).unwrap();
+    assert_eq!(parse(PACKAGED), parse(SAMPLE));
 }
 
 #[test]

@@ -46,6 +46,7 @@ impl Machine {
         remove_stale(&unified);
         let cgroup = unified.join(format!("{CGROUP_PREFIX}{}-{name}", std::process::id()));
         fs::create_dir(&cgroup).with_context(|| format!("make {}", cgroup.display()))?;
+        let made = format!("root/tmp/made-{CGROUP_PREFIX}{}-{name}", std::process::id());
         let script = scene.write(&format!("{name}.sh"), SCRIPT)?;
         let folder = scene.path(&format!("{name}-root"));
         fs::create_dir_all(&folder).with_context(|| format!("make {folder}"))?;
@@ -61,7 +62,7 @@ impl Machine {
             let outer = machine.outer.as_mut().ok_or_else(|| anyhow!("it has ended"))?;
             outer.check_running()?;
             let init = child_of(outer.pid())?;
-            let made = Path::new("/proc").join(init.to_string()).join("root/tmp/made");
+            let made = Path::new("/proc").join(init.to_string()).join(&made);
             ensure!(made.exists(), "its files are not there yet");
             Ok(init)
         })?;

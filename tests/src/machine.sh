@@ -53,7 +53,8 @@ pivot_root . run/old
 umount -l /run/old
 ip link set lo up
 
-: >/tmp/made
+# Named after its test's process: a file that lies in the host's /tmp is not taken for this one.
+: >"/tmp/made-$(basename "$cgroup")"
 case $init in
   systemd) exec env -i container=wanwatch-test PATH="$PATH" /lib/systemd/systemd --unit=basic.target --log-target=journal ;;
   none) exec sleep infinity ;;
