@@ -123,9 +123,28 @@ fn quickstart_explains_itself_and_its_refusals() -> Result<()> {
     let wrong = Command::new(script()?).args(["--listen", "here"]).output()?;
     let text = String::from_utf8_lossy(&wrong.stderr).into_owned();
     ensure!(wrong.status.code() == Some(1) && text.contains("expected an IP address and a port"), "{text}");
-    // Without cargo it says so, and what to install.
-    let bare = Command::new("/bin/bash").arg(script()?).env("PATH", "/usr/bin:/bin").output()?;
-    let text = String::from_utf8_lossy(&bare.stderr).into_owned();
-    ensure!(bare.status.code() == Some(1) && text.contains("cargo is missing: install Rust"), "{text}");
+    // Others cannot reach it: what it shows asks for no login.
+    for listen in ["0.0.0.0:8080", "[::]:8080", "10.20.0.10:8080"] {
+        let open = Command::new(script()?).args(["--listen", listen]).output()?;
+        let text = String::from_utf8_lossy(&open.stderr).into_owned();
+        ensure!(
+            open.status.code() == Some(1) && text.contains("one of loopback, such as 127.0.0.1:8080"),
+            "{text}"
+        );
+    }
+    // Without cargo, then without a compiler, it says so, and what to install.
+    let scene = Scene::new("quickstart-bare")?;
+    for (tools, missing) in [
+        (&[("dirname", "/usr/bin/dirname"), ("sed", "/bin/sed")][..], "cargo is missing: install Rust"),
+        (&[("cargo", "/bin/true")][..], "cc, a C compiler, is missing"),
+    ] {
+        for (name, real) in tools {
+            std::os::unix::fs::symlink(real, scene.dir().join(name))?;
+        }
+        let bare = Command::new("/bin/bash").arg(script()?).env("PATH", scene.dir()).output()?;
+        let text = String::from_utf8_lossy(&bare.stderr).into_owned();
+        ensure!(bare.status.code() == Some(1) && text.contains(missing), "{text}");
+    }
+    scene.passed();
     Ok(())
 }
