@@ -33,6 +33,27 @@ fn yaml(text: &str) -> Result<Vec<Site>, Mistakes> {
 }
 
 #[test]
+fn the_sites_that_the_guides_enrol_are_in_the_sample_province() {
+    let sites = csv(PROVINCE).unwrap();
+    for (name, text) in [
+        ("README.md", include_str!("../../README.md")),
+        ("guide.en.md", include_str!("../../deploy/guide.en.md")),
+        ("guide.vi.md", include_str!("../../deploy/guide.vi.md")),
+        ("examples/README.md", include_str!("../../deploy/examples/README.md")),
+    ] {
+        let words = text.split("wan-collector enroll ").skip(1);
+        let ids: Vec<&str> = words
+            .filter_map(|rest| rest.split(|c: char| !c.is_ascii_lowercase() && c != '-').next())
+            .filter(|id| !id.is_empty() && !id.starts_with('-'))
+            .collect();
+        assert!(!ids.is_empty(), "{name} enrols no site");
+        for id in ids {
+            assert!(sites.iter().any(|site| site.id.as_str() == id), "{name}: {id} is in no register");
+        }
+    }
+}
+
+#[test]
 fn the_sample_province_is_whole_and_without_a_mistake() {
     let plan = Config::parse("collector.yaml", CONFIG.as_bytes()).unwrap().plan;
     let file = File { name: "tayninh-sites.csv", bytes: PROVINCE.as_bytes(), format: Format::Csv };
