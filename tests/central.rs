@@ -14,7 +14,7 @@ use wan_tests::clock::{self, eventually};
 use wan_tests::collector::{self, Collector};
 use wan_tests::netns::{CENTRE_V4, Cut, INTERNET_V4, Namespace, Path, Province};
 use wan_tests::process::{self, Process};
-use wan_tests::scene::Scene;
+use wan_tests::scene::{Scene, undisturbed};
 
 /// How long something may take that takes seconds on a quiet machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -85,7 +85,10 @@ fn layers(interval: &str, second: &str) -> String {
 
 #[test]
 fn a_change_reaches_a_running_agent_within_seconds_and_no_round_is_lost() -> Result<()> {
-    let scene = Scene::new("central-change")?;
+    undisturbed("central-change", a_change_reaches_a_running_agent)
+}
+
+fn a_change_reaches_a_running_agent(scene: Scene) -> Result<()> {
     let province = Province::build(1)?;
     scene.write("agents.yaml", &layers("1s", "internet"))?;
     let register =

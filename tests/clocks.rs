@@ -21,10 +21,10 @@ use wan_tests::clock::{self, eventually};
 use wan_tests::collector::{Collector, Site};
 use wan_tests::netns::{CENTRE_V4, Province};
 use wan_tests::process::{self, Process};
-use wan_tests::scene::Scene;
+use wan_tests::scene::{Scene, undisturbed};
 
-/// Length of a round, in milliseconds.
-const ROUND: i64 = 1000;
+/// Length of a round, in milliseconds: two seconds, so that an agent that is kept from running for one skips none.
+const ROUND: i64 = 2000;
 /// How far a boundary may be from where the test's clock has it: a round, and what a busy machine adds.
 const NEAR: i64 = ROUND + 500;
 /// How long anything may take to show on the collector.
@@ -71,7 +71,8 @@ impl Host {
     }
 }
 
-/// Starts an agent by a command that ends with the program to run; its configuration is written anew.
+/// Starts an agent by a command that ends with the program to run, and waits until it says that it begins; its configuration is
+/// written anew.
 fn agent(scene: &Scene, site: &str, collector: &Collector, mut command: Command) -> Result<Process> {
     let secret = scene.write(&format!("{site}.secret"), collector.secret(site)?)?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
@@ -81,13 +82,22 @@ fn agent(scene: &Scene, site: &str, collector: &Collector, mut command: Command)
     let pin = pin.with_context(|| format!("no pin in:\n{printed}"))?;
     let text = format!(
         "data: {}\ncollector:\n  urls: [{{url: 'https://{CENTRE_V4}:8443'}}]\n  secret_file: {secret}\n  pins: [\"{pin}\"]\n\
-         round: {{interval: 1s, packets: 5, timeout: 900ms}}\n\
+         round: {{interval: 2s, packets: 5, timeout: 900ms}}\n\
          links: [{{name: lan, targets: [{{icmp: gateway}}]}}, {{name: wan, targets: [{{icmp: {CENTRE_V4}}}]}}]\n",
         scene.path(&format!("{site}-data"))
     );
     let config = scene.write(&format!("{site}.yaml"), &text)?;
     command.arg(process::binary("wan-agent")?).args(["run", "--config", &config]);
-    Process::spawn(&format!("agent-{site}"), command, scene.dir())
+    let name = format!("agent-{site}");
+    let begun = |log: &str| log.matches("wan-agent begins").count();
+    let before = begun(&std::fs::read_to_string(scene.path(&format!("{name}.log"))).unwrap_or_default());
+    let mut process = Process::spawn(&name, command, scene.dir())?;
+    eventually("the agent begins", PATIENCE, || {
+        process.check_running()?;
+        ensure!(begun(&process.log()) > before, "its log does not say so");
+        Ok(())
+    })?;
+    Ok(process)
 }
 
 fn libfaketime() -> Result<PathBuf> {
@@ -104,18 +114,17 @@ fn booted() -> Result<i64> {
     Ok(clock::unix_millis() - clock::since_boot_millis()?)
 }
 
-fn begin(name: &str, sites: &[&'static str]) -> Result<(Scene, Province, Collector)> {
-    let scene = Scene::new(name)?;
+fn begin(scene: &Scene, sites: &[&'static str]) -> Result<(Province, Collector)> {
     let province = Province::build(u8::try_from(sites.len())?)?;
     let listen: SocketAddr = format!("{CENTRE_V4}:8443").parse().context("an address")?;
     let register: Vec<Site> = sites.iter().map(|site| Site::commune(site)).collect();
-    let collector = Collector::prepare(&scene, listen, "ingest: {silence_limit: 3s}\n", &register, sites)?
+    let collector = Collector::prepare(scene, listen, "ingest: {silence_limit: 10s}\n", &register, sites)?
         .inside(province.centre()?)
         .reached_at("127.0.0.1:8080".parse().context("an address")?);
     let config = std::fs::read_to_string(collector.config())?;
     let (one, both) = (format!("\"{listen}\""), format!("[\"127.0.0.1:8080\", \"{listen}\"]"));
     std::fs::write(collector.config(), config.replace(&one, &both))?;
-    Ok((scene, province, collector))
+    Ok((province, collector))
 }
 
 /// The rows of a site's WAN over a window, those that say `up` joined where they touch.
@@ -171,7 +180,11 @@ fn offset_is_told(collector: &Collector, host: &Host) -> Result<()> {
 
 #[test]
 fn rounds_of_hosts_in_1970_and_2038_arrive_under_right_times() -> Result<()> {
-    let (scene, province, mut collector) = begin("clocks", &["xa-1970", "xa-2038"])?;
+    undisturbed("clocks", rounds_arrive_under_right_times)
+}
+
+fn rounds_arrive_under_right_times(scene: Scene) -> Result<()> {
+    let (province, mut collector) = begin(&scene, &["xa-1970", "xa-2038"])?;
     // Its first start makes its certificate.
     collector.start()?;
     collector.stop()?;
@@ -184,7 +197,7 @@ fn rounds_of_hosts_in_1970_and_2038_arrive_under_right_times() -> Result<()> {
         host.start(&scene, &province, &collector)?;
     }
     let started = clock::unix_millis();
-    std::thread::sleep(Duration::from_secs(8));
+    std::thread::sleep(Duration::from_secs(10));
     collector.start()?;
     let contact = clock::unix_millis();
     for host in &hosts {
@@ -215,15 +228,16 @@ fn rounds_of_hosts_in_1970_and_2038_arrive_under_right_times() -> Result<()> {
     let killed = clock::unix_millis();
     std::thread::sleep(Duration::from_secs(4));
     host.ahead = 10 - clock::unix_millis() / 1000;
+    let dead_until = clock::unix_millis();
     host.start(&scene, &province, &collector)?;
     let again = clock::unix_millis();
-    std::thread::sleep(Duration::from_secs(4));
+    std::thread::sleep(Duration::from_secs(8));
     collector.start()?;
     up_throughout(&collector, host, again + NEAR, clock::unix_millis())?;
     offset_is_told(&collector, host)?;
-    let dead = rows(&collector, host.site, killed, again)?;
+    let dead = rows(&collector, host.site, killed, dead_until)?;
     let up: i64 = dead.iter().filter(|row| row.state == "up").map(|row| row.end - row.start).sum();
-    ensure!(up <= NEAR, "it was dead from {killed} to {again}: {dead:?}");
+    ensure!(up <= NEAR, "it was dead from {killed} to {dead_until}: {dead:?}");
     // The other one went on all the while.
     up_throughout(&collector, &hosts[1], started + NEAR, clock::unix_millis() - NEAR)?;
 
@@ -238,8 +252,12 @@ fn rounds_of_hosts_in_1970_and_2038_arrive_under_right_times() -> Result<()> {
 
 #[test]
 fn no_round_spans_a_suspend() -> Result<()> {
+    undisturbed("suspend", a_suspend)
+}
+
+fn a_suspend(scene: Scene) -> Result<()> {
     const SITE: &str = "xa-ngu";
-    let (scene, province, mut collector) = begin("suspend", &[SITE])?;
+    let (province, mut collector) = begin(&scene, &[SITE])?;
     collector.start()?;
     let slept = scene.write("slept", "\0\0\0\0\0\0\0\0")?;
     let mut command = province.site(1)?.command("env");
@@ -247,8 +265,8 @@ fn no_round_spans_a_suspend() -> Result<()> {
     let mut process = agent(&scene, SITE, &collector, command)?;
     let host = Host::new(SITE, 1, 0);
     let started = clock::unix_millis();
-    std::thread::sleep(Duration::from_secs(5));
-    up_throughout(&collector, &host, started + NEAR, started + 4000)?;
+    std::thread::sleep(Duration::from_secs(8));
+    up_throughout(&collector, &host, started + NEAR, started + 6000)?;
 
     // In the middle of a round, whichever it is; asleep for a while that is no multiple of a round.
     let asleep = clock::unix_millis();
@@ -260,7 +278,7 @@ fn no_round_spans_a_suspend() -> Result<()> {
     file.write_all_at(&nanos.to_ne_bytes(), 0).context("write the sleep's length")?;
     process.signal(Signal::SIGCONT)?;
     let awake = clock::unix_millis();
-    std::thread::sleep(Duration::from_secs(5));
+    std::thread::sleep(Duration::from_secs(8));
 
     let end = clock::unix_millis() - NEAR;
     up_throughout(&collector, &host, awake + ROUND + NEAR, end)?;

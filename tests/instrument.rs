@@ -119,7 +119,7 @@ fn only_its_own_answers_count_each_once_and_in_time() -> Result<()> {
     let pair = Pair::build()?;
     pair.far.sysctl("net/ipv4/icmp_echo_ignore_all", "1")?;
     let targets: Vec<String> = (1..=10).map(|last| format!("10.68.0.{last}")).collect();
-    let round = "round: {interval: 2s, packets: 4, timeout: 300ms}\nicmp: {socket: raw}";
+    let round = "round: {interval: 10s, packets: 4, timeout: 6s}\nicmp: {socket: raw}";
     let stop = AtomicBool::new(false);
     let (first, second) = std::thread::scope(|scope| {
         let answering = scope.spawn(|| pair.far.within(|| answer_until(&stop)));
@@ -192,9 +192,7 @@ fn answer_until(stop: &AtomicBool) -> Result<()> {
         let identifier = [icmp[4], icmp[5]];
         let reply = echo_reply(icmp, |_| {});
         match last {
-            AFTER_THE_TIMEOUT => {
-                later.push((now + Duration::from_millis(600), in_ipv4(target, &reply, asker)))
-            }
+            AFTER_THE_TIMEOUT => later.push((now + Duration::from_secs(7), in_ipv4(target, &reply, asker))),
             THREE_TIMES => (0..3).try_for_each(|_| send(&answers, target, &reply, asker))?,
             WITH_ANOTHER_IDENTIFIER => {
                 send(&answers, target, &echo_reply(icmp, |reply| reply[5] ^= 1), asker)?;

@@ -8,6 +8,46 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::process;
 
+/// How often a scenario is tried whose agents the host keeps from running.
+const ATTEMPTS: usize = 3;
+/// What an agent's log says when the host kept it from running for so long that a round or an answer is missing.
+const KEPT: &str = "the host kept the agent from running";
+
+/// Runs a scenario that proves something only where its agents run all the while: an agent that wakes up more than half a round
+/// late skips that round, as it should, and no patience brings it back. Of a scenario that failed and whose agents' logs say that
+/// this happened nothing is known: it is run again from the start, in a fresh scene. One that failed without such a line has failed.
+pub fn undisturbed(name: &str, scenario: impl Fn(Scene) -> Result<()>) -> Result<()> {
+    for attempt in 1.. {
+        let scene = Scene::new(name)?;
+        let dir = scene.dir.clone();
+        let Err(error) = scenario(scene) else { break };
+        let kept: Vec<String> = logs(&dir).iter().flat_map(|(_, text)| kept_lines(text)).collect();
+        if kept.is_empty() || attempt >= ATTEMPTS {
+            return Err(error.context(format!(
+                "attempt {attempt}; the host kept agents from running {} times",
+                kept.len()
+            )));
+        }
+        println!("attempt {attempt} proves nothing: {error:#}\n{}", kept.join("\n"));
+    }
+    Ok(())
+}
+
+fn kept_lines(log: &str) -> Vec<String> {
+    log.lines().filter(|line| line.contains(KEPT)).map(str::to_owned).collect()
+}
+
+/// The logs in a folder, by name.
+fn logs(dir: &Path) -> Vec<(PathBuf, String)> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths.retain(|path| path.extension().is_some_and(|ext| ext == "log"));
+    let text =
+        |path: &PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+    paths.iter().map(|path| (path.clone(), text(path))).collect()
+}
+
 /// The folder `target/e2e/NAME` of one test, held alone until dropped: other scenes, of whatever test process, wait. Unless [`Scene::passed`] is called, dropping it prints the end of every log in it.
 #[derive(Debug)]
 pub struct Scene {
@@ -67,12 +107,38 @@ impl Drop for Scene {
         if self.passed {
             return;
         }
-        let Ok(entries) = std::fs::read_dir(&self.dir) else { return };
-        let mut logs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        logs.sort();
-        for log in logs.iter().filter(|path| path.extension().is_some_and(|ext| ext == "log")) {
-            let text = std::fs::read(log).unwrap_or_default();
-            println!("==== {}\n{}", log.display(), process::tail(&String::from_utf8_lossy(&text), 60));
+        for (log, text) in logs(&self.dir) {
+            println!("==== {}\n{}", log.display(), process::tail(&text, 60));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use anyhow::ensure;
+
+    use super::*;
+
+    fn run(name: &str, fails: usize, log: &str) -> (Result<()>, usize) {
+        let runs = Cell::new(0);
+        let result = undisturbed(name, |scene| {
+            runs.set(runs.get() + 1);
+            scene.write("agent.log", log)?;
+            ensure!(runs.get() > fails, "a gap");
+            scene.passed();
+            Ok(())
+        });
+        (result, runs.get())
+    }
+
+    #[test]
+    fn only_a_scenario_whose_agents_were_kept_from_running_is_tried_again() {
+        let kept = "begins\nWARN the host kept the agent from running; no round covers this time\n";
+        assert!(matches!(run("undisturbed-0", 0, kept), (Ok(()), 1)));
+        assert!(matches!(run("undisturbed-1", 1, "begins\n"), (Err(_), 1)));
+        assert!(matches!(run("undisturbed-2", 2, kept), (Ok(()), 3)));
+        assert!(matches!(run("undisturbed-3", 3, kept), (Err(_), 3)));
     }
 }
