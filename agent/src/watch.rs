@@ -466,7 +466,8 @@ mod tests {
         fn tick(&self) {}
     }
 
-    #[tokio::test]
+    // On a clock of its own, so that no tick comes late.
+    #[tokio::test(start_paused = true)]
     async fn a_new_configuration_neither_loses_nor_cuts_a_round_and_rounds_touch_across_it() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = listener.local_addr().unwrap();

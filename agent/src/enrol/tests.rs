@@ -234,7 +234,10 @@ async fn a_collector_that_asks_for_patience_is_waited_for() {
 async fn the_next_address_is_tried_when_one_does_not_answer() {
     let machine = Machine::new().await;
     machine.answers(good()).await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Taken, so that nobody else listens on it.
+    let unheard = tokio::net::TcpSocket::new_v4().unwrap();
+    unheard.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = unheard.local_addr().unwrap();
     let dead = format!("http://{nobody}=internet");
     let line = Line { urls: vec![dead.clone(), machine.collector.uri()], ..machine.line() };
     assert_eq!(run(line).await.code, exit::DONE);

