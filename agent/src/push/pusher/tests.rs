@@ -513,10 +513,11 @@ async fn the_last_push_carries_what_was_cut_off_and_does_not_wait_long() {
     dead.last().await;
     assert!(clock::monotonic().duration_since(began) < PATIENCE);
 
-    // The next process finds them.
+    // The next process finds them, once it has opened its disk.
     let pusher = pusher_in(&[server.uri()], Secret::Inline("x".into()), Some(folder.path()));
     add(&pusher, [4]);
-    run_until_sent(pusher).await;
+    let found = async || requests(&server).await.iter().any(|request| rounds_in(request).0 == [1, 2, 3]);
+    run_until(pusher, "those on the disk", found).await;
     let sent: Vec<Vec<i64>> = requests(&server).await.iter().map(|request| rounds_in(request).0).collect();
     assert_eq!(sent[sent.len() - 2..], [vec![4], vec![1, 2, 3]]);
 }
