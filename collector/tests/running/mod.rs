@@ -25,7 +25,7 @@ impl Running {
         let stop = CancellationToken::new();
         let task = tokio::spawn(wan_collector::run(config, vec![listener], stop.clone()));
         let running = Self { address, stop, task, client: reqwest::Client::new() };
-        for _ in 0..200 {
+        for _ in 0..1200 {
             if running.client.get(running.url("/readyz")).send().await.is_ok_and(|r| r.status() == 200) {
                 return running;
             }
