@@ -29,7 +29,7 @@ use wan_wire::secret::{SECRET_PREFIX, TOKEN_PREFIX, is};
 
 use crate::clock;
 use crate::config::{DEFAULT_DATA, DEFAULT_PATH, Endpoint, Pin, WRITE_PATH};
-use crate::push::client::{Answer, post_json};
+use crate::push::client::{Answer, NoAnswer, post_json};
 use crate::push::trust::{Times, TlsTimes, Trust};
 
 pub use words::{Language, Said};
@@ -74,7 +74,8 @@ pub struct Line {
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
     pub data: PathBuf,
     /// Also on a machine that is enrolled already; its files are kept beside the new ones
-    #[arg(long)]
+    // Once more does not matter: the line of a site that was enrolled before ends in it.
+    #[arg(long, overrides_with = "force")]
     pub force: bool,
     /// Leave the service as it is
     #[arg(long)]
@@ -102,8 +103,17 @@ enum Failure {
     Place(Said),
     /// The collector's refusal.
     Refused(ApiRefusal),
-    /// What each URL said.
-    Unreachable(Vec<(String, String)>),
+    /// What became of each URL.
+    Unreachable(Vec<Tried>),
+}
+
+/// A URL that brought no enrolment, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Tried {
+    url: String,
+    why: String,
+    /// Somebody answers there who is not the collector that is meant.
+    is_stranger: bool,
 }
 
 impl Failure {
@@ -136,18 +146,34 @@ async fn enrol(line: &Line) -> Result<Ended, Failure> {
     let answer = match exchange(&urls, &pins, &request).await {
         Ok(answer) => answer,
         Err(failure) => {
-            if let Failure::Refused(_) = failure {
+            if let Failure::Refused(refusal) = &failure
+                && ends_the_token(refusal)
+            {
                 place.forget();
             }
             return Err(failure);
         }
     };
-    let known = Known::of(&answer, urls, &pins);
-    let kept = place.finish(&secret, &known).map_err(Failure::Place)?;
+    let known = Known::of(&answer, urls, &pins, line.insecure_http);
+    // An agent that runs would send what it has measured as the former site under the secret of the new one.
+    let stopped = place.is_of_another(&known.site) && !line.no_start && start::stop(&line.config, &line.data);
+    let kept = place.finish(&secret, &known).map_err(|said| {
+        if stopped {
+            // As it was before: nothing has changed.
+            start::service(&line.config, &line.data);
+        }
+        Failure::Place(said)
+    })?;
     let started =
         if line.no_start { start::Started::NotAsked } else { start::service(&line.config, &line.data) };
     let code = if started.failed() { exit::NOT_STARTED } else { exit::DONE };
     Ok(Ended { code, said: words::done(&known, &place, &kept, &started) })
+}
+
+/// Whether the token can never be good again, with any secret. Everything else a collector may say while the token has been
+/// used by this very request, the answer to which was lost: another secret would be refused then.
+fn ends_the_token(refusal: &ApiRefusal) -> bool {
+    matches!(refusal.reason.as_str(), "used" | "expired" | "revoked" | "closed")
 }
 
 /// What is written into the configuration.
@@ -161,7 +187,7 @@ struct Known {
 
 impl Known {
     /// The line's own addresses and keys first, since they have just worked; then what else the collector named.
-    fn of(answer: &EnrolAnswer, urls: Vec<PathUrl>, pins: &[String]) -> Known {
+    fn of(answer: &EnrolAnswer, urls: Vec<PathUrl>, pins: &[String], insecure_http: bool) -> Known {
         let mut known = Known {
             site: answer.site.to_string(),
             name: words::plain(&answer.name),
@@ -170,7 +196,7 @@ impl Known {
         };
         for url in &answer.urls {
             let tagged = PathUrl::tagged(&format!("{}={}", url.url, url.path));
-            let good = check_url(&tagged.url, true).is_ok() && tagged.path == url.path;
+            let good = check_url(&tagged.url, insecure_http).is_ok() && tagged.path == url.path;
             if good && known.urls.iter().all(|have| have.url != tagged.url) {
                 known.urls.push(tagged);
             }
@@ -226,7 +252,7 @@ async fn exchange(urls: &[PathUrl], pins: &[String], request: &EnrolRequest) -> 
     let times: Times = Arc::new(|| {
         // No collector has confirmed this clock: what is certain is that this program had been built.
         let built = clock::built();
-        TlsTimes { now: clock::wall().max(built), floor: Some(built) }
+        TlsTimes { now: clock::wall().max(built), floor: Some(built), host: None }
     });
     let json = serde_json::to_vec(request).unwrap_or_default();
     let mut tried = Vec::new();
@@ -241,8 +267,12 @@ async fn exchange(urls: &[PathUrl], pins: &[String], request: &EnrolRequest) -> 
                     tokio::time::sleep(wait).await;
                 }
                 Ok(Judged::Wait(_, refusal)) => return Err(Failure::Refused(refusal)),
-                Ok(Judged::Other(why)) | Err(why) => {
-                    tried.push((url.url.clone(), why));
+                Ok(Judged::Other(why)) | Err(NoAnswer::Failed(why)) => {
+                    tried.push(Tried { url: url.url.clone(), why, is_stranger: false });
+                    break;
+                }
+                Err(NoAnswer::Stranger(why)) => {
+                    tried.push(Tried { url: url.url.clone(), why: words::stranger(&why), is_stranger: true });
                     break;
                 }
             }

@@ -6,10 +6,11 @@
 //! | 2xx to remote write 2.0 without its `…-Written` headers | the receiver only speaks 1.0: the same again in 1.0 |
 //! | 2xx with an HTML body | not a collector but something on the way (a captive portal): keep, back off |
 //! | 401, 403, 407 | keep; read the credential again, and once more at once when it changed; else back off |
-//! | 413 | half of the batch; a batch that cannot be halved is set aside |
+//! | 413 | half of the batch; one that cannot be halved is set aside, unless a web page says so |
 //! | 415 | in 2.0: the same again in 1.0; in 1.0: keep, back off |
 //! | 404, 405, 408, 410, 421, 425, 429 | keep, back off: a wrong URL or a busy peer says nothing about the data |
-//! | other 4xx | set aside: sending it again would change nothing |
+//! | other 4xx with `…-Written` headers, or in 1.0 and no HTML | set aside: sending it again would change nothing |
+//! | other 4xx | not the receiver but something on the way (a firewall, a proxy): keep, back off |
 //! | 1xx, 3xx, 5xx, timeout, no connection | keep, back off |
 
 pub mod client;
@@ -75,7 +76,10 @@ pub fn action(answered: Answered, protocol: Protocol, items: usize) -> Action {
         (413, Protocol::V1 | Protocol::V2) if items > 1 => Action::Halve,
         (415, Protocol::V2) => Action::SpeakV1,
         (415, Protocol::V1) => Action::BackOff,
-        (400..=499, Protocol::V1 | Protocol::V2) => Action::SetAside,
+        (413, Protocol::V1 | Protocol::V2) if !html => Action::SetAside,
+        (400..=499, Protocol::V2) if written => Action::SetAside,
+        // Version 1.0 knows no such headers.
+        (400..=499, Protocol::V1) if !html => Action::SetAside,
         (_, Protocol::V1 | Protocol::V2) => Action::BackOff,
     }
 }
@@ -292,7 +296,20 @@ mod tests {
         assert_eq!(action(status(200, false, true), Protocol::V1, 1), Action::BackOff);
         assert_eq!(action(status(200, true, true), Protocol::V2, 1), Action::Delete);
         assert_eq!(action(status(413, false, false), Protocol::V2, 1), Action::SetAside);
+        assert_eq!(action(status(413, false, true), Protocol::V2, 1), Action::BackOff);
         assert_eq!(action(Answered::Failed, Protocol::V2, 1), Action::BackOff);
+    }
+
+    #[test]
+    fn what_is_on_the_way_refuses_nothing_for_good() {
+        for code in 400..=499 {
+            for protocol in [Protocol::V1, Protocol::V2] {
+                let page = action(status(code, false, true), protocol, 1);
+                assert_ne!(page, Action::SetAside, "a web page with {code} in {protocol:?}");
+            }
+            let bare = action(status(code, false, false), Protocol::V2, 1);
+            assert_eq!(bare == Action::SetAside, code == 413, "{code} without the headers of 2.0");
+        }
     }
 
     #[test]

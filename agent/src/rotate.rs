@@ -69,7 +69,15 @@ async fn replace(pushing: &Pushing, path: usize, file: &Path) {
     };
     let offer = SecretOffer { secret_sha256: secret.sha256() };
     let told = pushing.offer(path, &present, &offer).await;
+    // Something on the way may answer anything: the only good secret is not given away for it.
+    let is_collectors = told.exchange.is_some_and(|exchange| exchange.resolution < 1000);
     match told.answered {
+        Answered::Status { .. } if !is_collectors => {
+            tracing::debug!(
+                why = told.why,
+                "the new secret could not be offered: no collector answers there"
+            );
+        }
         Answered::Status { code: 204, .. } => match files::rename(&next, file) {
             Ok(()) => {
                 tracing::info!(file = %file.display(), "the collector asked for a new secret; it is in place")
@@ -90,7 +98,7 @@ async fn replace(pushing: &Pushing, path: usize, file: &Path) {
 }
 
 /// Where the new secret waits.
-fn next_to(file: &Path) -> PathBuf {
+pub(crate) fn next_to(file: &Path) -> PathBuf {
     files::beside(file, ".next")
 }
 
@@ -126,7 +134,7 @@ mod tests {
             Mock::given(method("POST"))
                 .and(path("/api/v1/agent/secret"))
                 .and(header("authorization", "Bearer wan_old"))
-                .respond_with(ResponseTemplate::new(status))
+                .respond_with(ResponseTemplate::new(status).insert_header("wan-time", "1800000000000"))
                 .mount(&self.server)
                 .await;
         }
@@ -175,6 +183,19 @@ mod tests {
         assert_eq!(std::fs::read_to_string(site.file()).unwrap(), waiting.line());
         assert_eq!(std::fs::metadata(site.file()).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!next_to(&site.file()).exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_the_collectors_answer_changes_nothing() {
+        let site = Site::new().await;
+        for status in [204, 409] {
+            site.server.reset().await;
+            let answer = ResponseTemplate::new(status).insert_header("date", "Mon, 23 Nov 2026 07:00:00 GMT");
+            Mock::given(method("POST")).respond_with(answer).mount(&site.server).await;
+            site.attempt().await;
+            assert_eq!(std::fs::read_to_string(site.file()).unwrap(), "wan_old\n", "{status}");
+            assert!(Secret::kept(&next_to(&site.file())).is_some(), "{status}");
+        }
     }
 
     #[tokio::test]

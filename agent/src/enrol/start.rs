@@ -64,6 +64,14 @@ impl Manager {
         }
     }
 
+    fn stop(self) -> &'static [&'static str] {
+        match self {
+            Manager::Systemd => &["systemctl", "stop", "wan-agent.service"],
+            Manager::OpenRc => &["rc-service", "wan-agent", "stop"],
+            Manager::Procd => &["/etc/init.d/wan-agent", "stop"],
+        }
+    }
+
     /// Enables it, then starts it, anew if it runs already.
     fn commands(self) -> [&'static [&'static str]; 2] {
         match self {
@@ -79,9 +87,23 @@ impl Manager {
     }
 }
 
+/// Stops the service that reads these files. Whether there is one that was told to.
+pub(super) fn stop(config: &Path, data: &Path) -> bool {
+    if !is_the_services(config, data) {
+        return false;
+    }
+    let manager = Manager::of(|path| Path::new(path).exists());
+    // One that does not stop is found out by what it holds.
+    manager.is_some_and(|manager| run(manager.stop()).is_ok())
+}
+
+fn is_the_services(config: &Path, data: &Path) -> bool {
+    config == Path::new(DEFAULT_PATH) && data == Path::new(DEFAULT_DATA)
+}
+
 /// Enables and starts the service that reads these files, if there is one.
 pub(super) fn service(config: &Path, data: &Path) -> Started {
-    if config != Path::new(DEFAULT_PATH) || data != Path::new(DEFAULT_DATA) {
+    if !is_the_services(config, data) {
         return Started::OwnPlace;
     }
     let Some(manager) = Manager::of(|path| Path::new(path).exists()) else { return Started::NoService };
@@ -130,5 +152,6 @@ mod tests {
         assert_eq!(why, "exit status: 3 two");
         assert!(run(&["/no/such/program"]).is_err());
         assert_eq!(service(Path::new("/tmp/agent.yaml"), Path::new(DEFAULT_DATA)), Started::OwnPlace);
+        assert!(!stop(Path::new("/tmp/agent.yaml"), Path::new(DEFAULT_DATA)));
     }
 }

@@ -95,7 +95,7 @@ async fn a_line_becomes_a_secret_and_a_configuration_that_the_agent_takes() {
     }
     assert!(ended.said.en.starts_with("Done:") && ended.said.vi.starts_with("Xong:"), "{ended:?}");
 
-    assert_eq!(machine.files(), ["agent.yaml", "secret"]);
+    assert_eq!(machine.files(), ["agent.yaml", "secret", "site"]);
     let secret = Secret::kept(&machine.path("data/secret")).unwrap();
     let mode = |name: &str| std::fs::metadata(machine.path(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("data/secret"), mode("data"), mode("etc/agent.yaml")), (0o600, 0o700, 0o644));
@@ -133,7 +133,7 @@ async fn the_same_line_again_after_a_lost_answer_brings_the_same_secret() {
     assert_eq!(run(machine.line()).await.code, exit::DONE);
     let [second] = machine.requests().await.try_into().ok().unwrap();
     assert_eq!(first.secret_sha256, second.secret_sha256);
-    assert_eq!(machine.files(), ["agent.yaml", "secret"]);
+    assert_eq!(machine.files(), ["agent.yaml", "secret", "site"]);
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn a_machine_that_is_enrolled_is_left_alone_unless_forced_and_its_files_ar
     assert_eq!(run(Line { token: write(TOKEN_PREFIX, &[9; 32]), ..forced }).await.code, exit::DONE);
     assert_eq!(
         machine.files(),
-        ["agent.yaml", "agent.yaml.old", "agent.yaml.old-2", "secret", "secret.old", "secret.old-2"]
+        ["agent.yaml", "agent.yaml.old", "agent.yaml.old-2", "secret", "secret.old", "secret.old-2", "site"]
     );
 }
 
@@ -206,11 +206,116 @@ async fn a_refusal_leaves_nothing_and_says_the_collectors_words() {
             code: exit::REFUSED,
             said: Said {
                 en: "The collector refused: wait 1 s".into(),
-                vi: "Máy chủ từ chối: chờ 1 giây".into()
+                vi: "Máy thu thập từ chối: chờ 1 giây".into()
             }
         }
     );
     assert_eq!(machine.files(), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn a_refusal_that_does_not_end_the_token_leaves_the_secret_that_it_may_have_been_used_for() {
+    let machine = Machine::new().await;
+    machine.answers(ResponseTemplate::new(502)).await;
+    assert_eq!(run(machine.line()).await.code, exit::UNREACHABLE, "the answer is lost");
+    let [first] = machine.requests().await.try_into().ok().unwrap();
+    for (status, reason) in [(429, "limited"), (408, "malformed"), (403, "unknown")] {
+        machine.answers(refusal(status, reason)).await;
+        assert_eq!(run(machine.line()).await.code, exit::REFUSED, "{reason}");
+        assert_eq!(machine.files(), ["enrolment"], "{reason}");
+    }
+    machine.answers(good()).await;
+    assert_eq!(run(machine.line()).await.code, exit::DONE);
+    let [last] = machine.requests().await.try_into().ok().unwrap();
+    assert_eq!(last.secret_sha256, first.secret_sha256);
+}
+
+/// A queue with a round in it, and a document of the collector.
+fn measured(machine: &Machine) {
+    std::fs::create_dir(machine.path("data/queue")).unwrap();
+    std::fs::write(machine.path("data/queue/lock"), "").unwrap();
+    std::fs::write(machine.path("data/queue/0.segment"), "rounds").unwrap();
+    std::fs::write(machine.path("data/central.yaml"), "a document").unwrap();
+    std::fs::write(machine.path("data/secret.next"), "half-way").unwrap();
+}
+
+fn forced(machine: &Machine, token: u8) -> Line {
+    Line { token: write(TOKEN_PREFIX, &[token; 32]), force: true, ..machine.line() }
+}
+
+fn of_site(site: &str) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(serde_json::json!({"site": site, "name": "A (b) c"}))
+}
+
+#[tokio::test]
+async fn what_was_measured_as_one_site_is_never_delivered_as_another() {
+    let machine = Machine::new().await;
+    machine.answers(of_site("a")).await;
+    assert_eq!(run(machine.line()).await.code, exit::DONE);
+    measured(&machine);
+
+    // The same site: its backlog stays, and only that.
+    assert_eq!(run(forced(&machine, 1)).await.code, exit::DONE);
+    assert_eq!(machine.read("data/queue/0.segment"), "rounds");
+    assert_eq!(machine.read("data/central.yaml.old"), "a document");
+    assert!(!machine.path("data/central.yaml").exists(), "an old document is not probed by");
+    assert!(!machine.path("data/secret.next").exists(), "its rotation ended");
+
+    // One that was enrolled before the file was written: the configuration tells.
+    std::fs::remove_file(machine.path("data/site")).unwrap();
+    assert_eq!(run(forced(&machine, 2)).await.code, exit::DONE);
+    assert_eq!(machine.read("data/queue/0.segment"), "rounds");
+    std::fs::remove_file(machine.path("data/site")).unwrap();
+
+    machine.answers(of_site("b")).await;
+    let ended = run(forced(&machine, 3)).await;
+    assert_eq!(ended.code, exit::DONE, "{ended:?}");
+    assert!(
+        ended.said.en.contains("data/queue.old") && ended.said.vi.contains("data/queue.old"),
+        "{ended:?}"
+    );
+    assert!(!machine.path("data/queue").exists());
+    assert_eq!(machine.read("data/queue.old/0.segment"), "rounds");
+    assert_eq!(machine.read("data/site"), "b\n");
+
+    // A crash in the middle: it is not known whose rounds they are.
+    std::fs::create_dir(machine.path("data/queue")).unwrap();
+    std::fs::write(machine.path("data/site"), "").unwrap();
+    assert_eq!(run(forced(&machine, 4)).await.code, exit::DONE);
+    assert!(machine.path("data/queue.old-2").exists());
+}
+
+#[tokio::test]
+async fn an_agent_that_runs_as_the_former_site_is_to_be_stopped_first() {
+    let machine = Machine::new().await;
+    machine.answers(of_site("a")).await;
+    assert_eq!(run(machine.line()).await.code, exit::DONE);
+    measured(&machine);
+    let before = (machine.read("etc/agent.yaml"), machine.read("data/secret"));
+    let running = std::fs::File::options().write(true).open(machine.path("data/queue/lock")).unwrap();
+    running.lock().unwrap();
+
+    machine.answers(of_site("b")).await;
+    let line = forced(&machine, 1);
+    let ended = run(line.clone()).await;
+    assert_eq!(ended.code, exit::USAGE, "{ended:?}");
+    assert!(ended.said.en.contains("Stop it") && ended.said.vi.contains("dừng agent"), "{ended:?}");
+    assert_eq!((machine.read("etc/agent.yaml"), machine.read("data/secret")), before);
+    let [first] = machine.requests().await.try_into().ok().unwrap();
+
+    drop(running);
+    assert_eq!(run(line).await.code, exit::DONE);
+    assert_eq!(machine.requests().await[1].secret_sha256, first.secret_sha256, "the token is not used up");
+    assert_eq!(machine.read("data/site"), "b\n");
+}
+
+#[test]
+fn a_folder_has_its_mode_whatever_the_umask() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("etc");
+    // No umask leaves others the right to write.
+    place::make_folder(&made, 0o757, None).unwrap();
+    assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o757);
 }
 
 #[tokio::test]
@@ -319,12 +424,13 @@ fn what_a_collector_says_cannot_break_the_file_or_the_terminal() {
             PathUrl { url: "https://b\n  evil: 1".into(), path: "wan".into() },
             PathUrl { url: "https://b".into(), path: "no link".into() },
             PathUrl { url: "file:///etc/passwd".into(), path: "wan".into() },
+            PathUrl { url: "http://10.0.0.1".into(), path: "wan".into() },
             PathUrl { url: "https://c/prefix".into(), path: "internet-ftth".into() },
         ],
         pins: vec!["x\n- y".into()],
     };
     let urls = vec![PathUrl { url: "https://a".into(), path: "wan".into() }];
-    let known = Known::of(&answer, urls, &[]);
+    let known = Known::of(&answer, urls, &[], false);
     assert_eq!(known.name, "evilcollector: {urls: []}[2J");
     place.finish(&Secret::generate().unwrap(), &known).unwrap();
     let config = Config::load(&folder.path().join("agent.yaml"), Use::Run).unwrap();

@@ -7,8 +7,9 @@ use wan_wire::api::ApiRefusal;
 
 use super::place::{Kept, Place};
 use super::start::Started;
-use super::{Known, configured};
+use super::{Known, Tried, configured};
 use crate::clock;
+use crate::push::trust::Stranger;
 
 /// Which language comes first; both are always said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +72,7 @@ pub(super) fn no_token(secret: bool) -> Said {
         return Said::new(
             "--token: this is an agent's secret (wan_…), not an enrolment token (wane_…); `wan-collector enroll SITE` prints \
              the line to paste",
-            "--token: đây là khóa bí mật của tác tử (wan_…), không phải mã ghi danh (wane_…); lệnh `wan-collector enroll \
+            "--token: đây là khóa bí mật của agent (wan_…), không phải mã ghi danh (wane_…); lệnh `wan-collector enroll \
              SITE` in ra dòng cần dán",
         );
     }
@@ -96,7 +97,7 @@ pub(super) fn no_url(url: &str) -> Said {
             "{url}: expected the collector's address, such as https://10.0.0.1:8443; copy the whole line as it was printed"
         ),
         format!(
-            "{url}: phải là địa chỉ của máy chủ, như https://10.0.0.1:8443; hãy chép nguyên cả dòng lệnh đã được cấp"
+            "{url}: phải là địa chỉ của máy thu thập, như https://10.0.0.1:8443; hãy chép nguyên cả dòng lệnh đã được cấp"
         ),
     )
 }
@@ -110,7 +111,7 @@ pub(super) fn plain_http(url: &str) -> Said {
         ),
         format!(
             "{url}: http:// không được mã hóa, người nghe lén có thể mạo danh đơn vị; hãy dùng địa chỉ https:// của máy \
-             chủ (hoặc --insecure-http nếu đường truyền đã được mã hóa bằng cách khác)"
+             thu thập (hoặc --insecure-http nếu đường truyền đã được mã hóa bằng cách khác)"
         ),
     )
 }
@@ -148,19 +149,54 @@ pub(super) fn cannot_write(what: &Path, error: &std::io::Error) -> Said {
 pub(super) fn unusable(why: &str) -> Said {
     Said::new(
         format!("the collector's answer gives no usable configuration: {why}"),
-        format!("câu trả lời của máy chủ không tạo được cấu hình hợp lệ: {why}"),
+        format!("câu trả lời của máy thu thập không tạo được cấu hình hợp lệ: {why}"),
     )
 }
 
 pub(super) fn refused(refusal: &ApiRefusal) -> Said {
     Said::new(
         format!("The collector refused: {}", plain(&refusal.en)),
-        format!("Máy chủ từ chối: {}", plain(&refusal.vi)),
+        format!("Máy thu thập từ chối: {}", plain(&refusal.vi)),
     )
 }
 
-pub(super) fn unreachable(tried: &[(String, String)], now: UnixMillis) -> Said {
-    let list: String = tried.iter().map(|(url, why)| format!("\n  {url}: {why}")).collect();
+/// Who answers in place of the collector, for one who cannot judge it.
+pub(super) fn stranger(who: &Stranger) -> String {
+    format!("another collector answers at {}; it shows {}", who.host, who.pin)
+}
+
+/// An agent of the former site holds what is to be put aside.
+pub(super) fn still_runs(data: &Path) -> Said {
+    let data = data.display();
+    Said::new(
+        format!(
+            "an agent still runs as the former site and holds {data}/queue. Nothing was changed. Stop it, then paste the \
+             same line again"
+        ),
+        format!(
+            "một agent của đơn vị cũ vẫn đang chạy và giữ {data}/queue. Chưa có gì thay đổi. Hãy dừng agent đó, rồi dán \
+             lại đúng dòng lệnh này"
+        ),
+    )
+}
+
+pub(super) fn unreachable(tried: &[Tried], now: UnixMillis) -> Said {
+    let list: String = tried.iter().map(|Tried { url, why, .. }| format!("\n  {url}: {why}")).collect();
+    if tried.iter().any(|tried| tried.is_stranger) {
+        // Neither the cable nor another try helps, and an officer must not decide whom to trust.
+        return Said::new(
+            format!(
+                "Do not go on: who answers is not the collector that this line is for:{list}\n  Tell the administrator, \
+                 show these words, and ask for a new line (`wan-collector certificate` on the collector's host shows its \
+                 key). Nothing was changed, and the token was not sent there."
+            ),
+            format!(
+                "Đừng tiếp tục: nơi trả lời không phải máy thu thập của dòng lệnh này:{list}\n  Hãy báo quản trị viên, đưa \
+                 xem thông báo này và xin dòng lệnh mới (lệnh `wan-collector certificate` trên máy thu thập cho biết khóa \
+                 đúng). Chưa có gì thay đổi, và mã chưa được gửi tới đó."
+            ),
+        );
+    }
     let (mut en, mut vi) = (String::new(), String::new());
     if now < clock::built() {
         en = format!(
@@ -176,7 +212,7 @@ pub(super) fn unreachable(tried: &[(String, String)], now: UnixMillis) -> Said {
              WAN (`ip addr`, `ip route`), then paste the same line again. Nothing was changed, the token is still good.{en}"
         ),
         format!(
-            "Không liên lạc được với máy chủ:{list}\n  Hãy kiểm tra dây mạng và kết nối WAN của máy này (`ip addr`, `ip \
+            "Không liên lạc được với máy thu thập:{list}\n  Hãy kiểm tra dây mạng và kết nối WAN của máy này (`ip addr`, `ip \
              route`), rồi dán lại đúng dòng lệnh này. Chưa có gì thay đổi, mã vẫn còn dùng được.{vi}"
         ),
     )
@@ -208,7 +244,7 @@ pub(super) fn done(known: &Known, place: &Place, kept: &Kept, started: &Started)
              {service_en}"
         ),
         format!(
-            "Xong: máy này đã được ghi danh.\n  Đơn vị     {site}\n  Máy chủ    {urls}\n  Tệp        {files}\n  Dịch vụ    \
+            "Xong: máy này đã được ghi danh.\n  Đơn vị        {site}\n  Máy thu thập  {urls}\n  Tệp           {files}\n  Dịch vụ       \
              {service_vi}"
         ),
     );
@@ -216,7 +252,7 @@ pub(super) fn done(known: &Known, place: &Place, kept: &Kept, started: &Started)
         let old: Vec<String> = kept.0.iter().map(|path| path.display().to_string()).collect();
         let old = old.join(", ");
         said.en.push_str(&format!("\n  Old files  {old}"));
-        said.vi.push_str(&format!("\n  Tệp cũ     {old}"));
+        said.vi.push_str(&format!("\n  Tệp cũ        {old}"));
     }
     said
 }
@@ -279,12 +315,27 @@ mod tests {
 
     #[test]
     fn a_dead_clock_is_said_beside_a_network_that_does_not_work() {
-        let tried = [("https://10.0.0.1".to_owned(), "connection refused".to_owned())];
+        let tried = [Tried {
+            url: "https://10.0.0.1".to_owned(),
+            why: "connection refused".to_owned(),
+            is_stranger: false,
+        }];
         let said = unreachable(&tried, UnixMillis(0));
         assert!(
             said.en.contains("https://10.0.0.1: connection refused") && said.en.contains("battery"),
             "{said:?}"
         );
         assert!(!unreachable(&tried, clock::built()).vi.contains("pin đồng hồ"));
+    }
+
+    #[test]
+    fn where_another_answers_nobody_is_told_to_try_again_or_to_trust_it() {
+        let tried = |is_stranger| Tried { url: "https://10.0.0.1".into(), why: "why".into(), is_stranger };
+        let said = unreachable(&[tried(false), tried(true)], UnixMillis(0));
+        assert!(said.en.contains("Do not go on") && said.en.contains("Tell the administrator"), "{said:?}");
+        assert!(said.vi.contains("Đừng tiếp tục") && said.vi.contains("báo quản trị viên"), "{said:?}");
+        for words in ["cable", "paste the same line", "collector.pins", "dây mạng", "dán lại"] {
+            assert!(!said.en.contains(words) && !said.vi.contains(words), "{words}: {said:?}");
+        }
     }
 }

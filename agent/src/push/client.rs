@@ -19,7 +19,7 @@ use wan_wire::api::{
 };
 use wan_wire::{Protocol, UnixMillis, Written, protocol};
 
-use super::trust::{self, Times, TlsTimes, Trust};
+use super::trust::{self, Stranger, Times, TlsTimes, Trust};
 use super::{Answered, retry_after};
 use crate::clock::{self, Exchange};
 use crate::config::{Collector, Endpoint, WRITE_PATH, show_duration};
@@ -71,6 +71,15 @@ pub struct Answer {
     pub exchange: Option<Exchange>,
 }
 
+/// Why there was no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// Who answers there is not the collector that is meant.
+    Stranger(Stranger),
+    /// Anything else, for people.
+    Failed(String),
+}
+
 /// That the collector has asked for a new secret ([`ROTATE_HEADER`]), and on which path.
 #[derive(Debug, Default)]
 pub struct Asked {
@@ -103,7 +112,7 @@ pub struct Pushing {
 impl Pushing {
     /// For this collector. A URL's client is made at its first request. Certificates are judged by the host's clock.
     pub fn new(collector: Collector) -> Pushing {
-        let by_the_host = || TlsTimes { now: clock::wall(), floor: None };
+        let by_the_host = || TlsTimes { now: clock::wall(), floor: None, host: None };
         Pushing::with_times(collector, Arc::new(by_the_host))
     }
 
@@ -216,7 +225,8 @@ impl Pushing {
                 };
                 (told, Some((status, headers, body)))
             }
-            Err(why) => failed(why),
+            Err(NoAnswer::Stranger(who)) => failed(who.why),
+            Err(NoAnswer::Failed(why)) => failed(why),
         }
     }
 
@@ -243,8 +253,8 @@ pub async fn post_json(
     times: &Times,
     timeout: Duration,
     json: Vec<u8>,
-) -> Result<Answer, String> {
-    let client = build(endpoint, trust, times)?;
+) -> Result<Answer, NoAnswer> {
+    let client = build(endpoint, trust, times).map_err(NoAnswer::Failed)?;
     let request = client.post(&endpoint.url).header(CONTENT_TYPE, "application/json").body(json);
     let Got { status, headers, body, exchange } =
         exchange(request, JSON_LIMIT, timeout, &endpoint.url).await?;
@@ -300,7 +310,12 @@ struct Got {
 }
 
 /// One request and its answer within `limit`, by the end of the body.
-async fn exchange(request: RequestBuilder, bytes: usize, limit: Duration, url: &str) -> Result<Got, String> {
+async fn exchange(
+    request: RequestBuilder,
+    bytes: usize,
+    limit: Duration,
+    url: &str,
+) -> Result<Got, NoAnswer> {
     let whole = async {
         let sent = clock::since_boot();
         let response = request.send().await?;
@@ -314,12 +329,15 @@ async fn exchange(request: RequestBuilder, bytes: usize, limit: Duration, url: &
     match tokio::time::timeout(limit, whole).await {
         Ok(Ok(got)) => Ok(got),
         Ok(Err(error)) => Err(explain(&error, url)),
-        Err(_) => Err(format!("no answer within {}", show_duration(limit))),
+        Err(_) => Err(NoAnswer::Failed(format!("no answer within {}", show_duration(limit)))),
     }
 }
 
-fn explain(error: &reqwest::Error, url: &str) -> String {
-    trust::explain(error, authority(url)).unwrap_or_else(|| innermost(error))
+fn explain(error: &reqwest::Error, url: &str) -> NoAnswer {
+    if let Some(stranger) = trust::stranger(error) {
+        return NoAnswer::Stranger(stranger);
+    }
+    NoAnswer::Failed(trust::explain(error, authority(url)).unwrap_or_else(|| innermost(error)))
 }
 
 /// The peer's clock, and to how many milliseconds. `wan-time` is only said to an agent that the collector knows. Any server

@@ -15,7 +15,8 @@
 //! passed. While no collector has confirmed the clock, all that is known is that it is not earlier than that floor: then a
 //! certificate that will be in time at any moment from the floor on is in time. A clock of 2038 must not lock the agent out, nor
 //! a collector's certificate that was renewed while the host, whose clock begins in 1970, was without power: the collector is
-//! who would put the clock right.
+//! who would put the clock right. Nor must a floor that lies ahead, as a collector whose clock was wrong has left it: where
+//! the host's clock is behind it and can be right, what is in time by that is in time until a collector has spoken.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -37,7 +38,7 @@ use wan_wire::UnixMillis;
 use wan_wire::api::COLLECTOR_NAME;
 
 use crate::certificate;
-use crate::clock::Timekeeper;
+use crate::clock::{self, Timekeeper};
 use crate::config::Pin;
 
 /// Where to find out what a collector's certificate is; stands in every refusal that a person must judge.
@@ -59,6 +60,8 @@ pub struct TlsTimes {
     pub now: UnixMillis,
     /// That latest time, while no collector has confirmed the clock.
     pub floor: Option<UnixMillis>,
+    /// The host's own clock, where it is behind that floor and not before this program was built: one of them is wrong.
+    pub host: Option<UnixMillis>,
 }
 
 /// Tells the times at which a certificate is judged, anew at each handshake.
@@ -69,7 +72,11 @@ pub fn times_of(timekeeper: &Timekeeper) -> Times {
     let timekeeper = timekeeper.clone();
     Arc::new(move || {
         let (now, floor) = timekeeper.tls_times();
-        TlsTimes { now, floor }
+        let host = floor.map(|floor| clock::built()..floor).and_then(|behind| {
+            let host = clock::wall();
+            behind.contains(&host).then_some(host)
+        });
+        TlsTimes { now, floor, host }
     })
 }
 
@@ -105,12 +112,32 @@ pub(crate) fn show_pin(pin: Pin) -> String {
     format!("sha256:{}", base64::engine::general_purpose::STANDARD.encode(pin.0))
 }
 
+/// Who answers in place of the collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranger {
+    /// What an administrator can do about it.
+    pub why: String,
+    /// The host, with its port.
+    pub host: String,
+    /// The pin of what it shows.
+    pub pin: String,
+}
+
 /// What a failed handshake or connection means, where this module knows better than the error's own words.
 pub(super) fn explain(error: &(dyn std::error::Error + 'static), host: &str) -> Option<String> {
+    explain_tls(tls_error(error)?, host)
+}
+
+/// Who answered, when the handshake failed because it is not the collector that is meant.
+pub(super) fn stranger(error: &(dyn std::error::Error + 'static)) -> Option<Stranger> {
+    refused_in(tls_error(error)?)?.stranger.clone()
+}
+
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e TlsError> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(tls) = error.downcast_ref::<TlsError>() {
-            return explain_tls(tls, host);
+            return Some(tls);
         }
         next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
             // An I/O error's `source` is the source of what it carries: that itself would be passed over.
@@ -124,15 +151,18 @@ pub(super) fn explain(error: &(dyn std::error::Error + 'static), host: &str) -> 
 #[allow(clippy::wildcard_enum_match_arm, reason = "another crate's errors: the rest says enough by itself")]
 fn explain_tls(error: &TlsError, host: &str) -> Option<String> {
     match error {
-        TlsError::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {
-            inner.downcast_ref::<Refused>().map(|refused| refused.0.clone())
-        }
+        TlsError::InvalidCertificate(_) => refused_in(error).map(|refused| refused.why.clone()),
         TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => Some(format!(
             "{host} does not speak TLS; if this is the collector's plain port, as behind a proxy or on loopback, write \
              http:// in collector.urls, else the port that speaks HTTPS"
         )),
         _ => None,
     }
+}
+
+fn refused_in(error: &TlsError) -> Option<&Refused> {
+    let TlsError::InvalidCertificate(CertificateError::Other(OtherError(inner))) = error else { return None };
+    inner.downcast_ref::<Refused>()
 }
 
 fn config_with(provider: Arc<CryptoProvider>, verifier: Verifier) -> Result<ClientConfig, TlsError> {
@@ -204,13 +234,26 @@ enum Refusal {
     Unusable(String),
 }
 
+impl Refusal {
+    /// Whether somebody else answers, rather than the collector with a certificate that will not do.
+    fn is_stranger(&self) -> bool {
+        match self {
+            Refusal::Stranger | Refusal::OtherKey | Refusal::Name(_) => true,
+            Refusal::Ended { .. } | Refusal::NotBegun { .. } | Refusal::Unusable(_) => false,
+        }
+    }
+}
+
 /// A refusal in words, as the error that leaves rustls.
 #[derive(Debug)]
-struct Refused(String);
+struct Refused {
+    why: String,
+    stranger: Option<Stranger>,
+}
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }
 
@@ -233,8 +276,14 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, TlsError> {
         self.judge(leaf, chain, name).map(|()| ServerCertVerified::assertion()).map_err(|refusal| {
             let shown = chain.last().unwrap_or(leaf);
-            let why = Refused(self.in_words(&refusal, leaf, shown));
-            TlsError::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(why))))
+            let why = self.in_words(&refusal, leaf, shown);
+            let stranger = refusal.is_stranger().then(|| Stranger {
+                why: why.clone(),
+                host: self.host.clone(),
+                pin: pin(shown).map_or_else(|| "unreadable".to_owned(), show_pin),
+            });
+            let refused = Refused { why, stranger };
+            TlsError::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refused))))
         })
     }
 
@@ -272,7 +321,11 @@ impl Verifier {
         let first = self.judge_at(leaf, chain, name, times.now);
         match (&first, times.floor) {
             (Err(Refusal::Ended { .. } | Refusal::NotBegun { .. }), Some(floor)) => {
-                self.judge_from(leaf, chain, name, floor).or(first)
+                let at_host = |first| match times.host {
+                    Some(host) => self.judge_at(leaf, chain, name, host).or(first),
+                    None => first,
+                };
+                self.judge_from(leaf, chain, name, floor).or_else(|_| at_host(first.clone()))
             }
             _ => first,
         }
@@ -345,6 +398,11 @@ impl Verifier {
             .map_err(|error| refusal(&error, now))
     }
 
+    /// Whether a certificate was judged at a time that only the file of the clock knows, rather than at the host's.
+    fn is_kept(&self, judged: UnixMillis) -> bool {
+        judged > clock::built() && (self.times)().floor == Some(judged)
+    }
+
     /// What is wrong and what to do about it. `shown` is the certificate of the chain whose pin the collector shows.
     fn in_words(&self, refusal: &Refusal, leaf: &CertificateDer<'_>, shown: &CertificateDer<'_>) -> String {
         let host = &self.host;
@@ -372,6 +430,15 @@ impl Verifier {
                 if names.is_empty() { "no host at all".to_owned() } else { names.join(", ") },
                 show(leaf)
             ),
+            (Refusal::Ended { end, judged }, Anchors::Pins(_) | Anchors::Roots(..))
+                if self.is_kept(*judged) =>
+            {
+                format!(
+                    "the certificate of {host} ended at {end}, and by what a collector last said it is at least {judged}: have \
+                     it renewed at the collector (`wan-collector certificate` shows its file). If that time lies ahead, stop \
+                     the agent, remove the file `clock` in its data folder, and start it"
+                )
+            }
             (Refusal::Ended { end, judged }, Anchors::Pins(_) | Anchors::Roots(..)) => format!(
                 "the certificate of {host} ended at {end}, and here it is {judged}: have it renewed at the collector \
                  (`wan-collector certificate` shows its file), or put this host's clock right"

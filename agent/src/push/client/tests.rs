@@ -196,13 +196,14 @@ async fn an_enrolment_is_sent_under_the_same_rules() {
     let endpoint = endpoint(&format!("https://127.0.0.1:{port}/api/v1/enrol"));
     let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/server.pem");
     let own = trust::pin(&CertificateDer::from_pem_file(server).unwrap()).unwrap();
-    let times: Times = Arc::new(|| TlsTimes { now: clock::wall(), floor: None });
+    let times: Times = Arc::new(|| TlsTimes { now: clock::wall(), floor: None, host: None });
     let post = async |pin| {
         let trust = Trust { pins: vec![pin], ca_file: None };
         post_json(&endpoint, &trust, &times, Duration::from_secs(5), b"{\"token\":\"t\"}".to_vec()).await
     };
     let why = post(Pin([7; 32])).await.unwrap_err();
-    assert!(why.contains("another collector answers"), "{why}");
+    let NoAnswer::Stranger(Stranger { why, pin, .. }) = why else { panic!("{why:?}") };
+    assert!(why.contains("another collector answers") && why.contains(&pin), "{why}");
     assert_eq!(post(own).await.unwrap().status, 204);
     assert!(requests.recv().unwrap().starts_with("POST /api/v1/enrol"));
     assert!(requests.try_recv().is_err());

@@ -243,6 +243,26 @@ async fn a_secret_that_changes_while_it_is_refused_is_tried_at_once() {
 }
 
 #[tokio::test]
+async fn a_rotation_that_was_cut_off_is_ended_where_the_former_secret_is_refused() {
+    let server = MockServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, next) = (folder.path().join("secret"), folder.path().join("secret.next"));
+    std::fs::write(&file, "wan_old\n").unwrap();
+    let secret = crate::secret::Secret::generate().unwrap();
+    secret.keep(&next).unwrap();
+    let known = format!("Bearer {}", secret.line().trim());
+    let good = Mock::given(method("POST")).and(header("authorization", known.as_str()));
+    good.respond_with(accepted().insert_header("wan-time", "1800000000000")).mount(&server).await;
+    answer(&server, ResponseTemplate::new(401)).await;
+    let pusher = pusher_with(&[server.uri()], Secret::File(file.clone()));
+    add(&pusher, [1]);
+    pusher.push().await;
+    assert_eq!((waiting(&pusher), pusher.state().counts.failed), (0, 0));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), secret.line());
+    assert!(!next.exists());
+}
+
+#[tokio::test]
 async fn what_may_pass_is_kept_and_asked_again_not_sooner_than_the_peer_wants() {
     let html = ResponseTemplate::new(200).set_body_raw("<html>log in</html>", "text/html; charset=utf-8");
     let elsewhere = ResponseTemplate::new(307).insert_header("location", "/elsewhere");
@@ -275,7 +295,10 @@ async fn what_may_pass_is_kept_and_asked_again_not_sooner_than_the_peer_wants() 
 #[tokio::test]
 async fn a_refusal_for_good_is_counted_and_lets_the_rest_through() {
     let server = MockServer::start().await;
-    answer(&server, ResponseTemplate::new(400).set_body_string("wan_round_sent: too old")).await;
+    let refusal = ResponseTemplate::new(400)
+        .insert_header("x-prometheus-remote-write-samples-written", "0")
+        .set_body_string("wan_round_sent: too old");
+    answer(&server, refusal).await;
     let pusher = pusher(&server);
     add(&pusher, [1, 2]);
     pusher.push().await;

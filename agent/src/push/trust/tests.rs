@@ -53,7 +53,7 @@ fn verifier(anchors: Anchors, times: TlsTimes) -> Verifier {
 }
 
 fn today() -> TlsTimes {
-    TlsTimes { now: TODAY, floor: None }
+    TlsTimes { now: TODAY, floor: None, host: None }
 }
 
 fn pinning(certificates: &[&CertificateDer<'_>]) -> Anchors {
@@ -191,7 +191,7 @@ fn an_unknown_certificate_is_refused_with_its_pin_and_what_to_do() {
 fn a_certificate_is_judged_at_the_time_that_is_known() {
     let authority = authority();
     let (root, leaf) = (certificate_of(&authority), signed(&[COLLECTOR_NAME, "10.0.0.1"], &authority));
-    let at = |now: UnixMillis, floor| TlsTimes { now, floor };
+    let at = |now: UnixMillis, floor| TlsTimes { now, floor, host: None };
     let anchors: [fn(&CertificateDer<'_>, &CertificateDer<'_>) -> Anchors; 2] =
         [|_, root| pinning(&[root]), |leaf, _| pinning(&[leaf])];
     for anchors in anchors {
@@ -221,10 +221,26 @@ fn a_certificate_is_judged_at_the_time_that_is_known() {
 }
 
 #[test]
+fn a_kept_time_that_lies_ahead_of_a_good_clock_locks_nobody_out() {
+    let authority = authority();
+    let (root, leaf) = (certificate_of(&authority), signed(&[COLLECTOR_NAME], &authority));
+    // A collector whose clock was wrong has left this behind; its certificate is good until 2030.
+    let ahead = UnixMillis(TODAY.0 + 12 * YEAR);
+    let told = |host| {
+        let times = TlsTimes { now: ahead, floor: Some(ahead), host };
+        told(&verifier(pinning(&[&root]), times), &[&leaf, &root])
+    };
+    assert_eq!(told(Some(TODAY)), Ok(()));
+    let words = ["ended at 2030-12-31", "at least 2038-12-0", "remove the file `clock`"];
+    refused(told(Some(UnixMillis(TODAY.0 + 6 * YEAR))), &words);
+    refused(told(None), &words);
+}
+
+#[test]
 fn the_time_of_another_try_excuses_nothing_but_time() {
     let authority = authority();
     let leaf = signed(&["mail.example"], &authority);
-    let times = TlsTimes { now: UnixMillis(TODAY.0 + 12 * YEAR), floor: Some(TODAY) };
+    let times = TlsTimes { now: UnixMillis(TODAY.0 + 12 * YEAR), floor: Some(TODAY), host: None };
     let stranger = verifier(pinning(&[&certificate_of(&authority)]), times);
     refused(told(&stranger, &[&leaf]), &["another collector"]);
     assert!(told(&verifier(trusting(&authority), times), &[&leaf]).is_err());
