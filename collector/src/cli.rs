@@ -53,8 +53,8 @@ pub enum Command {
     /// Check, import and list the register of sites.
     #[command(subcommand)]
     Sites(sites::Sites),
-    /// Print the one line by which a site's agent is enrolled.
     #[command(alias = "enrol")]
+    #[allow(missing_docs, reason = "its help is its own; a comment here would take its place")]
     Enroll(enroll::Args),
     /// Issue, list, rotate and revoke the secrets by which agents prove their site.
     #[command(subcommand)]

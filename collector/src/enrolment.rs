@@ -32,7 +32,7 @@
 //! | after it is in place, before its first use | both | its first use revokes the former |
 //! | collector, between first use and revocation | both | the next use revokes the former |
 //!
-//! Only one who was asked may offer: a stolen secret cannot be used to take a site over at any time. It could be while a
+//! Only one who was asked may offer, and one that waits for its first use is not asked: a stolen secret cannot be used to take a site over at any time. It could be while a
 //! rotation is under way, so rotation is for hygiene; a secret that others may know is revoked, and the site enrolled anew.
 
 mod refusal;
@@ -46,11 +46,12 @@ use axum::body::Body;
 use axum::extract::{Extension, State as Shared};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use wan_wire::api::{ApiRefusal, ENROL_PATH, EnrolAnswer, EnrolRequest, SECRET_PATH, SecretOffer};
 use wan_wire::secret::{SECRET_PREFIX, TOKEN_PREFIX, is, unhex};
 use wan_wire::{SiteId, UnixMillis};
@@ -68,8 +69,9 @@ pub use refusal::{Refusal, of_token};
 const BODY_BYTES: usize = 4 << 10;
 /// It must arrive within this.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Many sites may enrol from behind one address; guessing at 256 bits is hopeless in any case, so the limit only keeps those
-/// who try from being work. Twenty mistakes are free, then it takes from 2 s to a minute each.
+/// Many sites may enrol from behind one address, so a token that is known is never refused for what others there have sent.
+/// Guessing at 256 bits is hopeless in any case: the limit keeps those who try from filling the log, and tells a program that
+/// has the wrong token to slow down. Twenty mistakes are free, then it takes from 2 s to a minute each.
 const ATTEMPTS: Rule = Rule {
     free: 20,
     first: Duration::from_secs(2),
@@ -78,17 +80,22 @@ const ATTEMPTS: Rule = Rule {
     keys: 10_000,
 };
 
+/// So many tokens are looked up or used at once; the others wait their turn. A look-up takes well under a millisecond.
+const LOOKUPS: usize = 4;
+
 /// What the two endpoints share.
 #[derive(Debug)]
 pub struct Enrolment<S> {
     state: Arc<State>,
     store: Arc<S>,
     attempts: Mutex<Attempts<IpAddr>>,
+    lookups: Semaphore,
 }
 
 /// The endpoints of enrolment and rotation. They have credentials of their own: no login is asked for.
 pub fn router<S: Store>(state: Arc<State>, store: Arc<S>) -> Router {
-    let enrolment = Enrolment { state, store, attempts: Mutex::new(Attempts::new(ATTEMPTS)) };
+    let attempts = Mutex::new(Attempts::new(ATTEMPTS));
+    let enrolment = Enrolment { state, store, attempts, lookups: Semaphore::new(LOOKUPS) };
     Router::new()
         .route(ENROL_PATH, post(enrol::<S>))
         .route(SECRET_PATH, post(offer::<S>))
@@ -107,29 +114,25 @@ async fn enrol<S: Store>(
     Extension(via): Extension<Via>,
     body: Body,
 ) -> Response {
-    let (now, instant) = (clock::now(), clock::monotonic());
-    let from = network(via.peer.ip());
-    let counted = enrolment.attempts.lock().check(instant, &from);
-    let result = match counted {
-        Err(wait) => Err(Refusal::Limited { seconds: wait.seconds() }),
-        Ok(()) => {
-            // Counted before it is looked at, so that many at once are counted as many.
-            enrolment.attempts.lock().failed(instant, from);
-            enrolment.exchange(via, body, now).await
-        }
-    };
+    let result = enrolment.exchange(via, body, clock::now()).await;
+    let result = result.map_err(|refusal| enrolment.limited(via, refusal));
     let count = |result: &str| enrolment.state.counters.enrolments.with_label_values(&[result]).inc();
     match result {
         Ok((site, result)) => {
-            enrolment.attempts.lock().take_back(clock::monotonic(), &from);
             count(result);
             enrolment.welcome(site)
         }
         Err(refusal) => {
             count(refusal.word());
-            let site = refusal.site().map(SiteId::as_str);
-            tracing::warn!(address = %via.peer.ip(), site, result = refusal.word(), "an enrolment was refused");
-            let seconds = if let Refusal::Limited { seconds } = refusal { Some(seconds) } else { None };
+            let (address, site) = (via.peer.ip(), refusal.site().map(SiteId::as_str));
+            let seconds = if let Refusal::Limited { seconds } = refusal {
+                // The refusals before it were said.
+                tracing::debug!(%address, seconds, "an enrolment has to wait");
+                Some(seconds)
+            } else {
+                tracing::warn!(%address, site, result = refusal.word(), "an enrolment was refused");
+                None
+            };
             refused(refusal.status(), seconds, refusal.explain(&enrolment.state.config.timezone))
         }
     }
@@ -139,17 +142,25 @@ async fn enrol<S: Store>(
 async fn offer<S: Store>(
     Shared(enrolment): Shared<Arc<Enrolment<S>>>,
     headers: HeaderMap,
+    extensions: Extensions,
     body: Body,
 ) -> Response {
     let zone = &enrolment.state.config.timezone;
     let sender = match credential::authenticate(&enrolment.state, &headers) {
         Ok(sender) => sender,
         Err(reason) => {
+            if let Err(wait) = credential::wrong(&enrolment.state, &extensions) {
+                let limited = Refusal::Limited { seconds: wait.seconds() };
+                return refused(limited.status(), Some(wait.seconds()), limited.explain(zone));
+            }
             let reason = Refusal::Malformed(reason).explain(zone);
             return refused(StatusCode::UNAUTHORIZED, None, reason);
         }
     };
-    let mut response = match enrolment.offered(&sender.site.id, body).await {
+    // A secret that waits for its first use was not asked: what it offered would take its own place before it is confirmed.
+    let offered =
+        if sender.rotate { enrolment.offered(&sender.site.id, body).await } else { Err(Refusal::NotAsked) };
+    let mut response = match offered {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(refusal) => refused(refusal.status(), None, refusal.explain(zone)),
     };
@@ -174,6 +185,8 @@ impl<S: Store> Enrolment<S> {
             .ok_or(Refusal::Malformed("secret_sha256 must be the 64 hexadecimal digits of a SHA-256"))?;
         let applicant =
             Applicant { token: hash(token), secret, address: via.peer.ip().to_canonical().to_string() };
+        // Never closed.
+        let _turn = self.lookups.acquire().await;
         let known = self.store.token(&applicant.token).await.map_err(failed)?;
         let known: EnrolToken = known.ok_or(Refusal::Unknown)?;
         self.check_site(&known.site, now)?;
@@ -197,6 +210,22 @@ impl<S: Store> Enrolment<S> {
             tracing::warn!(%error, "the new secret is accepted a moment later");
         }
         Ok((site, result))
+    }
+
+    /// The refusal of what is no token of this collector, or that its sender has to wait.
+    fn limited(&self, via: Via, refusal: Refusal) -> Refusal {
+        if !refusal.is_foreign() {
+            return refusal;
+        }
+        let (now, from) = (clock::monotonic(), network(via.peer.ip()));
+        let mut attempts = self.attempts.lock();
+        match attempts.check(now, &from) {
+            Err(wait) => Refusal::Limited { seconds: wait.seconds() },
+            Ok(()) => {
+                attempts.failed(now, from);
+                refusal
+            }
+        }
     }
 
     fn check_site(&self, id: &SiteId, now: UnixMillis) -> Result<(), Refusal> {

@@ -11,6 +11,8 @@
 //!   short, ended, not begun) is refused with a line in the log, and the former certificate stays in use.
 //! - **Replaced** means for handshakes from then on: connections that stand go on. Tickets of former handshakes end with the
 //!   former certificate, so that nobody resumes past the new one.
+//! - **Another pin** than the former certificate's is taken over as well, since the operator may mean it, and is an error in the
+//!   log: agents that pinned the former one refuse it. The pin is remembered, so that a start says it too.
 //!
 //! What agents are told to pin ([`pins`]): the authority of the collector's own making; of a given certificate the last of its
 //! chain, where that is a root (signed by itself). A chain without its root is taken for one of a public authority: its
@@ -46,6 +48,8 @@ const TICKETS: usize = 1;
 #[derive(Debug)]
 pub struct Secured {
     source: Source,
+    /// Where the pin that agents were last to have is remembered.
+    memory: Own,
     in_use: ArcSwap<InUse>,
 }
 
@@ -81,7 +85,11 @@ impl Secured {
                 (Source::Files(files), identity)
             }
         };
-        Ok(Some(Self { source, in_use: ArcSwap::from_pointee(InUse::new(identity)?) }))
+        Ok(Some(Self {
+            source,
+            memory: Own::new(config),
+            in_use: ArcSwap::from_pointee(InUse::new(identity)?),
+        }))
     }
 
     /// What to shake hands with.

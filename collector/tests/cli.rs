@@ -178,6 +178,7 @@ fn a_secret_is_shown_once_and_stored_as_a_hash() {
         "{}",
         said.out
     );
+    assert!(said.err.starts_with("WARNING: the line names http://127.0.0.1:18080"), "{}", said.err);
     for entry in std::fs::read_dir(office.path("data")).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(
@@ -242,7 +243,7 @@ fn enrolling_a_site_prints_one_line_to_paste() {
         said.out.trim_end().strip_prefix("sudo wan-agent enroll http://127.0.0.1:18080 --token ").unwrap();
     assert!(wan_wire::secret::is(wan_wire::secret::TOKEN_PREFIX, token), "{token}");
     assert!(
-        said.err.starts_with("Xã A (xa-a)\nPaste this line") && said.err.contains("works once, until 20"),
+        said.err.contains("Xã A (xa-a)\nPaste this line") && said.err.contains("works once, until 20"),
         "{}",
         said.err
     );
@@ -271,6 +272,7 @@ fn enrolling_a_site_prints_one_line_to_paste() {
         "{}",
         said.out
     );
+    assert!(!said.err.contains("WARNING") && !said.out.contains("--force"), "{}{}", said.err, said.out);
     let listed = office.run(&["agents", "list", "--format", "json"]).ok().out;
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed[0]["state"], "none");
@@ -285,7 +287,13 @@ fn enrolling_a_site_prints_one_line_to_paste() {
     assert_eq!(office.run(&["enroll"]).code, 2);
 
     office.run(&["agents", "issue", "xa-a"]).ok();
-    assert!(office.run(&["enroll", "xa-a"]).err.contains("(The site has a secret since 20"));
+    let said = office.run(&["enroll", "xa-a"]);
+    assert!(said.err.contains("(The site has a secret since 20"), "{}", said.err);
+    assert!(said.out.trim_end().ends_with(" --force"), "its machine is enrolled already: {}", said.out);
+    office.run(&["agents", "revoke", "xa-a"]).ok();
+    let said = office.run(&["enroll", "xa-a"]);
+    assert!(said.out.trim_end().ends_with(" --force"), "it still has its files: {}", said.out);
+    office.run(&["agents", "issue", "xa-a"]).ok();
     let said = office.run(&["enroll", "--all", "--missing", "--output", "lines.csv"]).ok();
     assert_eq!(said.out, "1 lines written to lines.csv\n");
     let written = std::fs::read_to_string(office.path("lines.csv")).unwrap();
@@ -298,6 +306,21 @@ fn enrolling_a_site_prints_one_line_to_paste() {
     assert_eq!(mode & 0o777, 0o600);
     let said = office.run(&["enroll", "xa-a", "xa-b"]).ok();
     assert_eq!(said.out.lines().count(), 3, "{}", said.out);
+}
+
+#[test]
+fn the_help_of_a_command_has_its_whole_text() {
+    let office = Office::new();
+    for (command, words) in [
+        (&["enroll", "--help"][..], "A new line for a site revokes the former one"),
+        (&["agents", "issue", "--help"], "A secret is shown once"),
+        (&["agents", "list", "--help"], "whose pushes are still in the journal"),
+        (&["agents", "rotate", "--help"], "both are accepted until it has"),
+        (&["agents", "revoke", "--help"], "The agent keeps what it measures"),
+    ] {
+        let said = office.run(command).ok().out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(words), "{command:?}: {said}");
+    }
 }
 
 #[test]

@@ -27,7 +27,9 @@ use wan_collector::{api, clock, engine};
 use wan_journal::{FullPolicy, Journal, Options};
 
 /// Far above what a handshake takes here, far below the collector's own limit.
-const PROMPT: Duration = Duration::from_secs(5);
+const PROMPT: Duration = Duration::from_secs(9);
+/// How long a change may take that the collector looks for every few seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The collector's server alone, with one listener that speaks TLS and one that does not.
 struct Server {
@@ -186,13 +188,16 @@ async fn a_replaced_certificate_meets_new_handshakes_and_standing_connections_go
     healthy(&mut server.shake("first.example").await.expect("a bad replacement keeps the former one")).await;
 
     put(server.folder.path(), "second.example");
-    let mut fresh = loop {
-        healthy(&mut standing).await;
-        match server.shake("second.example").await {
-            Ok(fresh) => break fresh,
-            Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
+    let taken_over = async {
+        loop {
+            healthy(&mut standing).await;
+            match server.shake("second.example").await {
+                Ok(fresh) => break fresh,
+                Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
+            }
         }
     };
+    let mut fresh = tokio::time::timeout(PATIENCE, taken_over).await.expect("it is taken over");
     healthy(&mut fresh).await;
     healthy(&mut standing).await;
 }

@@ -25,14 +25,11 @@ use super::selection::Selection;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "the help is each command's own; a comment here would take its place")]
 pub enum Agents {
-    /// Issue a secret for the agent of a site, or of many sites.
     Issue(Issue),
-    /// List which sites have a secret, since when, and what is known of their agents.
     List(List),
-    /// Have the agents of sites take new secrets, without a visit.
     Rotate(Rotate),
-    /// Revoke a site's secret and its unused enrolment line: its agent is refused from then on.
     Revoke(Revoke),
 }
 
@@ -58,8 +55,9 @@ impl Agents {
 
 /// Issue a secret for the agent of a site, or of many sites.
 ///
-/// For senders that cannot enrol, such as Prometheus; for wan-agent there is `wan-collector enroll`. A secret is shown once: only its hash is stored. A site has one secret at a time, and an agent that holds the old one is
-/// refused as soon as a new one is issued; so a site that has one is refused here unless --rotate says that this is meant.
+/// For senders that cannot enrol, such as Prometheus; for wan-agent there is `wan-collector enroll`. A secret is shown once: only its hash
+/// is stored. A site has one secret at a time, and an agent that holds the old one is refused as soon as a new one is issued;
+/// so a site that has one is refused here unless --rotate says that this is meant.
 /// A site counts as equipped from the time at which its first secret was issued. A running server takes secrets over
 /// within seconds.
 #[derive(Debug, Args)]
@@ -363,8 +361,9 @@ impl Revoke {
         let ids = self.sites.iter().map(|text| find_site(&snapshot.register, text));
         for id in ids.collect::<anyhow::Result<Vec<_>>>()? {
             let now = clock::now();
-            let secrets = store.revoke_secrets(&id, now).await?;
+            // The line first: were this to end in between, it would bring the agent a new secret.
             let tokens = store.revoke_tokens(&id, now).await?;
+            let secrets = store.revoke_secrets(&id, now).await?;
             match (secrets, tokens) {
                 (0, 0) => print(format_args!("{id} has no secret: nothing to revoke\n"))?,
                 (0, _) => print(format_args!("the enrolment line of {id} is revoked\n"))?,

@@ -1,6 +1,6 @@
 //! `wan-collector enroll`: the line that a person pastes at a site.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 ///
 /// The line is pasted on the site's machine, where wan-agent is installed. It holds a token that works once and for a
 /// limited time; with it the agent has a secret of its own accepted, which revokes the one that the site had. A new line for a
-/// site revokes the former one. Nothing has to be restarted here.
+/// site revokes the former one; for a site that has had a secret it ends in --force, since its machine is enrolled already. Nothing has to be restarted here.
 #[derive(Debug, clap::Args)]
 #[command(
     group(ArgGroup::new("which").required(true).args(["sites", "all"])),
@@ -79,6 +79,8 @@ impl Args {
         }
         let expires =
             UnixMillis(now.0.saturating_add(i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX)));
+        // Their machines have files of a former enrolment, and would refuse the line without being told that it is meant.
+        let enrolled: BTreeSet<SiteId> = snapshot.secrets.iter().map(|secret| secret.site.clone()).collect();
         let mut lines = Vec::with_capacity(wanted.len());
         let mut tokens = Vec::with_capacity(wanted.len());
         for site in wanted {
@@ -91,7 +93,7 @@ impl Args {
                 used: None,
                 revoked: None,
             });
-            lines.push((site, line(&urls, &token, &pins)));
+            lines.push((site, line(&urls, &token, &pins, enrolled.contains(&site.id))));
         }
         let list = || {
             let until = local(expires, &config);
@@ -161,7 +163,17 @@ impl Args {
             return Ok(config.urls.clone());
         }
         match listening(config) {
-            Some(url) => Ok(vec![PathUrl { url, path: LinkKind::Wan.as_str().to_owned() }]),
+            Some((url, is_loopback)) => {
+                if is_loopback {
+                    say(format_args!(
+                        "WARNING: the line names {url}, which leads from every other machine to itself: it works on this \
+                         machine only. Write how agents reach this collector as `urls` into {}, or say --url \
+                         https://10.0.0.1:8443",
+                        file.display()
+                    ));
+                }
+                Ok(vec![PathUrl { url, path: LinkKind::Wan.as_str().to_owned() }])
+            }
             None => anyhow::bail!(
                 "how do agents reach this collector? Write it as `urls` into {}, as in\n  urls:\n    - url: \
                  https://10.0.0.1:8443\nor say it here: --url https://10.0.0.1:8443",
@@ -172,7 +184,7 @@ impl Args {
 }
 
 /// The line to paste. Its words are safe in any shell: what is not plain is quoted.
-fn line(urls: &[PathUrl], token: &Secret, pins: &[String]) -> String {
+fn line(urls: &[PathUrl], token: &Secret, pins: &[String], force: bool) -> String {
     let mut line = String::from("sudo wan-agent enroll");
     for PathUrl { url, path } in urls {
         let word = if path == LinkKind::Wan.as_str() { url.clone() } else { format!("{url}={path}") };
@@ -184,6 +196,9 @@ fn line(urls: &[PathUrl], token: &Secret, pins: &[String]) -> String {
     for pin in pins {
         line.push_str(" --pin ");
         line.push_str(&quoted(pin));
+    }
+    if force {
+        line.push_str(" --force");
     }
     line
 }
@@ -220,8 +235,9 @@ fn chosen<'r>(
     Ok(sites.into_values().collect())
 }
 
-/// The address that it listens on, where one can be told from it: for other machines if there is one, else on this one.
-fn listening(config: &Config) -> Option<String> {
+/// The address that it listens on, where one can be told from it: for other machines if there is one, else on this one; and
+/// whether it is that.
+fn listening(config: &Config) -> Option<(String, bool)> {
     let by_reach = |loopback: bool| {
         let mut addresses = config.listen.iter();
         addresses.find(|address| address.ip().to_canonical().is_loopback() == loopback)
@@ -229,7 +245,7 @@ fn listening(config: &Config) -> Option<String> {
     let address =
         by_reach(false).or_else(|| by_reach(true)).filter(|address| !address.ip().is_unspecified())?;
     let scheme = if config.speaks_tls(address) { "https" } else { "http" };
-    Some(format!("{scheme}://{address}"))
+    Some((format!("{scheme}://{address}"), address.ip().to_canonical().is_loopback()))
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {
@@ -250,16 +266,17 @@ mod tests {
     fn a_line_is_plain_words_for_any_shell() {
         let token = Secret::token().unwrap();
         let urls = [url("https://10.0.0.1:8443", "wan"), url("https://wan.example.vn", "internet-ftth")];
-        let said = line(&urls, &token, &["sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".into()]);
+        let said = line(&urls, &token, &["sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".into()], true);
         assert_eq!(
             said,
             format!(
                 "sudo wan-agent enroll https://10.0.0.1:8443 https://wan.example.vn=internet-ftth --token {} \
-                 --pin sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+                 --pin sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= --force",
                 token.reveal()
             )
         );
-        let said = line(&[url("http://[::1]:8080", "wan"), url("http://a/$(x)'", "wan")], &token, &[]);
+        let said = line(&[url("http://[::1]:8080", "wan"), url("http://a/$(x)'", "wan")], &token, &[], false);
+        assert!(!said.contains("--force"), "{said}");
         assert!(said.contains(r"enroll 'http://[::1]:8080' 'http://a/$(x)'\''' --token"), "{said}");
     }
 
@@ -278,8 +295,8 @@ mod tests {
             let listen = listen.iter().map(|address| address.parse().unwrap()).collect();
             listening(&Config { listen, ..Config::default() })
         };
-        assert_eq!(said(&["127.0.0.1:8080"]).as_deref(), Some("http://127.0.0.1:8080"));
-        assert_eq!(said(&["[::1]:1", "10.0.0.1:8443"]).as_deref(), Some("https://10.0.0.1:8443"));
+        assert_eq!(said(&["127.0.0.1:8080"]), Some(("http://127.0.0.1:8080".into(), true)));
+        assert_eq!(said(&["[::1]:1", "10.0.0.1:8443"]), Some(("https://10.0.0.1:8443".into(), false)));
         assert_eq!(
             said(&["127.0.0.1:8080", "0.0.0.0:8443"]),
             None,

@@ -139,6 +139,26 @@ impl Refusal {
         }
     }
 
+    /// Whether it was about nothing that this collector has given out.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        match self {
+            Self::NoToken | Self::SecretForToken | Self::Unknown | Self::Malformed(_) | Self::TooLarge => {
+                true
+            }
+            Self::Used { .. }
+            | Self::Expired { .. }
+            | Self::Revoked { .. }
+            | Self::SiteGone { .. }
+            | Self::SiteClosed { .. }
+            | Self::SecretKnown
+            | Self::NotAsked
+            | Self::Limited { .. }
+            | Self::Slow
+            | Self::Failed => false,
+        }
+    }
+
     /// Its HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -176,7 +196,7 @@ impl Refusal {
                 "this is an agent's secret (wan_…), not an enrolment token (wane_…): `wan-collector enroll SITE` \
                  prints the line to paste"
                     .to_owned(),
-                "đây là khóa bí mật của tác tử (wan_…), không phải mã ghi danh (wane_…): lệnh `wan-collector enroll \
+                "đây là khóa bí mật của agent (wan_…), không phải mã ghi danh (wane_…): lệnh `wan-collector enroll \
                  SITE` in ra dòng cần dán"
                     .to_owned(),
             ),
@@ -184,7 +204,7 @@ impl Refusal {
                 "this token is not from this collector: check the address in the line, or ask the administrator for a \
                  new line"
                     .to_owned(),
-                "mã này không do máy chủ này cấp: hãy kiểm tra địa chỉ trong dòng lệnh, hoặc xin quản trị viên dòng \
+                "mã này không do máy thu thập này cấp: hãy kiểm tra địa chỉ trong dòng lệnh, hoặc xin quản trị viên dòng \
                  lệnh mới"
                     .to_owned(),
             ),
@@ -219,11 +239,11 @@ impl Refusal {
             }
             Self::SecretKnown => (
                 "this secret was used before: an agent must make a new one".to_owned(),
-                "khóa bí mật này đã từng được dùng: tác tử phải tạo khóa mới".to_owned(),
+                "khóa bí mật này đã từng được dùng: agent phải tạo khóa mới".to_owned(),
             ),
             Self::NotAsked => (
                 "nobody has asked this agent for a new secret (`wan-collector agents rotate SITE` does)".to_owned(),
-                "chưa có yêu cầu đổi khóa bí mật cho tác tử này (`wan-collector agents rotate SITE`)".to_owned(),
+                "chưa có yêu cầu đổi khóa bí mật cho agent này (`wan-collector agents rotate SITE`)".to_owned(),
             ),
             Self::Limited { seconds } => (
                 format!("too many refused attempts from this address: try again in {seconds} s"),
@@ -240,7 +260,7 @@ impl Refusal {
             ),
             Self::Failed => (
                 "the collector cannot write its database now: try again, and see its log".to_owned(),
-                "máy chủ hiện không ghi được cơ sở dữ liệu: hãy thử lại, và xem nhật ký của máy chủ".to_owned(),
+                "máy thu thập hiện không ghi được cơ sở dữ liệu: hãy thử lại, và xem nhật ký của máy thu thập".to_owned(),
             ),
         };
         ApiRefusal { reason: self.word().to_owned(), en, vi }
@@ -287,7 +307,7 @@ mod tests {
         let all = [
             (Refusal::NoToken, 400, "copy the whole line", "chép nguyên cả dòng"),
             (Refusal::SecretForToken, 400, "not an enrolment token", "không phải mã ghi danh"),
-            (Refusal::Unknown, 403, "not from this collector", "không do máy chủ này cấp"),
+            (Refusal::Unknown, 403, "not from this collector", "không do máy thu thập này cấp"),
             (
                 Refusal::Used { site: site(), at, by: "10.0.0.9".into() },
                 403,

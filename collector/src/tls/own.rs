@@ -4,11 +4,16 @@
 //! `authority.pem` (key and certificate) is the collector's identity: lost, every agent has to be enrolled again. It belongs
 //! into a backup, and is never replaced by itself, whatever state it is in. `server.pem` can be lost; it is made anew.
 //! Both lie in the data folder's `tls/`, for the collector's user alone.
+//!
+//! `wan-collector enroll` and `certificate` write there as root, in a folder that the collector's user owns and may have
+//! exchanged for links to anywhere. So nothing is written, or given to that user, by a path: the folder is held open, and what
+//! is in it is new and held open as well.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::IpAddr;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,6 +39,9 @@ const RENEWED_DAYS: i64 = CERTIFICATE_DAYS / 3;
 /// No right clock shows an earlier time: an authority made by a clock of 1970 must not end in 1990. 2026-01-01.
 const NOT_EARLIER: UnixMillis = UnixMillis(1_767_225_600_000);
 const DAY: i64 = 86_400_000;
+
+/// The file of the pin that agents were last to have.
+const LAST_PIN: &str = "last-pin";
 
 /// Numbers the files that are being written.
 static TURN: AtomicU32 = AtomicU32::new(0);
@@ -159,31 +167,35 @@ impl Own {
 
     /// Writes a file whole or not at all, for the data folder's owner alone.
     fn write(&self, path: &Path, text: &str, existing: Existing) -> anyhow::Result<()> {
-        let folder = &self.folder;
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        self.belongs(folder);
+        let folder = self.open_folder()?;
+        // The folder that is held, whatever has its name by now.
+        let held = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         // Other processes, and other threads of this one, may be about it as well.
         let turn = TURN.fetch_add(1, Ordering::Relaxed);
-        let new = folder.join(format!("{name}.{}-{turn}.new", std::process::id()));
+        let new = held.join(format!("{name}.{}-{turn}.new", std::process::id()));
+        let target = held.join(&*name);
         let whole = || -> io::Result<()> {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            // Of a process of the same number that was killed.
+            match fs::remove_file(&new) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
-            self.belongs(&new);
+            self.belongs(&file);
             match existing {
-                Existing::Replace => fs::rename(&new, path)?,
+                Existing::Replace => fs::rename(&new, &target)?,
                 Existing::Keep => {
-                    match fs::hard_link(&new, path) {
+                    match fs::hard_link(&new, &target) {
                         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                         Ok(()) | Err(_) => {}
                     }
                     fs::remove_file(&new)?;
                 }
             }
-            File::open(folder)?.sync_all()
+            folder.sync_all()
         };
         let written = whole();
         if written.is_err() {
@@ -192,14 +204,52 @@ impl Own {
         written.with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Gives what root made, as by a command beside the server, to the user whose data folder it is in.
-    fn belongs(&self, path: &Path) {
-        let Ok(data) = fs::metadata(&self.data) else { return };
-        if fs::metadata(path).is_ok_and(|made| made.uid() != data.uid())
-            && let Err(error) = std::os::unix::fs::chown(path, Some(data.uid()), Some(data.gid()))
+    /// The folder, made when it is missing; only one that is the data folder's owner's or root's.
+    fn open_folder(&self) -> anyhow::Result<File> {
+        let folder = &self.folder;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let opened = File::open(folder).and_then(|opened| Ok((opened.metadata()?, opened)));
+        let (held, opened) = opened.with_context(|| format!("cannot open {}", folder.display()))?;
+        let named = fs::symlink_metadata(folder);
+        if !named.is_ok_and(|named| named.is_dir() && (named.dev(), named.ino()) == (held.dev(), held.ino()))
         {
-            tracing::warn!(file = %path.display(), %error, "cannot give the file to the data folder's owner");
+            bail!(
+                "{} must be a folder itself, not a link to one: nothing is written there",
+                folder.display()
+            );
         }
+        let owners = [Some(0), fs::metadata(&self.data).ok().map(|data| data.uid())];
+        if !owners.contains(&Some(held.uid())) {
+            bail!(
+                "{} belongs neither to root nor to the owner of {}: nothing is written there; see who made it",
+                folder.display(),
+                self.data.display()
+            );
+        }
+        self.belongs(&opened);
+        Ok(opened)
+    }
+
+    /// Gives what root made, as by a command beside the server, to the user whose data folder it is in.
+    fn belongs(&self, made: &File) {
+        let (Ok(data), Ok(found)) = (fs::metadata(&self.data), made.metadata()) else { return };
+        if found.uid() != data.uid()
+            && let Err(error) = std::os::unix::fs::fchown(made, Some(data.uid()), Some(data.gid()))
+        {
+            tracing::warn!(folder = %self.folder.display(), %error, "cannot give what is in it to the data folder's owner");
+        }
+    }
+
+    /// The pin that agents were to have when the collector last ran; empty when there was none.
+    pub(super) fn last_pin(&self) -> Option<String> {
+        let text = fs::read_to_string(self.folder.join(LAST_PIN)).ok()?;
+        Some(text.trim().to_owned())
+    }
+
+    /// Remembers it.
+    pub(super) fn remember_pin(&self, pin: &str) -> anyhow::Result<()> {
+        self.write(&self.folder.join(LAST_PIN), &format!("{pin}\n"), Existing::Replace)
     }
 }
 

@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -355,4 +355,108 @@ fn a_certificate_of_its_own_is_renewed_while_the_collector_runs() {
     looks.look(false, days(300));
     assert!(secured.facts().ends > first.ends);
     assert_eq!(secured.facts().pin, first.pin);
+}
+
+#[test]
+fn a_link_in_place_of_the_folder_or_of_what_is_written_is_not_followed() {
+    let scene = Scene::new();
+    let elsewhere = scene.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, scene.config.tls_dir()).unwrap();
+    let why = scene.refused();
+    assert!(why.contains("must be a folder itself"), "{why}");
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "nothing was written there");
+    fs::remove_file(scene.config.tls_dir()).unwrap();
+
+    fs::create_dir(scene.config.tls_dir()).unwrap();
+    let victim = scene.path("victim");
+    fs::write(&victim, "as it was").unwrap();
+    let before = fs::metadata(&victim).unwrap();
+    for turn in 0..300 {
+        let name = format!("authority.pem.{}-{turn}.new", std::process::id());
+        std::os::unix::fs::symlink(&victim, scene.config.tls_dir().join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink(&victim, scene.own().certificate_file()).unwrap();
+    scene.open().unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
+    let after = fs::metadata(&victim).unwrap();
+    assert_eq!((after.uid(), after.mode()), (before.uid(), before.mode()));
+    assert!(!fs::symlink_metadata(scene.own().certificate_file()).unwrap().is_symlink());
+}
+
+#[test]
+fn what_root_makes_is_the_data_folders_owners_and_a_strangers_folder_is_refused() {
+    let scene = Scene::new();
+    let (theirs, strangers) = (12_345, 54_321);
+    if let Err(error) = std::os::unix::fs::chown(&scene.config.data, Some(theirs), Some(theirs)) {
+        // Only root can give anything away, so only for root there is anything to get wrong.
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+        return;
+    }
+    scene.open().unwrap();
+    for path in [scene.config.tls_dir(), scene.own().authority_file(), scene.own().certificate_file()] {
+        let made = fs::metadata(&path).unwrap();
+        assert_eq!((made.uid(), made.gid()), (theirs, theirs), "{}", path.display());
+    }
+    std::os::unix::fs::chown(scene.config.tls_dir(), Some(strangers), None).unwrap();
+    fs::remove_file(scene.own().certificate_file()).unwrap();
+    let why = scene.refused();
+    assert!(why.contains("belongs neither to root nor to the owner of"), "{why}");
+}
+
+/// What is logged meanwhile.
+fn logged(work: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Log(Arc<parking_lot::Mutex<Vec<u8>>>);
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let bytes = log.0.lock().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_certificate_of_another_pin_is_an_error_when_it_is_taken_over_and_at_the_next_start() {
+    let scene = Scene::given();
+    let (first, second) = (self_signed("first.example", 90), self_signed("second.example", 90));
+    scene.put(&first);
+    let former = scene.open().unwrap().facts().pin.unwrap();
+    let told = |log: &str, pin: &str| {
+        log.contains("ERROR") && log.contains("enrol them anew") && log.contains(&former) && log.contains(pin)
+    };
+    let log = logged(|| {
+        let (secured, mut looks, _) = looks(&scene);
+        scene.put(&second);
+        looks.look(true, TODAY);
+        assert_ne!(secured.facts().pin.as_ref(), Some(&former));
+    });
+    let pin = scene.open().unwrap().facts().pin.unwrap();
+    assert!(told(&log, &pin), "{log}");
+    let again = logged(|| drop(looks(&scene)));
+    assert!(!again.contains("ERROR"), "said once: {again}");
+
+    // Back, then exchanged while the collector does not run.
+    scene.put(&first);
+    logged(|| drop(looks(&scene)));
+    scene.put(&second);
+    let log = logged(|| drop(looks(&scene)));
+    assert!(told(&log, &pin), "{log}");
+
+    // A new certificate of the same authority is nothing to worry about.
+    let own = Scene::new();
+    let log = logged(|| {
+        let (_, mut looks, _) = looks(&own);
+        looks.look(false, days(300));
+    });
+    assert!(log.contains("a new certificate is in use") && !log.contains("ERROR"), "{log}");
 }

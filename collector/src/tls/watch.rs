@@ -69,6 +69,10 @@ impl Looks {
         let stamps = stamps(&secured.source);
         let mut looks =
             Self { secured, counters, read: stamps, seen: stamps, refused: None, own: now, said: None };
+        if let Some(last) = looks.secured.memory.last_pin() {
+            looks.compare(&last);
+        }
+        looks.remember();
         looks.tell(now);
         looks
     }
@@ -139,7 +143,7 @@ impl Looks {
     }
 
     fn replace(&mut self, identity: super::Identity) {
-        let facts = identity.facts.clone();
+        let (facts, before) = (identity.facts.clone(), self.secured.facts());
         match self.secured.replace(identity) {
             Ok(()) => {
                 self.said = None;
@@ -149,8 +153,36 @@ impl Looks {
                     fingerprint = facts.fingerprint,
                     "a new certificate is in use; connections that stand go on"
                 );
+                self.compare(before.pin.as_deref().unwrap_or_default());
+                self.remember();
             }
             Err(error) => tracing::error!("the new certificate cannot be used: {error:#}"),
+        }
+    }
+
+    /// Says it where agents were told to pin a key that the certificate in use does not have.
+    fn compare(&self, last: &str) {
+        let now = self.secured.facts().pin.unwrap_or_default();
+        if last.is_empty() || last == now {
+            return;
+        }
+        let shown = if now.is_empty() { "none: its chain has no root" } else { now.as_str() };
+        tracing::error!(
+            former_pin = last,
+            pin = shown,
+            "the certificate has another pin than the former one: every agent that pins the former one refuses this collector \
+             from its next connection on, and keeps what it measures. If that is not meant, put the former certificate, or one \
+             of the same authority, back. If it is, add the new pin to `collector.pins` of every agent, or enrol them anew"
+        );
+    }
+
+    /// For the next start: agents that pinned it will still be there.
+    fn remember(&self) {
+        let pin = self.secured.facts().pin.unwrap_or_default();
+        if self.secured.memory.last_pin().as_deref() != Some(pin.as_str())
+            && let Err(error) = self.secured.memory.remember_pin(&pin)
+        {
+            tracing::warn!("the pin that agents are to have cannot be remembered: {error:#}");
         }
     }
 
