@@ -291,7 +291,8 @@ fn whatever_the_collector_does(scene: Scene) -> Result<()> {
     let modes = [
         (Mode::Accept(0), 4),
         (Mode::Hang, 4),
-        (Mode::Html, 2),
+        (Mode::Html(200), 2),
+        (Mode::Html(400), 2),
         (Mode::Accept(1500), 4),
         (Mode::Redirect, 2),
         (Mode::Refuse(500), 3),

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use nix::sys::signal::Signal;
 
 use crate::api::Api;
 use crate::clock;
@@ -153,6 +154,11 @@ impl Collector {
     /// Kills it (SIGKILL), as a power cut would.
     pub fn kill(&mut self) -> Result<()> {
         self.process.take().ok_or_else(|| anyhow!("the collector does not run"))?.kill()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.as_ref().ok_or_else(|| anyhow!("the collector does not run"))?.signal(signal)
     }
 
     /// An error unless it runs.

@@ -22,8 +22,8 @@ pub enum Mode {
     Cut,
     /// Answered with this status, unread.
     Refuse(u16),
-    /// Answered with a web page, as a captive portal does.
-    Html,
+    /// Answered with a web page of this status, as a captive portal or a firewall does.
+    Html(u16),
     /// Answered with a redirect.
     Redirect,
     /// Never answered.
@@ -161,7 +161,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Result<()> {
                 return Ok(());
             }
             Mode::Refuse(status) => format!("{status} No\r\nwan-time: {}", clock::unix_millis()),
-            Mode::Html => "200 OK\r\nContent-Type: text/html".to_owned(),
+            Mode::Html(status) => format!("{status} Page\r\nContent-Type: text/html"),
             Mode::Redirect => "302 Found\r\nLocation: http://127.0.0.1:1/".to_owned(),
             Mode::Accept(_) | Mode::Cut if !is_write => {
                 format!("404 Not Found\r\nwan-time: {}", clock::unix_millis())
