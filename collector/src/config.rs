@@ -17,6 +17,7 @@ use wan_wire::Limits;
 use wan_wire::api::PathUrl;
 
 use crate::access::user::SessionRules;
+use crate::server::Network;
 
 pub use plan::{Branch, BranchId, LocalName, Plan, Tier, TierId};
 
@@ -53,6 +54,8 @@ pub struct Config {
     pub checkpoint_interval: Duration,
     /// How long a login lasts.
     pub access: SessionRules,
+    /// Proxies that are believed when they say for whom they ask. Default none.
+    pub proxies: Vec<Network>,
 }
 
 /// How addresses that other machines reach are secured. Loopback is plain HTTP in any case.
@@ -123,6 +126,7 @@ impl Default for Config {
             agents: None,
             checkpoint_interval: Duration::from_secs(10),
             access: SessionRules::default(),
+            proxies: Vec::new(),
         }
     }
 }

@@ -104,6 +104,12 @@ impl Ingest {
         Self { state, engine, limits, in_flight: Semaphore::new(IN_FLIGHT_KIB) }
     }
 
+    /// Proxies that are believed when they say for whom they ask.
+    #[must_use]
+    pub fn proxies(&self) -> &[server::Network] {
+        &self.state.config.proxies
+    }
+
     /// The collector's counters.
     #[must_use]
     pub fn counters(&self) -> &Arc<Counters> {

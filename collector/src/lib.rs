@@ -60,7 +60,7 @@ use crate::config::{Config, is_loopback};
 use crate::counters::Counters;
 use crate::engine::{Command, EngineHandle};
 use crate::ingest::Ingest;
-use crate::server::Listener;
+use crate::server::{Limits, Listener};
 use crate::state::State;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Checkpoint, Store};
@@ -114,7 +114,8 @@ pub async fn run(
         .merge(central::endpoint::router(Arc::clone(&state), Arc::clone(&store)));
     let router = access::guarded(router, guard);
     let certificate = tokio::spawn(tls::follow(secured, Arc::clone(&state.counters), background.clone()));
-    let mut server = tokio::spawn(server::serve(listeners, ingest, router, stop.clone()));
+    let mut server =
+        tokio::spawn(server::serve(listeners, ingest, router, Limits::of_this_process(), stop.clone()));
     let manager = tokio::spawn(service::run(Arc::clone(&state), engine.clone(), stop.clone()));
 
     let by_itself = tokio::select! {

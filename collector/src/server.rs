@@ -3,17 +3,20 @@
 //! A listener on loopback speaks plain HTTP and is open; every other one speaks TLS unless that is off (`handshake`).
 //!
 //! `POST /api/v1/write` is taken before any router, since it is the one request that comes thousands of times a second;
-//! everything else goes to the router of [`crate::api`]. Every limit is explicit (design.md, invariant 10): connections,
-//! time to send a request's head and body, bytes of bodies in flight.
+//! everything else goes to the router of [`crate::api`]. Every limit is explicit (design.md, invariant 10): connections, of all
+//! and of one network; time to send a request's head and body, and to take an answer; bytes of bodies in flight.
 
 mod handshake;
+mod heeded;
+mod networks;
+mod proxies;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -22,13 +25,19 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use self::heeded::Heeded;
+use self::networks::Networks;
+pub use self::proxies::{Network, NotANetwork};
+use crate::attempts::network;
+use crate::clock;
 use crate::config::is_loopback;
 use crate::ingest::{self, Ingest};
 use crate::tls::Secured;
@@ -38,8 +47,19 @@ use crate::tls::Secured;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// A request's head is at most this long: a hundred times what an agent sends.
 const HEAD_BYTES: usize = 64 << 10;
-/// Open connections. Ten thousand agents keep one each; file descriptors allow for more ([`raise_file_limit`]).
+/// Open connections, where file descriptors allow for so many ([`raise_file_limit`]). Ten thousand agents keep one each.
 const CONNECTIONS: usize = 20_000;
+/// Connections that only loopback listeners take when all others are taken: whoever sits at the collector still gets in.
+const LOCAL_CONNECTIONS: usize = 64;
+/// What one network (an IPv4 address, or an IPv6 /64) may take of the connections: a quarter, which is a province of 5,000 sites behind
+/// one address. Trusted proxies are not counted.
+const SHARE: usize = 4;
+/// File descriptors that connections leave to the database, the journal and the rest of the process.
+const OTHER_FILES: u64 = 512;
+/// A client that takes nothing of what it is sent for this long loses its connection.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// That a network has too many connections is said this often.
+const CROWDED_INTERVAL: Duration = Duration::from_secs(60);
 /// How long answers that have begun may take after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(5);
 /// So much of a refused request's body is still read: twice the largest body that could have been accepted by default.
@@ -52,7 +72,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// By which way a request came; in the extensions of each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Via {
-    /// Who sent it.
+    /// Who sent it; where a trusted proxy did (`access.proxies`), for whom.
     pub peer: SocketAddr,
     /// Whether it came by a loopback listener, where nobody needs to log in.
     pub open: bool,
@@ -79,11 +99,65 @@ impl Listener {
     }
 }
 
+/// How many connections there may be, and how long one may stand still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections.
+    pub connections: usize,
+    /// More of them for loopback listeners.
+    pub local: usize,
+    /// Of the connections, how many one network may have.
+    pub per_network: usize,
+    /// A client that takes nothing of what it is sent for this long loses its connection.
+    pub unread: Duration,
+}
+
+impl Limits {
+    /// For this process, by the files that it may have open.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        use nix::sys::resource::{Resource, getrlimit};
+        let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+        Self::within(files)
+    }
+
+    fn within(files: u64) -> Self {
+        let left = usize::try_from(files - OTHER_FILES.min(files / 2)).unwrap_or(usize::MAX);
+        let connections = left.saturating_sub(LOCAL_CONNECTIONS).clamp(16, CONNECTIONS);
+        let per_network = connections / SHARE;
+        Self { connections, local: LOCAL_CONNECTIONS, per_network, unread: UNREAD_TIMEOUT }
+    }
+}
+
+/// Connections that may be opened.
+struct Permits {
+    all: Arc<Semaphore>,
+    local: Arc<Semaphore>,
+}
+
+impl Permits {
+    async fn take(&self, open: bool) -> Result<OwnedSemaphorePermit, AcquireError> {
+        let all = Arc::clone(&self.all).acquire_owned();
+        if !open {
+            return all.await;
+        }
+        tokio::select! {
+            biased;
+            permit = all => permit,
+            permit = Arc::clone(&self.local).acquire_owned() => permit,
+        }
+    }
+}
+
 /// What all connections share.
 struct Shared {
     ingest: Arc<Ingest>,
     router: axum::Router,
-    permits: Arc<Semaphore>,
+    limits: Limits,
+    permits: Permits,
+    networks: Networks,
+    /// When it was last said that a network has too many connections.
+    crowded: Mutex<Option<Instant>>,
     handshakes: handshake::Places,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -94,12 +168,19 @@ pub async fn serve(
     listeners: Vec<Listener>,
     ingest: Arc<Ingest>,
     router: axum::Router,
+    limits: Limits,
     shutdown: CancellationToken,
 ) {
     let shared = Arc::new(Shared {
         ingest,
         router,
-        permits: Arc::new(Semaphore::new(CONNECTIONS)),
+        limits,
+        permits: Permits {
+            all: Arc::new(Semaphore::new(limits.connections)),
+            local: Arc::new(Semaphore::new(limits.local)),
+        },
+        networks: Networks::new(limits.per_network),
+        crowded: Mutex::new(None),
         handshakes: handshake::Places::new(),
         tasks: TaskTracker::new(),
         shutdown,
@@ -120,7 +201,7 @@ async fn accept(listener: Listener, shared: Arc<Shared>) {
     loop {
         let permit = tokio::select! {
             () = shared.shutdown.cancelled() => break,
-            permit = Arc::clone(&shared.permits).acquire_owned() => permit,
+            permit = shared.permits.take(listener.open) => permit,
         };
         let accepted = tokio::select! {
             () = shared.shutdown.cancelled() => break,
@@ -144,6 +225,16 @@ async fn accept(listener: Listener, shared: Arc<Shared>) {
 }
 
 async fn connection(stream: TcpStream, via: Via, secured: Option<Arc<Secured>>, shared: Arc<Shared>) {
+    let trusted = || shared.ingest.proxies().iter().any(|network| network.holds(via.peer.ip()));
+    let _place = if via.open || trusted() {
+        None
+    } else {
+        let Some(place) = shared.networks.try_take(network(via.peer.ip())) else {
+            shared.say_crowded(via.peer);
+            return;
+        };
+        Some(place)
+    };
     // Answers are small and each is awaited by its sender: Nagle's delay would only add to them.
     let _ = stream.set_nodelay(true);
     let counters = Arc::clone(shared.ingest.counters());
@@ -165,17 +256,33 @@ async fn connection(stream: TcpStream, via: Via, secured: Option<Arc<Secured>>, 
     counters.connections.dec();
 }
 
+impl Shared {
+    fn say_crowded(&self, peer: SocketAddr) {
+        let now = clock::monotonic();
+        let mut said = self.crowded.lock();
+        if said.is_none_or(|said| now.duration_since(said) >= CROWDED_INTERVAL) {
+            *said = Some(now);
+            tracing::warn!(
+                peer = %peer.ip(), limit = self.limits.per_network,
+                "an address has more connections than one may have, and its new ones are closed; a proxy or gateway that stands \
+                 for many belongs into `access.proxies`"
+            );
+        }
+    }
+}
+
 /// HTTP on an established connection, to its end.
 async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin, via: Via, shared: &Shared) {
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(via);
+        let peer = proxies::origin(via.peer, request.headers(), shared.ingest.proxies());
+        request.extensions_mut().insert(Via { peer, ..via });
         let ingest = Arc::clone(&shared.ingest);
         let router = shared.router.clone();
         async move { Ok::<_, Infallible>(route(request, &ingest, router).await) }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES);
-    let connection = http.serve_connection(TokioIo::new(stream), service);
+    let connection = http.serve_connection(TokioIo::new(Heeded::new(stream, shared.limits.unread)), service);
     tokio::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -265,3 +372,6 @@ pub fn raise_file_limit() {
         tracing::warn!(%error, "cannot raise the limit of open files; many agents at once may be refused");
     }
 }
+
+#[cfg(test)]
+mod shell_tests;

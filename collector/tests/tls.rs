@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use wan_collector::config::{Config, Tls};
 use wan_collector::counters::Counters;
 use wan_collector::ingest::Ingest;
-use wan_collector::server::{self, Listener};
+use wan_collector::server::{self, Limits, Listener};
 use wan_collector::state::State;
 use wan_collector::tls::{self, Secured};
 use wan_collector::{api, clock, engine};
@@ -67,7 +67,13 @@ impl Server {
             Listener::new(second, None).unwrap(),
         ];
         let stop = CancellationToken::new();
-        tokio::spawn(server::serve(listeners, ingest, api::router(state, engine), stop.clone()));
+        tokio::spawn(server::serve(
+            listeners,
+            ingest,
+            api::router(state, engine),
+            Limits::of_this_process(),
+            stop.clone(),
+        ));
         tokio::spawn(tls::follow(Some(secured), counters, stop.clone()));
         Self { folder, secure, plain, stop }
     }

@@ -10,8 +10,6 @@ use wan_settings::{At, Document, Fields, Mistakes};
 use wan_wire::api::PathUrl;
 use wan_wire::{LinkKind, LinkName};
 
-use crate::access::user::SessionRules;
-
 use super::{Branch, Config, Ingest, JournalLimits, LocalName, Plan, Tier, Tls};
 
 const KINDS: &str = "one of lan, wan, internet, service";
@@ -61,7 +59,7 @@ fn read(root: &At<'_>) -> Config {
         journal(&at, &mut config.journal);
     }
     if let Some(at) = fields.get("access") {
-        access(&at, &mut config.access);
+        access(&at, &mut config);
     }
     if let Some(at) = fields.get("plan") {
         plan(&at, &mut config.plan);
@@ -194,9 +192,20 @@ fn journal(at: &At<'_>, journal: &mut JournalLimits) {
     }
 }
 
-fn access(at: &At<'_>, rules: &mut SessionRules) {
-    let Some(fields) = at.fields(&["idle_limit", "session_limit"]) else { return };
+fn access(at: &At<'_>, config: &mut Config) {
+    let Some(fields) = at.fields(&["idle_limit", "session_limit", "proxies"]) else { return };
     let (second, year) = (Duration::from_secs(1), Duration::from_secs(366 * 86_400));
+    set(&mut config.proxies, &fields, "proxies", |at| {
+        let network = |at: &At<'_>| {
+            at.scalar(
+                "an IP address such as 10.0.0.5, or a network such as 10.0.0.0/24",
+                "name the proxy by its address",
+                |text| text.parse().ok(),
+            )
+        };
+        Some(at.items("addresses")?.iter().filter_map(network).collect())
+    });
+    let rules = &mut config.access;
     set(&mut rules.idle, &fields, "idle_limit", |at| at.duration(second, year));
     set(&mut rules.absolute, &fields, "session_limit", |at| at.duration(second, year));
 }

@@ -4,26 +4,25 @@
 //! nobody. Few may be under way at once, and fewer from one network: what a handshake costs is bounded, and one network
 //! cannot take all places. Who has sent nothing yet takes none.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::networks::{self, Networks};
 use crate::tls::Secured;
 
 /// From the connection to the handshake's end, waiting for a place included. Three round trips of a satellite line are 2 s.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Handshakes under way: each holds some 30 KB.
 const HANDSHAKES: usize = 1024;
-/// Of these from one network (an IPv4 address, or an IPv6 /64): a province behind one address comes back within seconds,
-/// and one hostile host leaves room for the others.
+/// Of these from one network (an IPv4 address, or an IPv6 /48, which is what one subscriber is given): a province behind one address
+/// comes back within seconds, and one hostile host leaves room for the others.
 const HANDSHAKES_PER_NETWORK: usize = 256;
 /// The first byte of a TLS handshake record (RFC 8446, 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
@@ -44,14 +43,12 @@ const PLAIN_ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 #[derive(Debug)]
 pub(super) struct Places {
     all: Arc<Semaphore>,
-    networks: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
+    networks: Networks,
 }
 
 /// A place, until it is dropped.
 struct Place<'p> {
-    places: &'p Places,
-    network: IpAddr,
-    own: Option<OwnedSemaphorePermit>,
+    _own: networks::Place<'p>,
     _all: OwnedSemaphorePermit,
 }
 
@@ -93,35 +90,14 @@ pub(super) async fn shake(
 
 impl Places {
     pub(super) fn new() -> Self {
-        Self { all: Arc::new(Semaphore::new(HANDSHAKES)), networks: Mutex::default() }
+        Self { all: Arc::new(Semaphore::new(HANDSHAKES)), networks: Networks::new(HANDSHAKES_PER_NETWORK) }
     }
 
     async fn take(&self, peer: IpAddr) -> Result<Place<'_>, std::io::Error> {
         let closed = |_| std::io::Error::other("no more handshakes");
-        let network = network(peer);
-        let own = {
-            let mut networks = self.networks.lock();
-            // Networks of which nobody waits or shakes hands: dropped when there are many, not at each turn.
-            if networks.len() >= HANDSHAKES {
-                networks.retain(|_, places| Arc::strong_count(places) > 1);
-            }
-            Arc::clone(
-                networks.entry(network).or_insert_with(|| Arc::new(Semaphore::new(HANDSHAKES_PER_NETWORK))),
-            )
-        };
-        let own = own.acquire_owned().await.map_err(closed)?;
+        let own = self.networks.take(network(peer)).await.map_err(closed)?;
         let all = Arc::clone(&self.all).acquire_owned().await.map_err(closed)?;
-        Ok(Place { places: self, network, own: Some(own), _all: all })
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut networks = self.places.networks.lock();
-        self.own = None;
-        if networks.get(&self.network).is_some_and(|places| Arc::strong_count(places) == 1) {
-            networks.remove(&self.network);
-        }
+        Ok(Place { _own: own, _all: all })
     }
 }
 
@@ -141,11 +117,11 @@ async fn answer_plain(stream: &mut TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The network that an address is counted under: an IPv6 host has a whole /64 of addresses.
+/// The network that a handshake is counted under.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 80))),
     }
 }
 
@@ -163,7 +139,7 @@ mod tests {
     #[tokio::test]
     async fn one_network_cannot_take_all_places_and_gives_back_its_own() {
         let places = Places::new();
-        let hostile = |host: u16| IpAddr::from([0xfd00, 0, 0, 1, 0, 0, 0, host]);
+        let hostile = |host: u16| IpAddr::from([0xfd00, 0, 0, host, 0, 0, 0, host]);
         let mut held = Vec::new();
         for host in 0..HANDSHAKES_PER_NETWORK {
             held.push(places.take(hostile(u16::try_from(host).unwrap())).await.unwrap());
@@ -174,7 +150,7 @@ mod tests {
         held.pop();
         held.push(places.take(hostile(9999)).await.unwrap());
         drop((held, other));
-        assert!(places.networks.lock().is_empty());
+        assert!(places.networks.is_empty());
         assert_eq!(places.all.available_permits(), HANDSHAKES);
     }
 }
