@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!             loopback listener                          any other listener
-//!  request ──────────────────────► go on      request ──────► what does the path need?  (decide::need)
+//!  request ──► decide::answer                request ──────► what does the path need?  (decide::need)
 //!                                                              │ nothing: go on
 //!                                                              ▼
 //!                    Authorization: Bearer wanr_… ────► token ─┐
@@ -10,9 +10,10 @@
 //!                    nothing ─────────────────────► anonymous ─┘      go on · 401 · 303 /login?next=… · 403
 //! ```
 //!
-//! - **On loopback nobody logs in**: who can reach it runs on the machine of the collector. On any other address everybody does,
-//!   by name and password (people) or by token (scrapers, scripts), and a collector that has neither user nor token does
-//!   not start there ([`may_serve`]).
+//! - **On loopback nobody logs in**: only programs of the collector's own machine reach it. Two of them may act for somebody
+//!   elsewhere, and are refused there: a browser that a page's name was made to lead here (the request then names another host than
+//!   this machine), and a proxy (which says that it is one). On any other address everybody logs in, by name and password (people)
+//!   or by token (scrapers, scripts), and a collector that has neither user nor token does not start there ([`may_serve`]).
 //! - **[`decide`]** is pure: what a path needs, and what is answered. It is closed by default: what no line of its table
 //!   names needs a viewer to read and an operator to change.
 //! - **Sessions** live in the store, so they survive a restart, and a user who is disabled, removed or given another password
@@ -43,12 +44,14 @@ pub use user::{Role, UserName};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{address} can be reached from other machines, where page, API and /metrics ask for a login or a token, and there is no \
-     user and no token yet; run `wan-collector users add NAME --role operator` or `wan-collector tokens add NAME` first, \
-     or listen on 127.0.0.1 only"
+     user and no token yet; run `wan-collector users add NAME --role operator{config}` or \
+     `wan-collector tokens add NAME{config}` first, or listen on 127.0.0.1 only"
 )]
 pub struct NobodyCouldRead {
     /// The first such address.
     pub address: SocketAddr,
+    /// What the commands need so that they mean this collector's configuration: nothing, or ` --config FILE`.
+    pub config: String,
 }
 
 /// Whether the collector may listen on `addresses`: on any but loopback only when `somebody` could read there.
@@ -60,7 +63,7 @@ pub fn may_serve<'a>(
     somebody: bool,
 ) -> Result<(), NobodyCouldRead> {
     match addresses.into_iter().find(|address| !is_loopback(address)) {
-        Some(address) if !somebody => Err(NobodyCouldRead { address: *address }),
+        Some(address) if !somebody => Err(NobodyCouldRead { address: *address, config: String::new() }),
         Some(_) | None => Ok(()),
     }
 }
@@ -85,13 +88,17 @@ mod tests {
         ] {
             let addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
             let answer = may_serve(&addresses, somebody);
-            let expected = refused.map(|text| NobodyCouldRead { address: text.parse().unwrap() });
+            let expected =
+                refused.map(|text| NobodyCouldRead { address: text.parse().unwrap(), config: String::new() });
             assert_eq!(answer.err(), expected, "{addresses:?}");
         }
-        let said = may_serve(&["[::]:8443".parse().unwrap()], false).unwrap_err().to_string();
+        let mut nobody = may_serve(&["[::]:8443".parse().unwrap()], false).unwrap_err();
+        let said = nobody.to_string();
         assert!(
             said.contains("users add NAME --role operator") && said.contains("tokens add NAME"),
             "{said}"
         );
+        nobody.config = " --config c.yaml".to_owned();
+        assert!(nobody.to_string().contains("tokens add NAME --config c.yaml`"), "{nobody}");
     }
 }

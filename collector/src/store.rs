@@ -25,7 +25,7 @@ use std::path::PathBuf;
 
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
-use crate::access::user::{Hash, Session, Token, User, UserName};
+use crate::access::user::{Hash, Role, Session, Token, User, UserName};
 use crate::central::Told;
 use crate::inventory::Register;
 use crate::inventory::diff::Change;
@@ -395,6 +395,9 @@ pub trait Store: Send + Sync + 'static {
         name: &UserName,
         hash: &str,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Makes a user a viewer or an operator, from the next request on; says whether there is such a user.
+    fn set_role(&self, name: &UserName, role: Role) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Disables a user since an instant, or enables with `None`, and ends the user's sessions; says whether there is one.
     fn set_disabled(

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::netns::Namespace;
 use crate::process::Process;
 use crate::scene::Scene;
 use crate::sender::Connection;
@@ -30,6 +31,15 @@ pub struct Browser {
 impl Browser {
     /// Starts chromedriver and a window of `width` × `height`; screenshots go to the scene's folder.
     pub fn open(scene: &Scene, width: u32, height: u32) -> Result<Self> {
+        Self::open_in(scene, None, width, height)
+    }
+
+    /// The same inside a namespace, where it takes any certificate.
+    pub fn open_inside(scene: &Scene, space: &Namespace, width: u32, height: u32) -> Result<Self> {
+        Self::open_in(scene, Some(space), width, height)
+    }
+
+    fn open_in(scene: &Scene, space: Option<&Namespace>, width: u32, height: u32) -> Result<Self> {
         for tool in ["chromium", "chromedriver"] {
             let found = Command::new(tool).arg("--version").output();
             ensure!(
@@ -40,11 +50,14 @@ impl Browser {
         let port = free_port()?;
         let argument = format!("--port={port}");
         let mut driver =
-            Process::start("chromedriver", Path::new("chromedriver"), &[&argument], None, scene.dir())?;
+            Process::start("chromedriver", Path::new("chromedriver"), &[&argument], space, scene.dir())?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut connection = clock::eventually("chromedriver listens", LIMIT, || {
             driver.check_running()?;
-            Connection::open(address, LIMIT)
+            match space {
+                Some(space) => space.within(|| Connection::open(address, LIMIT)),
+                None => Connection::open(address, LIMIT),
+            }
         })?;
         let mut arguments: Vec<String> = [
             "--headless=new",
@@ -64,6 +77,7 @@ impl Browser {
         arguments.push(format!("--user-data-dir={}", scene.path("browser-profile")));
         let capabilities = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
+            "acceptInsecureCerts": space.is_some(),
             "goog:chromeOptions": { "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL" },
         }}});
@@ -101,6 +115,12 @@ impl Browser {
     pub fn click(&mut self, css: &str) -> Result<()> {
         let element = self.element(css)?;
         self.call("POST", &format!("element/{element}/click"), Some(&json!({}))).map(drop)
+    }
+
+    /// Types into the first element that a CSS selector finds.
+    pub fn fill(&mut self, css: &str, typed: &str) -> Result<()> {
+        let element = self.element(css)?;
+        self.call("POST", &format!("element/{element}/value"), Some(&json!({ "text": typed }))).map(drop)
     }
 
     /// Runs JavaScript in the page (`return …`) and gives its value.

@@ -92,7 +92,7 @@ impl Connection {
 
     /// GETs a path and reads the answer.
     pub fn get(&mut self, path: &str) -> Result<Answer> {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: collector\r\n\r\n").as_bytes())?;
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
         self.receive()
     }
 
@@ -154,7 +154,7 @@ impl Connection {
 
 /// The bytes of one request with `Content-Length`.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    request_to("collector", method, path, headers, body)
+    request_to("localhost", method, path, headers, body)
 }
 
 /// The bytes of one request to a server that looks at `Host`.

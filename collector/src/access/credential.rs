@@ -1,11 +1,14 @@
-//! What a request brings to prove who it is, and whether it comes from our own pages. Pure functions of its headers.
+//! What a request brings to prove who it is, and whether it comes from our own pages or this machine. Pure functions of its head.
+
+use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue, Method};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
-use super::decide::reads;
+use super::decide::{Led, reads};
 use super::user::Hash;
 use crate::secret::{self, NoRandomness, Secret};
 use wan_wire::secret::is as is_secret;
@@ -114,6 +117,30 @@ pub(super) fn crosses_sites(method: &Method, headers: &HeaderMap) -> bool {
     let Some(origin) = header(ORIGIN) else { return false };
     let host = origin.splitn(2, |byte| *byte == b':').nth(1).and_then(|rest| rest.strip_prefix(b"//"));
     host.is_none() || host != header(HOST)
+}
+
+/// How somebody elsewhere caused a request that came by loopback, as far as it shows. `None` when it comes from a program of this
+/// machine: it names this machine by `localhost` or a loopback address, and no proxy says that it passes it on.
+pub(super) fn led(uri: &Uri, headers: &HeaderMap) -> Option<Led> {
+    let by_proxy = |name: &http::HeaderName| {
+        matches!(name.as_str(), "forwarded" | "via" | "x-real-ip")
+            || name.as_str().starts_with("x-forwarded-")
+    };
+    if headers.keys().any(by_proxy) {
+        return Some(Led::ByProxy);
+    }
+    let named = headers
+        .get_all(HOST)
+        .iter()
+        .all(|host| Authority::try_from(host.as_bytes()).is_ok_and(|host| is_this_machine(&host)));
+    (!named || uri.authority().is_some_and(|host| !is_this_machine(host))).then_some(Led::ByName)
+}
+
+fn is_this_machine(host: &Authority) -> bool {
+    let host = host.host();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
 }
 
 /// `text` when it is a path of this collector, `None` for anything that could lead elsewhere: the login must not become
@@ -249,6 +276,43 @@ mod tests {
                 expected,
                 "{method} {given:?}"
             );
+        }
+    }
+
+    #[test]
+    fn on_loopback_another_host_name_and_a_proxy_are_seen() {
+        let by_name = Some(Led::ByName);
+        for (host, expected) in [
+            ("localhost", None),
+            ("LocalHost:8080", None),
+            ("127.0.0.1:8080", None),
+            ("127.8.9.1", None),
+            ("[::1]:8080", None),
+            ("[::ffff:127.0.0.1]", None),
+            ("evil.example:8080", by_name),
+            ("localhost.evil.example", by_name),
+            ("127.0.0.1.evil.example", by_name),
+            ("evil.example@127.0.0.1.nip.io", by_name),
+            ("10.0.0.5:8080", by_name),
+            ("[fd00::1]:8080", by_name),
+            ("", by_name),
+            ("localhost/", by_name),
+        ] {
+            let path = Uri::from_static("/");
+            assert_eq!(led(&path, &headers(&[("host", host)])), expected, "{host:?}");
+        }
+        // Whom HTTP/1.0 and absolute addresses name; the worse of two names counts.
+        let asked =
+            |uri: &'static str, given: &[(&'static str, &str)]| led(&Uri::from_static(uri), &headers(given));
+        assert_eq!(asked("/", &[]), None);
+        assert_eq!(asked("http://localhost:8080/", &[]), None);
+        assert_eq!(asked("http://evil.example/", &[("host", "localhost")]), by_name);
+        assert_eq!(asked("http://localhost/", &[("host", "evil.example")]), by_name);
+        assert_eq!(asked("/", &[("host", "localhost"), ("host", "evil.example")]), by_name);
+        for name in
+            ["forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]
+        {
+            assert_eq!(asked("/", &[("host", "localhost"), (name, "x")]), Some(Led::ByProxy), "{name}");
         }
     }
 

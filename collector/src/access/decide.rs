@@ -40,14 +40,25 @@ const NEEDS: [(&str, Need); 12] = [
 /// Who asks, as far as the decision goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asker {
-    /// Came by a loopback listener.
+    /// Came by a loopback listener, from this machine and for it.
     Local,
+    /// Came by a loopback listener, and not from a program of this machine that means it.
+    Led(Led),
     /// Brought no credential, or a cookie of a session that is over.
     Anonymous,
     /// Brought an `Authorization` header that is not good.
     Refused,
     /// Brought a good credential.
     Known(Role),
+}
+
+/// How somebody elsewhere may reach a loopback listener, where nobody logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Led {
+    /// By a browser of this machine, for a page whose name was made to lead here (DNS rebinding): the request names another host.
+    ByName,
+    /// By a proxy of this machine, which says so in the request.
+    ByProxy,
 }
 
 /// How the one who asks takes a refusal.
@@ -70,6 +81,8 @@ pub enum Answer {
     Challenge,
     /// 403: a good credential that does not suffice.
     Forbidden,
+    /// 421: loopback is not for this request.
+    Misdirected(Led),
 }
 
 /// What `path` needs for `method`.
@@ -100,6 +113,7 @@ pub fn answer(asker: Asker, need: Need, wants: Wants) -> Answer {
     };
     match (asker, wants) {
         (Asker::Local, _) => Answer::GoOn,
+        (Asker::Led(led), _) => Answer::Misdirected(led),
         (Asker::Known(role), _) if role >= least => Answer::GoOn,
         (Asker::Known(_), _) => Answer::Forbidden,
         (Asker::Refused, _) | (Asker::Anonymous, Wants::Data) => Answer::Challenge,
@@ -162,19 +176,22 @@ mod tests {
     fn the_whole_table_of_answers() {
         let askers = [
             Asker::Local,
+            Asker::Led(Led::ByName),
+            Asker::Led(Led::ByProxy),
             Asker::Anonymous,
             Asker::Refused,
             Asker::Known(Role::Viewer),
             Asker::Known(Role::Operator),
         ];
-        use Answer::{Challenge, Forbidden, GoOn, Login};
+        use Answer::{Challenge, Forbidden, GoOn, Login, Misdirected};
+        let (name, proxy) = (Misdirected(Led::ByName), Misdirected(Led::ByProxy));
         let table = [
-            (Need::Nothing, Wants::Page, [GoOn, GoOn, GoOn, GoOn, GoOn]),
-            (Need::Nothing, Wants::Data, [GoOn, GoOn, GoOn, GoOn, GoOn]),
-            (Need::Viewer, Wants::Page, [GoOn, Login, Challenge, GoOn, GoOn]),
-            (Need::Viewer, Wants::Data, [GoOn, Challenge, Challenge, GoOn, GoOn]),
-            (Need::Operator, Wants::Page, [GoOn, Login, Challenge, Forbidden, GoOn]),
-            (Need::Operator, Wants::Data, [GoOn, Challenge, Challenge, Forbidden, GoOn]),
+            (Need::Nothing, Wants::Page, [GoOn; 7]),
+            (Need::Nothing, Wants::Data, [GoOn; 7]),
+            (Need::Viewer, Wants::Page, [GoOn, name, proxy, Login, Challenge, GoOn, GoOn]),
+            (Need::Viewer, Wants::Data, [GoOn, name, proxy, Challenge, Challenge, GoOn, GoOn]),
+            (Need::Operator, Wants::Page, [GoOn, name, proxy, Login, Challenge, Forbidden, GoOn]),
+            (Need::Operator, Wants::Data, [GoOn, name, proxy, Challenge, Challenge, Forbidden, GoOn]),
         ];
         for (need, wants, expected) in table {
             assert_eq!(askers.map(|asker| answer(asker, need, wants)), expected, "{need:?} {wants:?}");

@@ -1,5 +1,6 @@
 //! The shell around the decision: looks credentials up and carries the answer out, before any handler runs.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,8 +15,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use parking_lot::Mutex;
 use wan_wire::UnixMillis;
 
-use super::credential::{Cookie, Presented, crosses_sites, encrypted, local_path, presented};
-use super::decide::{self, Answer, Asker, Wants};
+use super::credential::{Cookie, Presented, crosses_sites, encrypted, led, local_path, presented};
+use super::decide::{self, Answer, Asker, Led, Wants};
 use super::login;
 use super::password::Checker;
 use super::user::{Role, Session, UserName};
@@ -36,8 +37,8 @@ const BY_ADDRESS: Rule = Rule {
     forget: Duration::from_secs(3600),
     keys: 10_000,
 };
-/// By name, for guesses that come from many addresses: at most one a minute. No longer, or many addresses could lock a user
-/// out for good.
+/// By name, for guesses that come from many addresses: at most one a minute. Many addresses that go on asking keep a name waiting
+/// for as long as they do, so this does not hold where the user has logged in from before ([`Failures::is_home`]).
 const BY_NAME: Rule = Rule {
     free: 10,
     first: Duration::from_secs(2),
@@ -45,6 +46,11 @@ const BY_NAME: Rule = Rule {
     forget: Duration::from_secs(3600),
     keys: 10_000,
 };
+
+/// What is written down about the use of a session is waited for so long.
+const NOTE_LIMIT: Duration = Duration::from_secs(1);
+/// From so many networks each user is known to log in.
+const HOMES: usize = 16;
 
 /// Who reads; in the extensions of each request that reaches a handler of page, API or `/metrics`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,13 +81,37 @@ pub struct Guard {
 pub(super) struct Failures {
     pub(super) addresses: Attempts<IpAddr>,
     pub(super) names: Attempts<UserName>,
+    /// The networks from which users have logged in since the collector began, the newest last. Only who has the password makes an
+    /// entry, so it is as long as the list of users.
+    homes: BTreeMap<UserName, VecDeque<IpAddr>>,
+}
+
+impl Failures {
+    /// Whether the user has logged in from this network before.
+    pub(super) fn is_home(&self, name: &UserName, network: &IpAddr) -> bool {
+        self.homes.get(name).is_some_and(|homes| homes.contains(network))
+    }
+
+    /// Notes that the user has logged in from this network.
+    pub(super) fn logged_in(&mut self, name: &UserName, network: IpAddr) {
+        let homes = self.homes.entry(name.clone()).or_default();
+        homes.retain(|home| *home != network);
+        homes.push_back(network);
+        if homes.len() > HOMES {
+            homes.pop_front();
+        }
+    }
 }
 
 impl Guard {
     /// A guard of the readers that `store` knows.
     #[must_use]
     pub fn new(store: Arc<SqliteStore>, state: Arc<State>) -> Self {
-        let failures = Failures { addresses: Attempts::new(BY_ADDRESS), names: Attempts::new(BY_NAME) };
+        let failures = Failures {
+            addresses: Attempts::new(BY_ADDRESS),
+            names: Attempts::new(BY_NAME),
+            homes: BTreeMap::new(),
+        };
         Self {
             store,
             state,
@@ -93,10 +123,13 @@ impl Guard {
     }
 
     /// Who sent a request with these headers.
-    async fn reader(&self, via: Via, headers: &HeaderMap) -> Result<(Asker, Reader), StoreError> {
+    async fn reader(&self, via: Via, uri: &Uri, headers: &HeaderMap) -> Result<(Asker, Reader), StoreError> {
         let anonymous = (Asker::Anonymous, Reader::Anonymous);
         if via.open {
-            return Ok((Asker::Local, Reader::Local));
+            return Ok(match led(uri, headers) {
+                None => (Asker::Local, Reader::Local),
+                Some(led) => (Asker::Led(led), Reader::Anonymous),
+            });
         }
         match presented(headers, Cookie::of(encrypted(via.tls, headers))) {
             Presented::Nothing => Ok(anonymous),
@@ -122,7 +155,12 @@ impl Guard {
             return Ok(None);
         };
         if session.is_stale(now, rules) {
-            self.store.note_session_use(hash, now).await?;
+            let (store, hash) = (Arc::clone(&self.store), *hash);
+            let noted = tokio::spawn(async move { store.note_session_use(&hash, now).await });
+            // The session is good whether or not its use can be written down, and a reader does not wait for a busy database.
+            if let Ok(Ok(Err(error))) = tokio::time::timeout(NOTE_LIMIT, noted).await {
+                tracing::warn!(%error, "cannot note that a login is used; it ends as if it were not");
+            }
         }
         Ok(Some(session))
     }
@@ -132,7 +170,7 @@ impl Guard {
 pub fn guarded(router: Router, guard: Arc<Guard>) -> Router {
     Router::new()
         .route("/login", get(login::form).post(login::login))
-        .route("/logout", axum::routing::post(login::logout))
+        .route("/logout", get(login::stay).post(login::logout))
         .with_state(Arc::clone(&guard))
         .merge(router)
         .layer(from_fn_with_state(guard, check))
@@ -152,7 +190,7 @@ async fn check(Shared(guard): Shared<Arc<Guard>>, mut request: Request, next: Ne
     let (asker, reader) = if need == decide::Need::Nothing {
         (Asker::Anonymous, Reader::Anonymous)
     } else {
-        match guard.reader(via, request.headers()).await {
+        match guard.reader(via, request.uri(), request.headers()).await {
             Ok(known) => known,
             Err(error) => {
                 tracing::error!(%error, "cannot see who may read");
@@ -162,6 +200,13 @@ async fn check(Shared(guard): Shared<Arc<Guard>>, mut request: Request, next: Ne
     };
     // A token is never sent along by a browser on its own.
     if !matches!(reader, Reader::Token(..)) && crosses_sites(&method, request.headers()) {
+        if matches!(path.as_str(), "/login" | "/logout") {
+            return web::refusal(
+                StatusCode::FORBIDDEN,
+                "Yêu cầu này đến từ trang của một nơi khác; hãy dùng trang của máy thu thập · \
+                 This request comes from another site’s page; use the collector’s own",
+            );
+        }
         return forbidden(
             wants,
             "the request comes from another site's page",
@@ -170,8 +215,9 @@ async fn check(Shared(guard): Shared<Arc<Guard>>, mut request: Request, next: Ne
     }
     match decide::answer(asker, need, wants) {
         Answer::GoOn => {}
-        Answer::Login => return to_login(request.uri()),
+        Answer::Login => return to_login(via, &request),
         Answer::Challenge => return challenge(asker),
+        Answer::Misdirected(led) => return misdirected(led, wants),
         Answer::Forbidden => {
             return forbidden(
                 wants,
@@ -190,17 +236,20 @@ async fn check(Shared(guard): Shared<Arc<Guard>>, mut request: Request, next: Ne
     response
 }
 
-fn to_login(uri: &Uri) -> Response {
+fn to_login(via: Via, request: &Request) -> Response {
+    let (uri, headers) = (request.uri(), request.headers());
     let asked = uri.path_and_query().map_or("/", |asked| asked.as_str());
     // A page that was asked for in English is logged in to in English.
     let english = uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "lang=en"));
     let next = local_path(asked).filter(|path| *path != "/").map(|path| ("next", path));
-    let asked: Vec<_> = next.into_iter().chain(english.then_some(("lang", "en"))).collect();
+    let ended = Cookie::of(encrypted(via.tls, headers)).session(headers).is_some();
+    let mut asked: Vec<_> = next.into_iter().chain(english.then_some(("lang", "en"))).collect();
+    asked.extend(ended.then_some(("ended", "1")));
     let target =
         if asked.is_empty() { "/login".to_owned() } else { format!("/login?{}", login::query(&asked)) };
     let mut response = Redirect::to(&target).into_response();
     response.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
 
@@ -211,7 +260,7 @@ fn challenge(asker: Asker) -> Response {
             "this token is not known here, has expired, or was revoked",
             "Bearer realm=\"wanwatch\", error=\"invalid_token\"",
         ),
-        Asker::Anonymous | Asker::Local | Asker::Known(_) => {
+        Asker::Anonymous | Asker::Local | Asker::Led(_) | Asker::Known(_) => {
             ("a login or a token is needed here", "Bearer realm=\"wanwatch\"")
         }
     };
@@ -224,6 +273,27 @@ fn challenge(asker: Asker) -> Response {
     .into_response();
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(value));
     response
+}
+
+fn misdirected(led: Led, wants: Wants) -> Response {
+    let (detail, remedy, page) = match led {
+        Led::ByName => (
+            "nobody logs in on this address, so it answers only requests that name it as this machine",
+            "ask for http://127.0.0.1:PORT or http://localhost:PORT",
+            "Hãy mở bằng địa chỉ http://127.0.0.1 (kèm số cổng) · Open it as http://127.0.0.1 with its port",
+        ),
+        Led::ByProxy => (
+            "nobody logs in on this address, so it answers no request that a proxy passes on",
+            "have the proxy connect to another address of the collector's `listen` than a loopback one; there readers log in",
+            "Proxy không được dẫn tới địa chỉ 127.0.0.1 của máy thu thập: hãy dẫn tới một địa chỉ khác trong “listen” · \
+             A proxy must not lead to the collector’s 127.0.0.1: lead it to another address of `listen`",
+        ),
+    };
+    let status = StatusCode::MISDIRECTED_REQUEST;
+    match wants {
+        Wants::Data => Problem::other(status, ErrorKind::Misdirected, detail, remedy).into_response(),
+        Wants::Page => web::refusal(status, page),
+    }
 }
 
 fn forbidden(wants: Wants, detail: &'static str, remedy: &'static str) -> Response {

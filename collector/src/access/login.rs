@@ -46,12 +46,17 @@ pub(super) async fn form(Shared(guard): Shared<Arc<Guard>>, request: Request) ->
     if from_elsewhere.is_some_and(|site| matches!(site.as_bytes(), b"cross-site" | b"same-site")) {
         return page.bounce();
     }
-    page.show(StatusCode::OK, None)
+    let ended = page.asked.ended.then_some(Outcome::Ended);
+    page.show(StatusCode::OK, ended)
 }
 
 /// POST /login
 pub(super) async fn login(Shared(guard): Shared<Arc<Guard>>, request: Request) -> Response {
     let via = via(&request);
+    if via.open {
+        // Nobody logs in there, and what is asked says what is refused to whom.
+        return go("/");
+    }
     let (head, body) = request.into_parts();
     let is_form = head.headers.get(CONTENT_TYPE).is_some_and(|kind| {
         kind.as_bytes().to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded")
@@ -103,6 +108,11 @@ pub(super) async fn logout(Shared(guard): Shared<Arc<Guard>>, request: Request) 
     response
 }
 
+/// GET /logout: who types the address wants out, but a link must not be able to do it; the page has the button.
+pub(super) async fn stay() -> Response {
+    go("/")
+}
+
 /// A query of these pairs.
 pub(super) fn query(pairs: &[(&str, &str)]) -> String {
     Serializer::new(String::new()).extend_pairs(pairs).finish()
@@ -111,6 +121,8 @@ pub(super) fn query(pairs: &[(&str, &str)]) -> String {
 /// How a login ended that let nobody in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
+    /// Nobody has tried: an earlier login is over.
+    Ended,
     Wrong,
     Limited(Wait),
     Busy,
@@ -124,6 +136,7 @@ impl Outcome {
     /// The value of the counter's label.
     fn label(self) -> &'static str {
         match self {
+            Self::Ended => "ended",
             Self::Wrong => "refused",
             Self::Limited(_) => "limited",
             Self::Busy => "busy",
@@ -134,6 +147,7 @@ impl Outcome {
 
     fn status(self) -> StatusCode {
         match self {
+            Self::Ended => StatusCode::OK,
             Self::Wrong => StatusCode::UNAUTHORIZED,
             Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy | Self::Broken => StatusCode::SERVICE_UNAVAILABLE,
@@ -147,25 +161,36 @@ impl Outcome {
         match self {
             Self::Limited(wait) => Some(wait.seconds()),
             Self::Busy | Self::Broken => Some(BUSY_SECONDS),
-            Self::Wrong | Self::NoForm | Self::TooLarge | Self::TooSlow => None,
+            Self::Ended | Self::Wrong | Self::NoForm | Self::TooLarge | Self::TooSlow => None,
         }
     }
 
     fn told(self, language: Language) -> String {
         let (vi, en) = match self {
-            Self::Wrong => {
-                ("Tên hoặc mật khẩu không đúng.".to_owned(), "The name or the password is wrong.".to_owned())
-            }
-            Self::Limited(wait) => (
-                format!("Đã sai quá nhiều lần. Hãy thử lại sau {} giây.", wait.seconds()),
-                format!("Too many wrong attempts. Try again in {} seconds.", wait.seconds()),
+            Self::Ended => (
+                "Phiên đăng nhập trước đã hết hạn. Hãy đăng nhập lại.".to_owned(),
+                "Your earlier login is over. Log in again.".to_owned(),
             ),
+            Self::Wrong => (
+                "Tên đăng nhập hoặc mật khẩu không đúng.".to_owned(),
+                "The name or the password is wrong.".to_owned(),
+            ),
+            Self::Limited(wait) => {
+                let (count, vi, en) = match wait.seconds() {
+                    seconds @ ..=120 => (seconds, "giây", "seconds"),
+                    seconds => (seconds.div_ceil(60), "phút", "minutes"),
+                };
+                (
+                    format!("Đã sai quá nhiều lần. Hãy thử lại sau {count} {vi}."),
+                    format!("Too many wrong attempts. Try again in {count} {en}."),
+                )
+            }
             Self::Busy => (
                 "Đang có quá nhiều người đăng nhập. Hãy thử lại sau vài giây.".to_owned(),
                 "Too many logins at once. Try again in a few seconds.".to_owned(),
             ),
             Self::Broken => (
-                "Máy thu thập gặp lỗi; nhật ký của nó cho biết lý do.".to_owned(),
+                "Máy thu thập gặp lỗi; xem nhật ký của máy thu thập để biết lý do.".to_owned(),
                 "The collector failed; its log says why.".to_owned(),
             ),
             Self::NoForm | Self::TooLarge | Self::TooSlow => (
@@ -185,32 +210,41 @@ impl Guard {
     async fn attempt(&self, via: Via, page: &Page, password: String) -> Result<(Session, String), Outcome> {
         let address = network(via.peer.ip());
         let name = UserName::typed(&page.asked.name).ok();
-        {
+        let counted = {
             let (now, mut failures) = ((self.monotonic)(), self.failures.lock());
             failures.addresses.check(now, &address).map_err(Outcome::Limited)?;
-            if let Some(name) = &name {
+            let counted = name.clone().filter(|name| !failures.is_home(name, &address));
+            if let Some(name) = &counted {
                 failures.names.check(now, name).map_err(Outcome::Limited)?;
                 failures.names.failed(now, name.clone());
             }
             // Taken back when it was right: a thousand at once are counted before the first is checked.
             failures.addresses.failed(now, address);
-        }
-        let ended = self.verified(name.as_ref(), password).await;
+            counted
+        };
+        let ended = self.verified(name.as_ref(), password, via).await;
         let mut failures = self.failures.lock();
         match &ended {
             Ok(_) => {
                 failures.addresses.take_back((self.monotonic)(), &address);
-                name.iter().for_each(|name| failures.names.cleared(name));
-            }
-            Err(Outcome::Wrong) => {
-                tracing::warn!(peer = %via.peer.ip(), "a login was refused: wrong name or password");
+                if let Some(name) = &name {
+                    failures.names.cleared(name);
+                    failures.logged_in(name, address);
+                }
             }
             // Nobody was wrong.
             Err(Outcome::Busy | Outcome::Broken) => {
                 failures.addresses.take_back((self.monotonic)(), &address);
-                name.iter().for_each(|name| failures.names.take_back((self.monotonic)(), name));
+                counted.iter().for_each(|name| failures.names.take_back((self.monotonic)(), name));
             }
-            Err(Outcome::Limited(_) | Outcome::NoForm | Outcome::TooLarge | Outcome::TooSlow) => {}
+            Err(
+                Outcome::Wrong
+                | Outcome::Ended
+                | Outcome::Limited(_)
+                | Outcome::NoForm
+                | Outcome::TooLarge
+                | Outcome::TooSlow,
+            ) => {}
         }
         ended
     }
@@ -219,6 +253,7 @@ impl Guard {
         &self,
         name: Option<&UserName>,
         password: String,
+        via: Via,
     ) -> Result<(Session, String), Outcome> {
         let broken = |error: StoreError| {
             tracing::error!(%error, "a login could not be checked");
@@ -236,8 +271,22 @@ impl Guard {
                 Outcome::Broken
             }
         })?;
-        let Some(user) = user.filter(|user| right && user.disabled.is_none()) else {
-            return Err(Outcome::Wrong);
+        let peer = via.peer.ip();
+        let user = match user {
+            Some(user) if right && user.disabled.is_none() => user,
+            Some(user) if right => {
+                tracing::warn!(%peer, user = %user.name, "a login was refused: the user is disabled");
+                return Err(Outcome::Wrong);
+            }
+            Some(user) => {
+                tracing::warn!(%peer, user = %user.name, "a login was refused: wrong password");
+                return Err(Outcome::Wrong);
+            }
+            // The name that was typed may be a password.
+            None => {
+                tracing::warn!(%peer, "a login was refused: there is no such user");
+                return Err(Outcome::Wrong);
+            }
         };
         let now = (self.now)();
         let (text, hash) = fresh(SESSION_PREFIX).map_err(|error| {
@@ -276,6 +325,8 @@ struct Asked {
     password: String,
     next: Option<String>,
     english: bool,
+    /// An earlier login is over.
+    ended: bool,
 }
 
 impl Asked {
@@ -288,6 +339,7 @@ impl Asked {
         asked.password = field("password").unwrap_or_default();
         asked.next = field("next").filter(|path| local_path(path).is_some());
         asked.english = field("lang").is_some_and(|lang| lang == "en");
+        asked.ended = field("ended").is_some();
         asked
     }
 }
@@ -313,28 +365,11 @@ impl Page {
 
     fn show(&self, status: StatusCode, outcome: Option<Outcome>) -> Response {
         let language = if self.asked.english { Language::En } else { Language::Vi };
-        let words = language.words();
-        let other = match language {
-            Language::Vi => "en",
-            Language::En => "vi",
-        };
-        let switch = format!("/login?{}", query(&[("lang", other), ("next", self.next())]));
+        let switch = format!("/login?{}", query(&[("lang", language.other().code()), ("next", self.next())]));
         let said = outcome.map(|outcome| outcome.told(language)).unwrap_or_default();
         // A name that can be none is not shown again: people type a password there by mistake.
         let name = UserName::typed(&self.asked.name).map(|name| name.to_string()).unwrap_or_default();
-        let mut values = words.to_vec();
-        values.extend([
-            ("lang", if self.asked.english { "en" } else { "vi" }),
-            ("other", other),
-            ("switch", &switch),
-            ("next", self.next()),
-            ("name", &name),
-            ("said", &said),
-            ("focus-name", if name.is_empty() { "autofocus" } else { "" }),
-            ("focus-password", if name.is_empty() { "" } else { "autofocus" }),
-            ("no-said", if said.is_empty() { "hidden" } else { "shown" }),
-            ("no-warning", if self.encrypted { "hidden" } else { "shown" }),
-        ]);
+        let values = self.values(language, &switch, &said, &name);
         let mut response = web::page(status, web::filled(TEMPLATE, &values));
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -346,6 +381,30 @@ impl Page {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Form realm=\"wanwatch\""));
         }
         response
+    }
+
+    /// What stands in the places of the page.
+    fn values<'a>(
+        &'a self,
+        language: Language,
+        switch: &'a str,
+        said: &'a str,
+        name: &'a str,
+    ) -> Vec<(&'static str, &'a str)> {
+        let mut values: Vec<(&'static str, &'a str)> = language.words().to_vec();
+        values.extend([
+            ("lang", language.code()),
+            ("other", language.other().code()),
+            ("switch", switch),
+            ("next", self.next()),
+            ("name", name),
+            ("said", said),
+            ("focus-name", if name.is_empty() { "autofocus" } else { "" }),
+            ("focus-password", if name.is_empty() { "" } else { "autofocus" }),
+            ("no-said", if said.is_empty() { "hidden" } else { "shown" }),
+            ("no-warning", if self.encrypted { "hidden" } else { "shown" }),
+        ]);
+        values
     }
 
     /// A page that asks for the login page again.
@@ -361,12 +420,26 @@ impl Page {
 }
 
 impl Language {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Vi => "vi",
+            Self::En => "en",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Vi => Self::En,
+            Self::En => Self::Vi,
+        }
+    }
+
     fn words(self) -> [(&'static str, &'static str); 8] {
         match self {
             Self::Vi => [
                 ("title", "Đăng nhập"),
                 ("wan", "Mạng WAN của tỉnh"),
-                ("name-label", "Tên người dùng"),
+                ("name-label", "Tên đăng nhập"),
                 ("password-label", "Mật khẩu"),
                 ("submit", "Đăng nhập"),
                 ("language", "English"),
@@ -394,4 +467,37 @@ fn go(path: &str) -> Response {
     let mut response = Redirect::to(path).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_login_page_has_a_value_for_each_of_its_places_in_both_languages() {
+        let page = Page { asked: Asked::default(), cookie: Cookie::of(true), encrypted: true };
+        let places: BTreeSet<&str> =
+            TEMPLATE.split("{{").skip(1).map(|part| part.split_once("}}").unwrap().0).collect();
+        for language in [Language::Vi, Language::En] {
+            let filled: BTreeSet<&str> =
+                page.values(language, "", "", "").iter().map(|(key, _)| *key).collect();
+            assert_eq!(filled, places, "{language:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_told_in_seconds_up_to_two_minutes_and_then_in_minutes() {
+        for (seconds, vietnamese, english) in [
+            (2, "sau 2 giây", "in 2 seconds"),
+            (120, "sau 120 giây", "in 120 seconds"),
+            (121, "sau 3 phút", "in 3 minutes"),
+            (900, "sau 15 phút", "in 15 minutes"),
+        ] {
+            let limited = Outcome::Limited(Wait(Duration::from_secs(seconds)));
+            assert!(limited.told(Language::Vi).contains(vietnamese), "{seconds}");
+            assert!(limited.told(Language::En).contains(english), "{seconds}");
+        }
+    }
 }

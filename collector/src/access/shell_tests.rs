@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http::header::{
-    AUTHORIZATION, CONTENT_TYPE, COOKIE, LOCATION, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
+    AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt as _;
@@ -38,7 +38,7 @@ struct Door {
     router: Router,
     store: Arc<SqliteStore>,
     guard: Arc<Guard>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 struct Said {
@@ -116,7 +116,7 @@ impl Door {
             .route("/api/v1/write", post(who))
             .fallback(|| async { "nothing here" });
         let router = guarded(inner, Arc::clone(&guard));
-        Self { router, store, guard, _folder: folder }
+        Self { router, store, guard, folder }
     }
 
     async fn send(&self, request: Request) -> Said {
@@ -191,6 +191,34 @@ async fn on_loopback_nobody_is_asked_and_elsewhere_everybody() {
 }
 
 #[tokio::test]
+async fn on_loopback_only_this_machine_is_known_without_a_login() {
+    let door = Door::new().await;
+    let ask = |path: &str, headers: &[(http::HeaderName, &str)]| {
+        let method = if path == "/api/v1/write" { Method::POST } else { Method::GET };
+        door.send(request("127.0.0.1:4000", method, path, headers, ""))
+    };
+    let forwarded = (http::HeaderName::from_static("x-forwarded-for"), "203.0.113.9");
+    for host in ["127.0.0.1:8080", "localhost:9000", "[::1]:8080"] {
+        assert_eq!(ask("/metrics", &[(HOST, host)]).await.body, "Local", "{host}");
+        let proxied = ask("/metrics", &[(HOST, host), forwarded.clone()]).await;
+        assert_eq!(proxied.status, 421);
+        assert!(proxied.body.contains("listen") && proxied.body.contains("proxy"), "{}", proxied.body);
+    }
+    let rebound = (HOST, "evil.example:8080");
+    for path in ["/metrics", "/api/v1/overview", "/api/v1/agents", "/", "/nowhere"] {
+        let said = ask(path, std::slice::from_ref(&rebound)).await;
+        assert_eq!(said.status, 421, "{path}");
+        assert!(said.body.contains("http://127.0.0.1"), "{}", said.body);
+    }
+    // Agents have a credential of their own, whatever name they know this machine by.
+    assert_eq!(ask("/api/v1/write", &[rebound.clone(), forwarded]).await.status, 200);
+    assert_eq!(ask("/healthz", &[rebound]).await.status, 200);
+    // Nobody logs in there, so that nobody guesses there.
+    let login = door.login("127.0.0.1:4000", "xem", PASSWORD, "").await;
+    assert_eq!((login.status, login.header(LOCATION), login.header(SET_COOKIE)), (303, "/", ""));
+}
+
+#[tokio::test]
 async fn a_login_leads_back_and_its_cookie_opens_what_the_role_allows() {
     let door = Door::new().await;
     let login = door.login(OUTSIDE, " Xem ", PASSWORD, "&next=%2Fsites%2Fxa-a").await;
@@ -227,7 +255,7 @@ async fn a_wrong_name_and_a_wrong_password_are_told_the_same() {
     let nobody = door.login(OUTSIDE, "khong-ai", PASSWORD, "").await;
     assert_eq!((wrong.status, nobody.status), (401, 401));
     assert_eq!(wrong.body.replace("xem", "khong-ai"), nobody.body);
-    assert!(wrong.body.contains("Tên hoặc mật khẩu không đúng."), "{}", wrong.body);
+    assert!(wrong.body.contains("Tên đăng nhập hoặc mật khẩu không đúng."), "{}", wrong.body);
     assert!(wrong.headers.get(SET_COOKIE).is_none());
     assert!(wrong.body.contains("maxlength=\"512\" required autofocus>"), "{}", wrong.body);
     let english = door.login(OUTSIDE, "xem", "no", "&lang=en&next=%2Fsites%2Fa").await;
@@ -286,6 +314,54 @@ async fn guessing_costs_ever_longer_waits_and_the_right_password_is_let_in_after
 }
 
 #[tokio::test]
+async fn a_name_that_is_guessed_from_many_addresses_waits_but_not_where_its_user_has_logged_in_before() {
+    let door = Door::new().await;
+    assert_eq!(door.login("10.5.5.5:1", "xem", PASSWORD, "").await.status, 303);
+    for (peer, guesses) in [("10.1.1.1:1", 4), ("10.1.1.2:1", 4), ("10.1.1.3:1", 3)] {
+        for _ in 0..guesses {
+            assert_eq!(door.login(peer, "xem", "đoán mò", "").await.status, 401);
+        }
+    }
+    let limited = door.login(OUTSIDE, "xem", PASSWORD, "").await;
+    assert_eq!((limited.status, limited.header(RETRY_AFTER)), (429, "2"));
+    assert_eq!(door.login(OUTSIDE, "van-hanh", PASSWORD, "").await.status, 303, "another name");
+    // Nobody elsewhere can keep the user out.
+    assert_eq!(door.login("10.5.5.5:2", "xem", "nhầm", "").await.status, 401);
+    assert_eq!(door.login("10.5.5.5:3", "xem", PASSWORD, "").await.status, 303);
+}
+
+#[tokio::test]
+async fn where_a_user_has_logged_in_from_is_remembered_for_some_networks() {
+    let door = Door::new().await;
+    let mut failures = door.guard.failures.lock();
+    let network = |host: u8| std::net::IpAddr::from([10, 0, 0, host]);
+    (0..=16).for_each(|host| failures.logged_in(&name("xem"), network(host)));
+    assert!(!failures.is_home(&name("xem"), &network(0)), "the oldest of seventeen");
+    assert!(failures.is_home(&name("xem"), &network(1)) && !failures.is_home(&name("van-hanh"), &network(1)));
+    failures.logged_in(&name("xem"), network(1));
+    failures.logged_in(&name("xem"), network(17));
+    assert!(failures.is_home(&name("xem"), &network(1)), "used since");
+}
+
+#[tokio::test]
+async fn a_login_whose_use_cannot_be_written_down_is_good_all_the_same() {
+    use sqlx::{Connection as _, Executor as _};
+    let door = Door::new().await;
+    let cookie = door.login(OUTSIDE, "xem", PASSWORD, "").await.cookie();
+    let path = door.folder.path().join("wanwatch.db");
+    let mut other = sqlx::SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    let refused =
+        "CREATE TRIGGER refuse BEFORE UPDATE ON reader_session BEGIN SELECT RAISE(ABORT, 'full'); END";
+    other.execute(refused).await.unwrap();
+    pass(30 * MINUTE);
+    assert_eq!(door.get("/metrics", &cookie).await.status, 200, "the write fails");
+    other.execute("DROP TRIGGER refuse").await.unwrap();
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    assert_eq!(door.get("/metrics", &cookie).await.status, 200, "the write waits");
+    other.execute("ROLLBACK").await.unwrap();
+}
+
+#[tokio::test]
 async fn many_guesses_at_once_are_counted_before_the_first_is_checked() {
     let door = Arc::new(Door::new().await);
     let mut statuses = Vec::new();
@@ -310,7 +386,11 @@ async fn a_session_ends_when_idle_when_old_at_logout_and_with_its_user() {
     }
     pass(30 * MINUTE);
     assert_eq!(status(&cookie).await, 401, "two hours after the login");
-    assert_eq!(door.get("/", &cookie).await.header(LOCATION), "/login");
+    assert_eq!(door.get("/", &cookie).await.header(LOCATION), "/login?ended=1");
+    for (lang, said) in [("vi", "đã hết hạn"), ("en", "Your earlier login is over")] {
+        let page = door.get(&format!("/login?ended=1&lang={lang}"), "").await;
+        assert!(page.status == 200 && page.body.contains(said), "{}", page.body);
+    }
 
     let cookie = login().await;
     pass(60 * MINUTE);
@@ -321,7 +401,9 @@ async fn a_session_ends_when_idle_when_old_at_logout_and_with_its_user() {
     assert_eq!((out.status, out.header(LOCATION)), (303, "/login"));
     assert!(out.header(SET_COOKIE).starts_with("__Host-wanwatch=; Max-Age=0;"));
     assert_eq!((status(&one).await, status(&other).await), (401, 200));
-    assert_eq!(door.ask(Method::GET, "/logout", &[(COOKIE, &other)]).await.status, 405);
+    let typed = door.ask(Method::GET, "/logout", &[(COOKIE, &other)]).await;
+    assert_eq!((typed.status, typed.header(LOCATION)), (303, "/"));
+    assert_eq!(status(&other).await, 200, "a link logs nobody out");
 
     assert!(door.store.set_password(&name("xem"), &password::hash(PASSWORD).unwrap()).await.unwrap());
     assert_eq!(status(&other).await, 401, "the password was changed");
@@ -383,6 +465,27 @@ async fn a_token_opens_what_its_role_allows_until_it_expires_or_is_revoked() {
 }
 
 #[tokio::test]
+async fn a_copy_of_the_database_holds_no_secret() {
+    let door = Door::new().await;
+    let cookie = door.login(OUTSIDE, "xem", PASSWORD, "").await.cookie();
+    let (_, session) = cookie.split_once("=wans_").unwrap();
+    let (token, hash) = fresh(TOKEN_PREFIX).unwrap();
+    let called = name("prometheus");
+    let kept = Token { name: called, hash, role: Role::Viewer, created: now(), expires: None, revoked: None };
+    assert!(door.store.add_reader_token(&kept).await.unwrap());
+    let mut copy = Vec::new();
+    for file in std::fs::read_dir(door.folder.path()).unwrap() {
+        copy.extend(std::fs::read(file.unwrap().path()).unwrap());
+    }
+    let holds = |what: &[u8]| copy.windows(what.len()).any(|window| window == what);
+    assert!(holds(b"prometheus") && holds(b"$argon2id$") && holds(&hash), "this is where it would be");
+    let secrets = [("session", session), ("token", &token[TOKEN_PREFIX.len()..]), ("password", PASSWORD)];
+    for (kind, secret) in secrets {
+        assert!(!holds(secret.as_bytes()), "the {kind} is in the database");
+    }
+}
+
+#[tokio::test]
 async fn another_sites_page_can_neither_log_in_nor_out_nor_change_anything() {
     let door = Door::new().await;
     let cookie = door.login(OUTSIDE, "van-hanh", PASSWORD, "").await.cookie();
@@ -391,6 +494,9 @@ async fn another_sites_page_can_neither_log_in_nor_out_nor_change_anything() {
         let said = door.ask(Method::POST, path, &[(COOKIE, &cookie), elsewhere.clone()]).await;
         assert_eq!(said.status, 403, "{path}");
         assert!(said.body.contains("another site"), "{}", said.body);
+        let kind =
+            if path.starts_with("/log") { "text/html; charset=utf-8" } else { "application/problem+json" };
+        assert_eq!(said.header(CONTENT_TYPE), kind, "{path}");
     }
     let local = request("127.0.0.1:1", Method::POST, "/api/v1/agents", std::slice::from_ref(&elsewhere), "");
     assert_eq!(door.send(local).await.status, 403, "nor on loopback, where no cookie is needed");
@@ -441,10 +547,11 @@ async fn the_login_page_says_when_the_line_is_not_encrypted_and_carries_the_head
     assert!(policy.contains("frame-ancestors 'none'") && policy.contains("form-action 'self'"), "{policy}");
     assert_eq!(
         (page.header("x-content-type-options"), page.header("referrer-policy")),
-        ("nosniff", "no-referrer")
+        ("nosniff", "same-origin"),
+        "with no-referrer a browser sends `Origin: null` along with the form, which is refused on a plain line"
     );
     assert_eq!(page.header("cache-control"), "no-store");
-    assert!(!page.body.contains("{{") && !page.body.contains("style=") && !page.body.contains("onclick="));
+    assert!(!page.body.contains("style=") && !page.body.contains("onclick="));
 
     let plain = |headers: &[(http::HeaderName, &str)], method, body| {
         let mut request = request(OUTSIDE, method, "/login", headers, body);

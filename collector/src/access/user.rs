@@ -12,9 +12,9 @@ pub type Hash = [u8; 32];
 /// What somebody may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Role {
-    /// Reads everything.
+    /// Reads the page, figures and `/metrics`.
     Viewer,
-    /// Also changes what the collector lets be changed over the network.
+    /// Also reads what agents are told and what became of it.
     Operator,
 }
 

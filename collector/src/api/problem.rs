@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Unauthorized,
     /// The login or token does not allow this.
     Forbidden,
+    /// On loopback nobody logs in, and this request names another host or comes by a proxy.
+    Misdirected,
     /// Too many other questions are being answered; ask again later.
     Busy,
     /// The collector failed. Its log says why.

@@ -12,7 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Config;
+use crate::access::NobodyCouldRead;
+use crate::config::{Config, DEFAULT_PATH};
 
 /// How to run the collector.
 #[derive(Debug, clap::Args)]
@@ -46,7 +47,14 @@ pub fn run(file: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     crate::server::raise_file_limit();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(serve(config))?;
+    runtime.block_on(serve(config)).map_err(|mut error| {
+        if let Some(nobody) = error.downcast_mut::<NobodyCouldRead>()
+            && file != Path::new(DEFAULT_PATH)
+        {
+            nobody.config = format!(" --config {}", file.display());
+        }
+        error
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,4 +1,4 @@
-//! `wan-collector users add | passwd | list | disable | enable | remove`.
+//! `wan-collector users add | passwd | role | list | disable | enable | remove`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,6 +24,8 @@ pub enum Users {
     Add(Add),
     /// Give a user another password, and end all their sessions.
     Passwd(Passwd),
+    /// Make a user a viewer or an operator.
+    Role(Change),
     /// List the users.
     List(List),
     /// Let a user in no more, from now on; the user stays in the list.
@@ -48,10 +50,11 @@ impl Users {
         match self {
             Self::Add(command) => command.run(file).await,
             Self::Passwd(command) => command.run(file).await,
+            Self::Role(command) => command.run(file).await,
             Self::List(command) => command.run(file).await,
-            Self::Disable(names) => names.run(file, Change::Disable).await,
-            Self::Enable(names) => names.run(file, Change::Enable).await,
-            Self::Remove(names) => names.run(file, Change::Remove).await,
+            Self::Disable(names) => names.run(file, Standing::Disable).await,
+            Self::Enable(names) => names.run(file, Standing::Enable).await,
+            Self::Remove(names) => names.run(file, Standing::Remove).await,
         }
     }
 }
@@ -68,7 +71,7 @@ pub struct Add {
     /// The user's name: lower-case letters, digits, “.”, “-”, “_”.
     #[arg(value_name = "NAME")]
     name: UserName,
-    /// A viewer reads everything; an operator may also change what can be changed over the network.
+    /// A viewer reads page, figures and /metrics; an operator also what agents are told and what became of it.
     #[arg(long, value_enum, default_value = "viewer")]
     role: Role,
     /// Read the password from this file, or from standard input with “-”.
@@ -130,6 +133,32 @@ impl Passwd {
     }
 }
 
+/// Make a user a viewer or an operator.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  wan-collector users role binh operator\n\n\
+    A running server takes it over with the next request; nobody has to log in again.")]
+pub struct Change {
+    /// The user's name.
+    #[arg(value_name = "NAME")]
+    name: UserName,
+    /// A viewer reads page, figures and /metrics; an operator also what agents are told and what became of it.
+    #[arg(value_enum)]
+    role: Role,
+}
+
+impl Change {
+    async fn run(&self, file: &Path) -> anyhow::Result<()> {
+        let config = Config::load(file)?;
+        let store = SqliteStore::open(&config.database()).await?;
+        find(&store, &self.name).await?;
+        if !store.set_role(&self.name, self.role).await? {
+            bail!("the user {} was removed in the meantime", self.name);
+        }
+        store.close().await;
+        print(format_args!("{} is {} from now on\n", self.name, self.role))
+    }
+}
+
 /// List the users.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  wan-collector users list --format json")]
@@ -173,14 +202,14 @@ pub struct Names {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Change {
+enum Standing {
     Disable,
     Enable,
     Remove,
 }
 
 impl Names {
-    async fn run(&self, file: &Path, change: Change) -> anyhow::Result<()> {
+    async fn run(&self, file: &Path, change: Standing) -> anyhow::Result<()> {
         let config = Config::load(file)?;
         let store = SqliteStore::open(&config.database()).await?;
         for name in &self.names {
@@ -188,15 +217,15 @@ impl Names {
         }
         for name in &self.names {
             let done = match change {
-                Change::Disable => {
+                Standing::Disable => {
                     store.set_disabled(name, Some(clock::now())).await?;
                     "is disabled; their logins are over"
                 }
-                Change::Enable => {
+                Standing::Enable => {
                     store.set_disabled(name, None).await?;
                     "can log in"
                 }
-                Change::Remove => {
+                Standing::Remove => {
                     store.remove_user(name).await?;
                     "is removed; their logins are over"
                 }

@@ -24,7 +24,7 @@ use super::{
     AgentSecret, Alive, Applicant, Checkpoint, EnrolToken, Exchanged, Offered, Series, SeriesId, Snapshot,
     Store, StoreError,
 };
-use crate::access::user::{Hash, Session, Token, User, UserName};
+use crate::access::user::{Hash, Role, Session, Token, User, UserName};
 use crate::central::Told;
 use crate::inventory::diff::Change;
 use crate::ledger::span::Span;
@@ -178,6 +178,10 @@ impl Store for SqliteStore {
 
     async fn set_password(&self, name: &UserName, hash: &str) -> Result<bool, StoreError> {
         self.write_password(name, hash).await
+    }
+
+    async fn set_role(&self, name: &UserName, role: Role) -> Result<bool, StoreError> {
+        self.write_role(name, role).await
     }
 
     async fn set_disabled(&self, name: &UserName, since: Option<UnixMillis>) -> Result<bool, StoreError> {

@@ -86,6 +86,16 @@ impl SqliteStore {
         self.change_user(name, "UPDATE reader SET hash = $2 WHERE name = $1", Some(hash)).await
     }
 
+    pub(super) async fn write_role(&self, name: &UserName, role: Role) -> Result<bool, StoreError> {
+        let done = sqlx::query("UPDATE reader SET role = $2 WHERE name = $1")
+            .bind(name.as_str())
+            .bind(role.as_str())
+            .execute(&self.writer)
+            .await
+            .map_err(self.failed("change a user's role"))?;
+        Ok(done.rows_affected() > 0)
+    }
+
     pub(super) async fn write_disabled(
         &self,
         name: &UserName,
