@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Output, Stdio};
 
 use wan_collector::access::user::{Role, Session, Token, User, UserName};
@@ -41,7 +41,7 @@ async fn store(folder: &tempfile::TempDir) -> SqliteStore {
 }
 
 #[tokio::test]
-async fn sessions_and_tokens_outlive_the_process_and_a_dump_of_the_database_holds_no_secret() {
+async fn sessions_and_tokens_outlive_the_process() {
     let folder = tempfile::tempdir().unwrap();
     let first = store(&folder).await;
     assert!(!first.somebody_may_read(UnixMillis(5)).await.unwrap());
@@ -71,6 +71,17 @@ async fn sessions_and_tokens_outlive_the_process_and_a_dump_of_the_database_hold
     again.note_session_use(&[1; 32], UnixMillis(30)).await.unwrap();
     assert_eq!(again.session(&[1; 32]).await.unwrap().unwrap().last_used, UnixMillis(40));
     assert!(again.end_session(&[1; 32]).await.unwrap() && !again.end_session(&[1; 32]).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_users_role_changes_and_the_users_sessions_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    store.add_user(&user("binh")).await.unwrap();
+    store.open_session(&session(1, "binh"), "$argon2id$of-binh", UnixMillis(1)).await.unwrap();
+    assert!(store.set_role(&name("binh"), Role::Operator).await.unwrap());
+    assert_eq!(store.session(&[1; 32]).await.unwrap().unwrap().role, Role::Operator);
+    assert!(!store.set_role(&name("an"), Role::Operator).await.unwrap());
 }
 
 #[tokio::test]
@@ -226,6 +237,8 @@ fn users_are_added_listed_disabled_and_removed_from_the_command_line() {
     assert!(office.good(&["users", "disable", "an"], "").starts_with("an is disabled"));
     assert!(office.good(&["users", "list", "--format", "json"], "").contains("\"state\": \"disabled\""));
     office.good(&["users", "enable", "an"], "");
+    assert_eq!(office.good(&["users", "role", "an", "operator"], ""), "an is operator from now on\n");
+    assert!(office.good(&["users", "list", "--format", "csv"], "").contains("an,operator,enabled,20"));
     office.good(&["users", "passwd", "an", "--password-file", "-"], "một mật khẩu khác");
     let out = office.run(&["users", "remove", "an", "binh"], "");
     assert!(String::from_utf8(out.stderr).unwrap().contains("nobody can log in"));
@@ -258,6 +271,10 @@ fn a_bad_password_or_name_is_refused_with_what_to_do() {
             .bad(&["users", "passwd", "binh", "--password-file", "-"], "x")
             .contains("there is no user binh")
     );
+    assert_eq!(
+        office.bad(&["users", "role", "binh", "operator"], "").matches("there is no user binh").count(),
+        1
+    );
     let help = office.good(&["users", "add", "--help"], "");
     assert!(help.contains("Examples:") && !help.contains("--password <"), "{help}");
 }
@@ -277,15 +294,28 @@ fn the_password_is_typed_twice_on_the_terminal_and_never_shown() {
             .spawn()
             .unwrap();
         let mut input = child.stdin.take().unwrap();
-        // As a person types: after the question. What is typed earlier is thrown away, so it is typed again and again.
-        for line in lines.split_inclusive(['\n', '\u{3}']) {
-            std::thread::sleep(std::time::Duration::from_millis(700));
-            input.write_all(line.as_bytes()).unwrap();
+        let mut output = child.stdout.take().unwrap();
+        // As a person types: after the question. What is typed earlier is thrown away.
+        let (mut shown, mut buffer, mut asked) = (Vec::new(), [0; 1024], 0);
+        let mut lines = lines.split_inclusive(['\n', '\u{3}']);
+        loop {
+            let read = output.read(&mut buffer).unwrap();
+            if read == 0 {
+                break;
+            }
+            shown.extend_from_slice(&buffer[..read]);
+            let text = String::from_utf8_lossy(&shown);
+            let questions = text.matches(" characters): ").count() + text.matches("Once more: ").count();
+            if questions > asked
+                && let Some(line) = lines.next()
+            {
+                asked += 1;
+                input.write_all(line.as_bytes()).unwrap();
+            }
         }
-        std::thread::sleep(std::time::Duration::from_millis(1500));
         drop(input);
-        let out = child.wait_with_output().unwrap();
-        (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned())
+        let done = child.wait().unwrap().success();
+        (done, String::from_utf8_lossy(&shown).into_owned())
     };
     let (done, shown) = typed("một hai ba bốn\nmột hai ba bốn\n", "users add binh");
     assert!(done && shown.contains("Once more: ") && shown.contains("binh can log in as viewer"), "{shown}");
@@ -312,6 +342,20 @@ fn a_token_is_printed_once_and_alone() {
     assert!(office.bad(&["tokens", "revoke", "may"], "").contains("there is no token may"));
     assert!(office.bad(&["tokens", "revoke", "promtheus"], "").contains("did you mean prometheus?"));
     assert!(office.good(&["tokens", "list"], "").ends_with("2 tokens, 1 of them are accepted\n"));
+    let file = office.0.path().join("token");
+    let into = |called: &'static str| ["tokens", "add", called, "--output", file.to_str().unwrap()];
+    assert_eq!(office.good(&into("luoi"), ""), "");
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert!(kept.starts_with("wanr_") && kept.len() == 49, "{kept}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    // Neither a token that works nor the file that holds it is lost when something is refused.
+    assert!(office.bad(&into("khac"), "").contains("is not overwritten"));
+    assert!(!office.good(&["tokens", "list"], "").contains("khac"));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), kept);
+    std::fs::remove_file(&file).unwrap();
+    assert!(office.bad(&into("luoi"), "").contains("there is a token luoi"));
+    assert!(!file.exists(), "nothing was made, and nothing is left behind");
     for ttl in ["0s", "forever", "30", "100000d"] {
         let said = office.bad(&["tokens", "add", "x", "--ttl", ttl], "");
         assert!(said.contains("12h or 365d"), "{said}");

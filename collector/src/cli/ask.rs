@@ -60,8 +60,9 @@ fn typed_twice(name: &str) -> anyhow::Result<String> {
 }
 
 fn ask(terminal: &mut File, prompt: &str) -> anyhow::Result<String> {
-    write!(terminal, "{prompt}").and_then(|()| terminal.flush()).context("cannot write to the terminal")?;
+    // Before the question: what is typed as soon as it is there is neither shown nor thrown away.
     let hidden = Hidden::start(terminal.try_clone().context("cannot use the terminal")?)?;
+    write!(terminal, "{prompt}").and_then(|()| terminal.flush()).context("cannot write to the terminal")?;
     let limit = u64::try_from(LONGEST_BYTES).unwrap_or(u64::MAX).saturating_mul(2);
     let read = read_line(BufReader::new(&*terminal).take(limit));
     drop(hidden);

@@ -1,6 +1,6 @@
 //! `wan-collector tokens add | list | revoke`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use wan_settings::{nearest, units};
 
-use super::agents::local;
+use super::agents::{local, write_private};
 use super::output::{Format, block_on, list, print, say};
 use super::users::warn_when_nobody_is_left;
 use crate::access::credential::{TOKEN_PREFIX, fresh};
@@ -56,10 +56,11 @@ impl Tokens {
 /// Make a token for a scraper or script, and print it once.
 ///
 /// It is sent as `Authorization: Bearer TOKEN`, or as the password of basic authentication with any name, and allows the
-/// page, the API and /metrics. Only its hash is stored. Standard output is the token and nothing else.
+/// page, the API and /metrics. Only its hash is stored. Standard output is the token and nothing else, or, with --output,
+/// nothing.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  wan-collector tokens add prometheus > /etc/prometheus/wanwatch.token\n  \
+    after_help = "Examples:\n  wan-collector tokens add prometheus --output /etc/prometheus/wanwatch.token\n  \
     wan-collector tokens add bao-cao --ttl 365d\n  \
     wan-collector tokens add automation --role operator --ttl 90d"
 )]
@@ -67,12 +68,15 @@ pub struct Add {
     /// What it is for: lower-case letters, digits, “.”, “-”, “_”.
     #[arg(value_name = "NAME")]
     name: UserName,
-    /// A viewer reads everything; an operator may also change what can be changed over the network.
+    /// A viewer reads page, figures and /metrics; an operator also what agents are told and what became of it.
     #[arg(long, value_enum, default_value = "viewer")]
     role: Role,
     /// It expires after this long, such as 12h or 365d; without it, never.
     #[arg(long, value_name = "DURATION", value_parser = ttl)]
     ttl: Option<Duration>,
+    /// Write the token to this new file, which only its owner can read.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 impl Add {
@@ -84,7 +88,15 @@ impl Add {
         let expires = self.ttl.map(|ttl| now.plus(ttl));
         let token =
             Token { name: self.name.clone(), hash, role: self.role, created: now, expires, revoked: None };
-        if !store.add_reader_token(&token).await? {
+        // The file comes first: a token that is stored and shown nowhere would only take its name.
+        if let Some(path) = &self.output {
+            write_private(path, &format!("{text}\n"))?;
+        }
+        let added = store.add_reader_token(&token).await;
+        if let (Some(path), Ok(false) | Err(_)) = (&self.output, &added) {
+            let _ = std::fs::remove_file(path);
+        }
+        if !added? {
             bail!(
                 "there is a token {name}; `wan-collector tokens revoke {name}` makes room for a new one, or take another name",
                 name = self.name
@@ -93,6 +105,10 @@ impl Add {
         store.close().await;
         let until =
             expires.map_or("never expires".to_owned(), |at| format!("expires {}", local(at, &config)));
+        if let Some(path) = &self.output {
+            say(format_args!("token {} ({}, {until}); written to {}", self.name, self.role, path.display()));
+            return Ok(());
+        }
         say(format_args!("token {} ({}, {until}); it is shown once:", self.name, self.role));
         print(format_args!("{text}\n"))
     }
