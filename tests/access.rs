@@ -143,7 +143,8 @@ fn refuses_to_start_before_anybody_could_log_in(office: &Office) -> Result<()> {
     let out: Output = serve.output().context("serve")?;
     expect("exit code", out.status.code(), Some(1))?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    for word in [ADDRESS, "wan-collector users add NAME --role operator", "wan-collector tokens add NAME"] {
+    let with = |command: &str| format!("`wan-collector {command} --config {}`", office.collector.config());
+    for word in [ADDRESS, &with("users add NAME --role operator"), &with("tokens add NAME")] {
         ensure!(said.contains(word), "no {word:?} in:\n{said}");
     }
     let file = office.scene.write("password", &format!("{PASSWORD}\n"))?;

@@ -53,10 +53,6 @@ pub(super) async fn form(Shared(guard): Shared<Arc<Guard>>, request: Request) ->
 /// POST /login
 pub(super) async fn login(Shared(guard): Shared<Arc<Guard>>, request: Request) -> Response {
     let via = via(&request);
-    if via.open {
-        // Nobody logs in there, and what is asked says what is refused to whom.
-        return go("/");
-    }
     let (head, body) = request.into_parts();
     let is_form = head.headers.get(CONTENT_TYPE).is_some_and(|kind| {
         kind.as_bytes().to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded")
@@ -70,6 +66,10 @@ pub(super) async fn login(Shared(guard): Shared<Arc<Guard>>, request: Request) -
         Err(_) => return guard.refuse(&page, Outcome::TooSlow),
     };
     let page = Page { asked: Asked::read(&body), ..page };
+    if via.open {
+        // Nobody logs in there, and the page that is led to says to whom it is refused.
+        return go(page.next());
+    }
     let password = page.asked.password.clone();
     match guard.attempt(via, &page, password).await {
         Ok((session, text)) => {
