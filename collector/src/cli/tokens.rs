@@ -74,7 +74,7 @@ pub struct Add {
     /// It expires after this long, such as 12h or 365d; without it, never.
     #[arg(long, value_name = "DURATION", value_parser = ttl)]
     ttl: Option<Duration>,
-    /// Write the token to this new file, which only its owner can read.
+    /// Write the token to this new file, which only its owner can read: chown it to the user whose program uses it.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
