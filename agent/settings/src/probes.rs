@@ -53,8 +53,11 @@ pub const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 pub const MOST_PACKETS: u64 = 100;
 /// Links of one agent; a site has a handful, the centre's agent one for each name of a link in the register.
 pub const MOST_LINKS: usize = 64;
-/// Targets of one agent: at five packets in five seconds this is 2,000 packets a second, within what one core sends evenly.
+/// Targets of one agent: at five packets in five seconds this is [`MOST_PACKETS_A_SECOND`].
 pub const MOST_TARGETS: usize = 2_000;
+/// Packets that one agent sends each second, over all its targets: within what one core sends evenly. Past it packets pile up
+/// in memory faster than they leave.
+pub const MOST_PACKETS_A_SECOND: u64 = 2_000;
 /// Bytes of a `target` label: longer ones are cut by stores or refused.
 pub const LONGEST_LABEL: usize = 512;
 /// Bytes of an HTTP body that are read for `body_match`, and at all.

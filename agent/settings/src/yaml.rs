@@ -158,6 +158,16 @@ impl<'d> At<'d> {
         }
     }
 
+    /// Whether a mapping without entries stands here.
+    pub fn is_empty_map(&self) -> bool {
+        matches!(self.node, Node::Map(entries) if entries.is_empty())
+    }
+
+    /// How many mistakes were noted in the document so far.
+    pub fn noted(&self) -> usize {
+        self.document.mistakes.borrow().len()
+    }
+
     /// Whether nothing stands here.
     pub fn is_null(&self) -> bool {
         matches!(self.node, Node::Null)

@@ -7,7 +7,7 @@ use wan_wire::{LinkKind, OutcomeRule};
 
 use super::{
     DEFAULT_HTTP_TIMEOUT, DEFAULT_TIMEOUT, Family, Form, Host, Layer, LinkConfig, LinkLayer, MOST_LINKS,
-    MOST_TARGETS, Place, ProbeConfig, Probes, RoundConfig, TargetConfig, TargetLayer,
+    MOST_PACKETS_A_SECOND, MOST_TARGETS, Place, ProbeConfig, Probes, RoundConfig, TargetConfig, TargetLayer,
 };
 use crate::units::show_duration;
 use crate::yaml::At;
@@ -78,6 +78,7 @@ impl Layer {
                     .map(|link| resolve_link(link, &round, &mut flaws))
                     .collect();
                 self.count(&links, form, &mut flaws);
+                self.rate(&links, round.interval, &mut flaws);
                 links
             }
         };
@@ -134,6 +135,25 @@ impl Layer {
             let found = format!("{targets} targets");
             let expected = format!("at most {MOST_TARGETS} targets in all");
             flaws.push(Flaw::new(place, found, expected, "divide them among several agents"));
+        }
+    }
+
+    /// The usual links are too few to send too much, so only those that a layer names are looked at. Of too many targets it is
+    /// not said again.
+    fn rate(&self, links: &[LinkConfig], interval: Duration, flaws: &mut Vec<Flaw>) {
+        let targets = links.iter().flat_map(|link| &link.targets);
+        if targets.clone().count() > MOST_TARGETS {
+            return;
+        }
+        let packets: u64 = targets.map(|target| u64::from(target.packets)).sum();
+        let most = u128::from(MOST_PACKETS_A_SECOND) * interval.as_millis();
+        if u128::from(packets) * 1_000 > most {
+            let found = format!("{packets} packets in each round of {}", show_duration(interval));
+            let expected = format!("at most {MOST_PACKETS_A_SECOND} packets a second in all");
+            let remedy =
+                "lengthen the interval, send fewer packets, or divide the targets among several agents";
+            let place = self.round.place.as_ref().or(self.links_place.as_ref());
+            flaws.push(Flaw::new(place, found, expected, remedy));
         }
     }
 }

@@ -124,6 +124,27 @@ fn what_is_wrong_only_together_is_found_together() {
 }
 
 #[test]
+fn an_agent_is_not_told_to_send_more_than_it_can() {
+    let many: String =
+        (0..1_990).map(|at| format!("{{icmp: 10.0.{}.{}}},", at / 250, at % 250 + 1)).collect();
+    let links = format!("links: [{{name: wan, targets: [{many}]}}]");
+    assert_eq!(flaws(&stack(&links, "", "")), [] as [&str; 0], "five packets in five seconds");
+    assert_eq!(
+        flaws(&stack(&links, "round: {interval: 1s, packets: 100}", "")),
+        [
+            "round: found 199000 packets in each round of 1s, expected at most 2000 packets a second in all; lengthen the interval, send fewer packets, or divide the targets among several agents"
+        ]
+    );
+    let most: String = (0..20).map(|at| format!("{{icmp: 10.0.0.{at}, packets: 100}},")).collect();
+    let text =
+        |more: &str| format!("round: {{interval: 1s}}\nlinks: [{{name: wan, targets: [{most}{more}]}}]");
+    assert_eq!(flaws(&layer(&text(""))), [] as [&str; 0], "2000 a second are sent");
+    assert_eq!(flaws(&layer(&text("{icmp: 10.0.1.1, packets: 1}"))).len(), 1);
+    let own = read(&text("{icmp: 10.0.1.1, packets: 1}"), Form::Whole).unwrap_err().to_string();
+    assert!(own.starts_with("f:1:8: round: found 2001 packets in each round of 1s"), "{own}");
+}
+
+#[test]
 fn removing_is_all_that_is_said_of_a_link_and_only_in_a_layer() {
     let mistakes = |text: &str, form| read(text, form).unwrap_err().to_string();
     let both = "links: [{name: wan, remove: true, interface: eth0}]";
