@@ -66,8 +66,12 @@ struct State {
     refused: Option<Refused>,
     fetched: Option<UnixMillis>,
     report: Option<ConfigReport>,
+    /// What the collector was told last.
+    told: Option<ConfigReport>,
     /// What kept the stored document from being used at the start.
     trouble: Option<String>,
+    /// What kept the document in force from being stored.
+    unkept: Option<String>,
 }
 
 /// A document that is in force, or will be at the next boundary.
@@ -107,6 +111,8 @@ pub struct View {
     pub fetched: Option<UnixMillis>,
     /// What kept the stored document from being used at the start.
     pub trouble: Option<String>,
+    /// What kept the document in force from being stored, so that the next start begins with another.
+    pub unkept: Option<String>,
 }
 
 impl Central {
@@ -127,7 +133,9 @@ impl Central {
             refused: None,
             fetched: None,
             report: None,
+            told: None,
             trouble: None,
+            unkept: None,
         };
         let central = Central { state: Arc::new(Mutex::new(state)), running: Arc::new(running) };
         central.load();
@@ -148,7 +156,14 @@ impl Central {
     pub fn seen(&self, etag: Option<&str>) {
         let Some(etag) = etag.filter(|etag| etag.len() <= MOST_ETAG) else { return };
         let mut state = self.state();
-        if state.on && state.seen.as_deref() != Some(etag) {
+        if !state.on {
+            // Said once of each, so that nobody waits for what never comes.
+            let reason = "the agent's own file says central: off".to_owned();
+            let report = ConfigReport { etag: etag.to_owned(), applied: false, reason };
+            if state.told.as_ref() != Some(&report) {
+                state.report = Some(report);
+            }
+        } else if state.seen.as_deref() != Some(etag) {
             state.seen = Some(etag.to_owned());
         }
     }
@@ -165,10 +180,22 @@ impl Central {
         state.on.then(|| state.want())
     }
 
-    /// The collector has answered the question for a document: 304, or that it has none (404). What runs, goes on.
+    /// The collector has no document (404). What runs, goes on.
+    pub fn none(&self) {
+        let mut state = self.state();
+        state.settled = state.seen.clone();
+    }
+
+    /// The collector means the document that is in force (304). So none is refused any more; and where the collector last heard
+    /// something else, or nothing since this agent's start, it is told that this one holds.
     pub fn unchanged(&self) {
         let mut state = self.state();
         state.settled = state.seen.clone();
+        state.refused = None;
+        let holds =
+            |good: &Good| ConfigReport { etag: good.etag.clone(), applied: true, reason: String::new() };
+        let holds = state.good.as_ref().map(holds);
+        state.report = holds.filter(|holds| state.told.as_ref() != Some(holds));
     }
 
     /// A document has come. Reading and keeping it takes its time, on a thread of its own.
@@ -190,6 +217,7 @@ impl Central {
     /// The collector has been told.
     pub fn reported(&self, report: &ConfigReport) {
         let mut state = self.state();
+        state.told = Some(report.clone());
         if state.report.as_ref() == Some(report) {
             state.report = None;
         }
@@ -204,6 +232,7 @@ impl Central {
             refused: state.refused.clone(),
             fetched: state.fetched,
             trouble: state.trouble.clone(),
+            unkept: state.unkept.clone(),
         }
     }
 
@@ -241,12 +270,17 @@ impl Central {
             (Arc::clone(&state.local), state.good.as_ref().map(|good| good.etag.clone()), state.file.clone())
         };
         let decision = decide(&local, in_force.as_deref(), etag, body);
-        if let (Decision::Apply(_), Some(file)) = (&decision, &file)
-            && let Err(error) = store::save(file, etag, body)
-        {
-            tracing::warn!(%error, "the central configuration holds, but cannot be kept for the next start");
+        let saved = match (&decision, &file) {
+            (Decision::Apply(_), Some(file)) => Some(store::save(file, etag, body)),
+            (Decision::Apply(_) | Decision::Same | Decision::Refuse(_), _) => None,
+        };
+        if let Some(Err(error)) = &saved {
+            tracing::warn!(error, "the central configuration holds, but cannot be kept for the next start");
         }
         let mut state = self.state();
+        if let Some(saved) = saved {
+            state.unkept = saved.err();
+        }
         state.fetched = Some(now);
         state.settled = Some(etag.to_owned());
         state.seen = Some(etag.to_owned());

@@ -176,6 +176,23 @@ impl Config {
         Config::parse(&path.display().to_string(), &bytes, purpose)
     }
 
+    /// The data folder that a file names, or the usual one where it names none, whatever else is wrong with the file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or what it says of the folder cannot.
+    pub fn data_of(path: &Path) -> Result<PathBuf, Mistakes> {
+        let bytes = read_file(path, CONFIGURATION_BYTES)?;
+        let file = path.display().to_string();
+        let document = Document::read(&file, &bytes)?;
+        let entries = document.root().entries("the agent's configuration");
+        let named = entries.into_iter().flatten().find(|(key, _)| *key == "data");
+        let folder = match &named {
+            Some((_, at)) => read_path(at).unwrap_or_default(),
+            None => PathBuf::from(DEFAULT_DATA),
+        };
+        document.finish(folder)
+    }
+
     /// Puts these probes in the place of the file's own.
     pub fn set_probes(&mut self, probes: Probes) {
         let Probes { round, icmp, links } = probes;

@@ -176,8 +176,11 @@ async fn probe(config: Config) -> anyhow::Result<u8> {
 
 async fn status(config: PathBuf, data: Option<PathBuf>, json: bool) -> anyhow::Result<u8> {
     // The agent runs by what it has read; a file that was spoilt since is no reason to show nothing.
-    let folder = data.or_else(|| Config::load(&config, Use::Run).ok()?.data);
-    let folder = folder.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+    let folder = data.map_or_else(|| Config::data_of(&config), Ok).or_else(|mistakes| {
+        let usual = PathBuf::from(DEFAULT_DATA);
+        writeln!(std::io::stderr(), "{mistakes}; asking the agent with the data folder {}", usual.display())?;
+        anyhow::Ok(usual)
+    })?;
     let status = match status::socket::ask(&folder).await {
         Ok(status) => status,
         Err(error @ AskError::NotRunning(_)) => {
@@ -187,11 +190,16 @@ async fn status(config: PathBuf, data: Option<PathBuf>, json: bool) -> anyhow::R
         Err(error) => return Err(error.into()),
     };
     let mut out = std::io::stdout();
-    if json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;
+    let text = if json {
+        serde_json::to_string_pretty(&status)? + "\n"
     } else {
         let width = (!out.is_terminal()).then_some(200);
-        out.write_all(status::show(&status, &TimeZone::system(), width).as_bytes())?;
+        status::show(&status, &TimeZone::system(), width)
+    };
+    match out.write_all(text.as_bytes()) {
+        // Who reads no further, as `head`, has seen what it wanted.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        written => written?,
     }
     Ok(status.exit_code())
 }

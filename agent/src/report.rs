@@ -29,14 +29,19 @@ pub fn unasked(config: &Config) -> Option<String> {
     };
     let names: Vec<&str> =
         config.links.iter().filter(|link| wanted(link)).map(|link| link.name.as_str()).collect();
-    if names.is_empty() || plan::collector_host(config).is_some() {
+    let why = why_unasked(config).filter(|_| !names.is_empty())?;
+    Some(format!("{}: `icmp: collector` is not probed, {why}", names.join(", ")))
+}
+
+/// Why a target `icmp: collector` is not asked, if it is not.
+pub(crate) fn why_unasked(config: &Config) -> Option<&'static str> {
+    if plan::collector_host(config).is_some() {
         return None;
     }
-    let why = match config.collector {
+    Some(match config.collector {
         Some(_) => "the collector is this very host",
         None => "no collector is configured",
-    };
-    Some(format!("{}: `icmp: collector` is not probed, {why}", names.join(", ")))
+    })
 }
 
 /// Exit codes of `wan-agent probe`.

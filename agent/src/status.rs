@@ -126,6 +126,27 @@ pub struct ConfigStatus {
     pub refused: Option<RefusedStatus>,
     /// What kept the stored one from being used at the start.
     pub trouble: Option<String>,
+    /// What kept the one in force from being stored, so that the next start begins with another.
+    pub unkept: Option<String>,
+    /// How rounds are made.
+    pub round: RoundStatus,
+}
+
+/// How rounds are made, and which layers say so: `default`, `local`, or as the collector names them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RoundStatus {
+    /// A round's length in milliseconds.
+    pub interval_ms: u64,
+    /// Packets per round and target, unless a target says otherwise.
+    pub packets: u32,
+    /// How long an answer may take, in milliseconds, unless a target says otherwise.
+    pub timeout_ms: u64,
+    /// Where that comes from.
+    pub origin: String,
+    /// Which kind of ICMP socket is used: auto, raw or datagram.
+    pub socket: String,
+    /// Where that comes from.
+    pub socket_origin: String,
 }
 
 /// A central configuration that was refused.

@@ -74,6 +74,45 @@ fn status_says_when_no_agent_runs() {
         let err = text(&found.get_output().stderr);
         assert!(err.contains(&format!("no agent runs with the data folder {}", data.display())), "{err}");
     }
+    // The folder of a file that is otherwise mistaken is the one that is asked.
+    let file = folder.path().join("agent.yaml");
+    let data = folder.path().join("here");
+    std::fs::write(&file, format!("data: {}\nlinsk: []\n", data.display())).unwrap();
+    let found = agent().arg("status").arg("--config").arg(&file).assert().code(3);
+    let err = text(&found.get_output().stderr);
+    assert_eq!(err.trim().lines().count(), 1, "{err}");
+    assert!(err.contains(&format!("no agent runs with the data folder {}", data.display())), "{err}");
+    // Of one that names none, it is said what is asked instead.
+    let none = folder.path().join("none.yaml");
+    for (file, why) in [(&none, "no readable file"), (&data, "expected the path of a file")] {
+        if file == &data {
+            std::fs::write(&data, "data: ''\n").unwrap();
+        }
+        let found = agent().arg("status").arg("--config").arg(file).assert();
+        let err = text(&found.get_output().stderr);
+        assert!(err.contains(why), "{err}");
+        assert!(err.contains("asking the agent with the data folder /var/lib/wanwatch-agent"), "{err}");
+    }
+    // Who reads no further, as `head`, is no mistake.
+    let (answer, socket) = (folder.path().join("answer"), folder.path().join("socket"));
+    std::fs::create_dir(&socket).unwrap();
+    let status = serde_json::json!({
+        "version": "0", "pid": 1, "started": 0, "now": 0, "site": null, "collector": [],
+        "clock": {"anchored": false, "offset_ms": null, "bound_ms": null},
+        "queue": wan_agent::status::QueueStatus::default(), "config": wan_agent::status::ConfigStatus::default(), "links": [],
+    });
+    std::fs::write(&answer, status.to_string()).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(socket.join("status.sock")).unwrap();
+    let serve = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        std::io::copy(&mut std::fs::File::open(answer).unwrap(), &mut stream).unwrap();
+    });
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended =
+        Process::new(program()).arg("status").arg("--data").arg(&socket).stdout(writer).output().unwrap();
+    serve.join().unwrap();
+    assert_eq!((ended.status.code(), text(&ended.stderr).as_str()), (Some(1), ""));
     let help = text(&agent().args(["status", "--help"]).assert().success().get_output().stdout);
     assert!(help.contains("3 no agent runs") && help.contains("--json"), "{help}");
 }

@@ -133,22 +133,59 @@ async fn a_change_is_asked_for_once_and_its_end_is_reported_until_it_is_heard() 
     let view = central.view();
     assert_eq!((view.good.unwrap().etag, view.refused.unwrap().etag), ("\"1\"".into(), "\"2\"".into()));
 
-    // The old one again: it is in force already.
+    // The old one again: it is in force already, so the collector answers 304.
     central.seen(Some("\"1\""));
-    central
-        .fetched("\"1\"".into(), b"links: [{name: wan, targets: [{icmp: 10.0.0.1}]}]".to_vec(), later)
-        .await;
+    assert_eq!(central.wants(), Some(Want { known: Some("\"1\"".into()) }));
+    central.unchanged();
     assert!(current.at_boundary(|| later).is_none());
-    assert!(central.report().unwrap().applied && central.view().refused.is_none());
+    assert_eq!((central.wants(), central.view().refused), (None, None));
+    let report = central.report().unwrap();
+    assert_eq!((report.etag.as_str(), report.applied, report.reason.as_str()), ("\"1\"", true, ""));
+    central.reported(&report);
+    // Asked by another path, it says the same: that is no news.
+    central.unchanged();
+    assert_eq!(central.report(), None);
+}
+
+#[tokio::test]
+async fn an_agent_that_was_killed_before_it_could_say_that_a_document_holds_says_so_at_its_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let central = Central::open(local("", Some(folder.path())));
+    central.fetched("\"1\"".into(), b"round: {interval: 7s}".to_vec(), NOW).await;
+    drop(central);
+    let again = Central::open(local("", Some(folder.path())));
+    again.seen(Some("\"1\""));
+    again.unchanged();
+    assert_eq!(again.report(), None, "no round was made by it yet");
+    again.current().begin(NOW);
+    assert!(again.report().unwrap().applied);
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_kept_holds_and_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::write(&data, "").unwrap();
+    let central = Central::open(local("", Some(&data)));
+    central.fetched("\"1\"".into(), b"round: {interval: 7s}".to_vec(), NOW).await;
+    assert_eq!(central.running().round.interval, Duration::from_secs(7));
+    assert!(central.view().unkept.unwrap().contains("central.yaml: "));
+    std::fs::remove_file(&data).unwrap();
+    central.fetched("\"2\"".into(), b"round: {interval: 8s}".to_vec(), NOW).await;
+    assert_eq!(central.view().unkept, None);
 }
 
 #[tokio::test]
 async fn a_collector_that_has_none_or_nothing_new_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let central = Central::open(local("", Some(folder.path())));
-    central.seen(Some("\"1\""));
+    for none in [Central::none, Central::unchanged] {
+        central.seen(Some("\"1\""));
+        none(&central);
+        assert_eq!((central.wants(), central.report()), (None, None));
+        central.seen(Some("\"2\""));
+    }
     central.unchanged();
-    assert_eq!((central.wants(), central.report()), (None, None));
     central.seen(Some(&"x".repeat(10_000)));
     assert_eq!(central.wants(), None, "that is no ETag");
 }
@@ -174,6 +211,12 @@ async fn the_last_good_document_outlives_the_process_and_a_refused_one_does_not_
         (Duration::from_secs(5), None, None)
     );
     assert!(!off.view().on);
+    let report = off.report().unwrap();
+    assert_eq!((report.etag.as_str(), report.applied), ("\"3\"", false));
+    assert_eq!(report.reason, "the agent's own file says central: off");
+    off.reported(&report);
+    off.seen(Some("\"3\""));
+    assert_eq!(off.report(), None, "said once");
 }
 
 #[test]

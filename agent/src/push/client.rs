@@ -21,6 +21,7 @@ use wan_wire::{Protocol, UnixMillis, Written, protocol};
 
 use super::trust::{self, Stranger, Times, TlsTimes, Trust};
 use super::{Answered, retry_after};
+use crate::central;
 use crate::clock::{self, Exchange};
 use crate::config::{Collector, Endpoint, WRITE_PATH, show_duration};
 use crate::probe::innermost;
@@ -29,8 +30,9 @@ use crate::probe::innermost;
 const ANSWER_LIMIT: usize = 4 * 1024;
 /// Characters of it that reach the log.
 const SHOWN_LIMIT: usize = 400;
-/// A central configuration is at most this long; an agent's own file may be no longer.
-pub const CONFIG_LIMIT: usize = 1 << 20;
+/// Bytes of a central configuration that are read: one more than it may have, so that one that is too long is known to be, and
+/// refused by its ETag instead of being fetched again with every push.
+const CONFIG_LIMIT: usize = central::MOST_BYTES + 1;
 /// The answer to an enrolment is at most this long.
 const JSON_LIMIT: usize = 64 << 10;
 
@@ -54,7 +56,7 @@ pub struct Told {
 pub struct Fetched {
     /// Its ETag, with its quotes.
     pub etag: String,
-    /// The document.
+    /// The document; of one that is too long its first bytes, which are too many too.
     pub body: Vec<u8>,
 }
 
@@ -145,7 +147,7 @@ impl Pushing {
     /// Asks for the site's central configuration, unless it still is the one of `etag`. Nothing is fetched then, and where the
     /// site has none (404). It teaches the time in any case.
     pub async fn config(&self, path: usize, secret: &str, etag: Option<&str>) -> (Told, Option<Fetched>) {
-        let sent = self.send(path, secret, CONFIG_LIMIT + 1, |client, endpoint| {
+        let sent = self.send(path, secret, CONFIG_LIMIT, |client, endpoint| {
             let mut request = client.get(beside(&endpoint.url, CONFIG_PATH)?);
             if let Some(etag) = etag {
                 request = request.header(IF_NONE_MATCH, etag);
@@ -158,10 +160,6 @@ impl Pushing {
             "the answer has no ETag, so it is no central configuration".clone_into(&mut told.why);
             return (told, None);
         };
-        if body.len() > CONFIG_LIMIT {
-            told.why = format!("the central configuration is larger than {} KiB", CONFIG_LIMIT >> 10);
-            return (told, None);
-        }
         let fetched = Fetched { etag: etag.to_owned(), body };
         (told, Some(fetched))
     }

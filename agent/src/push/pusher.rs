@@ -462,7 +462,8 @@ impl Pusher {
                 self.central.fetched(etag, body, self.timekeeper.now()).await;
                 self.errand.notify_one();
             }
-            (None, Answered::Status { code: 304 | 404, .. }) => self.central.unchanged(),
+            (None, Answered::Status { code: 304, .. }) => self.central.unchanged(),
+            (None, Answered::Status { code: 404, .. }) => self.central.none(),
             (None, Answered::Status { .. } | Answered::Failed) => {}
         }
         Some(told)

@@ -1,15 +1,19 @@
 //! What the parts remember, put together when someone asks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use wan_settings::probes::Origins;
 use wan_wire::UnixMillis;
 
 use super::{
-    ClockStatus, ConfigStatus, LinkStatus, PathState, PathStatus, QueueStatus, RefusedStatus, Status,
+    ClockStatus, ConfigStatus, LinkStatus, PathState, PathStatus, QueueStatus, RefusedStatus, RoundStatus,
+    Status,
 };
 use crate::central::{Central, View};
 use crate::clock::Timekeeper;
-use crate::config::{Collector, Config, ProbeConfig};
+use crate::config::{Collector, Config, ProbeConfig, TargetConfig};
+use crate::report;
 use crate::states::{States, Watched};
 
 /// How each URL of the collector does. Cheap to clone: all clones are one.
@@ -75,7 +79,7 @@ impl Board {
             },
             queue,
             links: links(&central.running(), &view, states),
-            config: config(view),
+            config: config(view, &central.running()),
         }
     }
 
@@ -84,9 +88,12 @@ impl Board {
     }
 }
 
-fn config(view: View) -> ConfigStatus {
-    let View { on, good, refused, fetched, trouble } = view;
+fn config(view: View, running: &Config) -> ConfigStatus {
+    let round = round(running, &view);
+    let View { on, good, refused, fetched, trouble, unkept } = view;
     ConfigStatus {
+        round,
+        unkept,
         central: on,
         sections: good.iter().flat_map(|good| &good.sections).map(|section| (*section).to_owned()).collect(),
         applied: good.as_ref().and_then(|good| good.in_force).map(|at| at.0),
@@ -101,9 +108,31 @@ fn config(view: View) -> ConfigStatus {
     }
 }
 
+/// How rounds are made, and which layers say so.
+pub(super) fn round(running: &Config, view: &View) -> RoundStatus {
+    let own = |says: bool| if says { "local" } else { "default" }.to_owned();
+    let central = |section: &str, origin: fn(&Origins) -> &Option<String>, says: bool| {
+        let good = view.good.as_ref().filter(|good| good.sections.contains(&section));
+        good.map_or_else(
+            || own(says),
+            |good| origin(&good.origins).clone().unwrap_or_else(|| "central".into()),
+        )
+    };
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    RoundStatus {
+        interval_ms: millis(running.round.interval),
+        packets: running.round.packets,
+        timeout_ms: millis(running.round.timeout),
+        origin: central("round", |origins| &origins.round, !running.layer.round.is_empty()),
+        socket: running.icmp.as_str().to_owned(),
+        socket_origin: central("icmp", |origins| &origins.icmp, running.layer.icmp.is_some()),
+    }
+}
+
 /// Every link, and every watched site of one, in the configuration's order.
 pub(super) fn links(running: &Config, view: &View, states: &States) -> Vec<LinkStatus> {
     let central = view.good.as_ref().filter(|good| good.sections.contains(&"links"));
+    let unasked = report::why_unasked(running);
     let mut links = Vec::new();
     for link in &running.links {
         let origin = match central {
@@ -122,18 +151,33 @@ pub(super) fn links(running: &Config, view: &View, states: &States) -> Vec<LinkS
         }
         for (watched, targets) in parts {
             let state = states.get(&watched);
+            let asks = |target: &TargetConfig| {
+                target.probe == ProbeConfig::CollectorHost && target.about == watched.about
+            };
+            let unasked = unasked.filter(|_| link.targets.iter().any(asks));
+            let unasked = unasked.map(|why| format!("collector: not probed, {why}"));
+            let seen = state.map(|state| state.why.clone()).filter(|why| !why.is_empty());
+            let why: Vec<String> = unasked.into_iter().chain(seen).collect();
             links.push(LinkStatus {
                 link: watched.link.to_string(),
                 about: watched.about.as_ref().map(ToString::to_string),
                 targets,
-                origin: origin.clone(),
+                origin: part_of(&origin, watched.about.is_some()),
                 outcome: state.map(|state| state.outcome.as_str().to_owned()),
                 since: state.map(|state| state.since.0),
-                why: state.map(|state| state.why.clone()).filter(|why| !why.is_empty()),
+                why: (!why.is_empty()).then(|| why.join("; ")),
             });
         }
     }
     links
+}
+
+/// Of the layers that a link comes from, those of its own targets, or of those that are about another site: the register only
+/// adds such, and the defaults have none.
+fn part_of(origin: &str, about: bool) -> String {
+    let foreign = if about { "default" } else { "register" };
+    let parts: Vec<&str> = origin.split(", ").filter(|part| *part != foreign).collect();
+    if parts.is_empty() { origin.to_owned() } else { parts.join(", ") }
 }
 
 fn shown(probe: &ProbeConfig, label: Option<&str>) -> String {

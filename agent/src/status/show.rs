@@ -1,12 +1,14 @@
 //! A status for people.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{ConfigStatus, LinkStatus, PathState, PathStatus, QueueStatus, Status};
+use super::{ConfigStatus, LinkStatus, PathState, PathStatus, QueueStatus, RoundStatus, Status};
+use crate::config::show_duration;
 
 /// The status as text, with times in `zone`.
 pub fn show(status: &Status, zone: &TimeZone, width: Option<u16>) -> String {
@@ -27,6 +29,7 @@ pub fn show(status: &Status, zone: &TimeZone, width: Option<u16>) -> String {
     let _ = writeln!(out, "clock: {}", clock(status));
     let _ = writeln!(out, "queue: {}", queue(&status.queue, &at));
     let _ = writeln!(out, "configuration: {}", config(&status.config, &at));
+    let _ = writeln!(out, "rounds: {}", round(&status.config.round));
     let _ = writeln!(out, "{}", table(&status.links, &at, width));
     out
 }
@@ -111,7 +114,23 @@ fn config(config: &ConfigStatus, at: &dyn Fn(i64) -> String) -> String {
     if let Some(trouble) = &config.trouble {
         let _ = write!(text, "\n  at the start: {trouble}");
     }
+    if let Some(unkept) = &config.unkept {
+        let _ = write!(text, "\n  NOT KEPT for the next start: {unkept}");
+    }
     text
+}
+
+fn round(round: &RoundStatus) -> String {
+    let length = |millis: u64| show_duration(Duration::from_millis(millis));
+    format!(
+        "{} packets in {}, each answered within {} ({}); ICMP socket {} ({})",
+        round.packets,
+        length(round.interval_ms),
+        length(round.timeout_ms),
+        round.origin,
+        round.socket,
+        round.socket_origin
+    )
 }
 
 fn table(links: &[LinkStatus], at: &dyn Fn(i64) -> String, width: Option<u16>) -> Table {
@@ -128,7 +147,8 @@ fn table(links: &[LinkStatus], at: &dyn Fn(i64) -> String, width: Option<u16>) -
             link.about.clone().unwrap_or_default(),
             link.targets.join(", "),
             link.origin.clone(),
-            link.outcome.clone().unwrap_or_else(|| "not yet".into()),
+            // Only of what is never asked there is something to say before it was.
+            link.outcome.clone().unwrap_or_else(|| if link.why.is_some() { "–" } else { "not yet" }.into()),
             link.since.map(at).unwrap_or_default(),
             link.why.clone().unwrap_or_default(),
         ]);

@@ -51,6 +51,15 @@ fn status() -> Status {
                 at: 1_793_466_050_000,
             }),
             trouble: None,
+            unkept: Some("/data/central.yaml: no space".into()),
+            round: RoundStatus {
+                interval_ms: 10_000,
+                packets: 3,
+                timeout_ms: 900,
+                origin: "all, tier commune".into(),
+                socket: "auto".into(),
+                socket_origin: "default".into(),
+            },
         },
         links: vec![LinkStatus {
             link: "wan".into(),
@@ -76,6 +85,8 @@ fn a_status_is_told_to_people_in_their_own_time() {
         "queue: 12 rounds wait, the oldest from 2026-11-01 00:00:50; 2 KiB in memory, 0 B on disk",
         "configuration: the collector's round, links \"ab\", since 2026-11-01 00:00:05",
         "  REFUSED \"cd\" at 2026-11-01 00:00:50: found no link",
+        "  NOT KEPT for the next start: /data/central.yaml: no space",
+        "rounds: 3 packets in 10s, each answered within 900ms (all, tier commune); ICMP socket auto (default)",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
@@ -178,6 +189,34 @@ fn links_are_listed_with_their_origin_and_each_watched_site_by_itself() {
     };
     let read = |text: &str| Config::parse("f", text.as_bytes(), Use::Probe).unwrap();
     assert_eq!(shown(read(""))[..1], ["lan - icmp gateway default"]);
+    let central = Central::open(read("round: {interval: 2s}"));
+    let round = board::round(&central.running(), &central.view());
+    assert_eq!((round.interval_ms, round.origin.as_str()), (2_000, "local"));
+    assert_eq!((round.socket.as_str(), round.socket_origin.as_str()), ("auto", "default"));
+    let links = board::links(&central.running(), &central.view(), &States::default());
+    let why: Vec<Option<&str>> = links.iter().map(|link| link.why.as_deref()).collect();
+    assert_eq!(why, [None, Some("collector: not probed, no collector is configured"), None]);
     let two = "links: [{name: wan, targets: [{icmp: 10.0.0.1}, {icmp: 10.0.1.1, about: xa-a}, {tcp: '10.0.0.2:1', label: x}]}]";
     assert_eq!(shown(read(two)), ["wan - icmp 10.0.0.1+tcp x local", "wan xa-a icmp 10.0.1.1 local"]);
+}
+
+#[test]
+fn of_a_link_that_the_register_adds_to_each_part_says_where_it_comes_from() {
+    use crate::central::Central;
+    use crate::config::{Config, Use};
+    use crate::states::States;
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::parse("f", b"", Use::Probe).unwrap();
+    config.data = Some(folder.path().to_owned());
+    let central = Central::open(config);
+    let document = "round: {packets: 7}\nlinks: [{name: wan, targets: [{icmp: collector}, {icmp: 10.0.1.1, about: xa-a}]}]\n\
+                    origin: {round: all, links: {wan: 'default, register'}}\n";
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(central.fetched("\"1\"".into(), document.into(), wan_wire::UnixMillis(0)));
+    let links = board::links(&central.running(), &central.view(), &States::default());
+    let origins: Vec<&str> = links.iter().map(|link| link.origin.as_str()).collect();
+    assert_eq!(origins, ["default", "register"]);
+    let round = board::round(&central.running(), &central.view());
+    assert_eq!((round.packets, round.origin.as_str(), round.socket_origin.as_str()), (7, "all", "default"));
 }
