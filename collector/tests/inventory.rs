@@ -197,6 +197,18 @@ fn each_bad_table_is_answered_with_line_column_and_remedy() {
             "f:2: wan.router of “a”: found “10.0.0.1/24”, expected an IPv4 or IPv6 address without port or prefix length",
         ),
         (
+            "a,A,commune,state,,,,,,,127.0.0.1,",
+            "f:2: wan.router of “a”: found “127.0.0.1”, expected the address of one other host; write the router's address on the site's side",
+        ),
+        (
+            "a,A,commune,state,,,,,,,0.0.0.0,",
+            "f:2: wan.router of “a”: found “0.0.0.0”, expected the address of one other host; write the router's address on the site's side",
+        ),
+        (
+            "a,A,commune,state,,,,,,,ff02::1,",
+            "f:2: wan.router of “a”: found “ff02::1”, expected the address of one other host; write the router's address on the site's side",
+        ),
+        (
             "a,A,commune,state,,,,,,,,99",
             "f:2: wan.uptime of “a”: found “99”, expected a share from 0 to 1, or a percentage such as 70%; write 99.5% or 0.995",
         ),
@@ -426,7 +438,12 @@ fn optional_text() -> impl Strategy<Value = Option<String>> {
 fn link() -> impl Strategy<Value = Link> {
     let name =
         prop::sample::select(vec!["lan", "wan", "wan-vnpt", "wan-viettel", "internet", "service-mail"]);
-    let router = prop::option::of(any::<std::net::IpAddr>());
+    let router = prop::option::of(
+        any::<std::net::IpAddr>().prop_filter("of one host", |address| {
+            !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
+                && !matches!(address.to_canonical(), std::net::IpAddr::V4(v4) if v4.is_broadcast() || v4.is_multicast() || v4.is_loopback() || v4.is_unspecified())
+        }),
+    );
     let interface = prop::option::of("[a-z0-9@-][a-z0-9.@-]{0,14}")
         .prop_map(|name| name.map(|name| name.parse().unwrap()));
     let uptime = prop::option::of(0.0..=1.0f64);

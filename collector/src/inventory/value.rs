@@ -4,6 +4,7 @@
 //! [`build`] makes a site of it or says everything that is wrong.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 use jiff::civil::Date;
 use wan_settings::{InterfaceName, nearest, quote, units};
@@ -413,12 +414,28 @@ impl<'d> Cells<'d, '_> {
             }
             LinkField::Router => {
                 link.router = text.parse().ok();
-                if link.router.is_none() {
-                    self.wrong(cell, "an IPv4 or IPv6 address without port or prefix length", "");
+                match link.router {
+                    None => self.wrong(cell, "an IPv4 or IPv6 address without port or prefix length", ""),
+                    // The centre's agent would ask itself, or a whole network, and the line would be up for ever.
+                    Some(address) if !is_of_one_host(address) => {
+                        self.wrong(
+                            cell,
+                            "the address of one other host",
+                            "write the router's address on the site's side",
+                        );
+                    }
+                    Some(_) => {}
                 }
             }
         }
     }
+}
+
+/// Whether another host can have this address.
+fn is_of_one_host(address: IpAddr) -> bool {
+    let broadcast = IpAddr::V4(Ipv4Addr::BROADCAST);
+    let address = address.to_canonical();
+    !(address.is_loopback() || address.is_unspecified() || address.is_multicast() || address == broadcast)
 }
 
 /// `2020-12-31` or, as Excel writes it under Vietnamese settings, `31/12/2020`.
