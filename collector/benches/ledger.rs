@@ -76,9 +76,14 @@ fn view((number, [lan, wan, internet, centre]): (usize, &[Spans; 4])) -> SiteVie
         valid_to: None,
         equipped_from: Some(UnixMillis(0)),
         links: vec![
-            LinkView { kind: LinkKind::Lan, own: Some(lan), others: Vec::new() },
-            LinkView { kind: LinkKind::Wan, own: Some(wan), others: vec![centre] },
-            LinkView { kind: LinkKind::Internet, own: Some(internet), others: Vec::new() },
+            LinkView { kind: LinkKind::Lan, own: Some(lan), others: Vec::new(), hold: Duration::ZERO },
+            LinkView { kind: LinkKind::Wan, own: Some(wan), others: vec![centre], hold: Duration::ZERO },
+            LinkView {
+                kind: LinkKind::Internet,
+                own: Some(internet),
+                others: Vec::new(),
+                hold: Duration::ZERO,
+            },
         ],
     }
 }

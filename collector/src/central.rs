@@ -31,6 +31,8 @@
 //! - **Nothing half-good is served.** A file is compiled as a whole, for every site of the register, before any document
 //!   changes ([`compile`]); what an agent would refuse is refused here, with file, line and site.
 //! - **A bad file stops nothing.** The last good one goes on, also over a restart ([`follow`]).
+//! - **One site's register costs no other's document.** What the register alone makes wrong, as routers that are too many for
+//!   one agent, leaves the site that watches them with the document that it has, and all others with theirs.
 //! - **An agent pays nothing for it.** Each answer to a push carries the ETag, which is made when the document is.
 
 pub mod compile;
@@ -40,10 +42,11 @@ pub mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use parking_lot::RwLock;
-use wan_settings::{Mistake, Mistakes};
+use wan_settings::Mistake;
 use wan_wire::{SiteId, UnixMillis};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -54,6 +57,8 @@ pub struct Document {
     pub etag: HeaderValue,
     /// YAML.
     pub body: String,
+    /// How long it says that rounds are, if it says so.
+    pub interval: Option<Duration>,
 }
 
 impl Document {
@@ -62,7 +67,7 @@ impl Document {
     pub fn of(body: String) -> Self {
         let etag = format!("\"{:016x}\"", xxh3_64(body.as_bytes()));
         let etag = HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"\""));
-        Self { etag, body }
+        Self { etag, body, interval: None }
     }
 
     /// Its ETag as text.
@@ -93,7 +98,7 @@ pub enum Standing {
     None,
     /// It is good, and was taken over then.
     Good(UnixMillis),
-    /// It is bad, since then; the last good one goes on.
+    /// It is bad, or does not fit the register, since then; what that concerns goes on as it was.
     Bad(UnixMillis, Vec<Mistake>),
 }
 
@@ -102,6 +107,7 @@ pub enum Standing {
 #[derive(Debug, Default)]
 pub struct Central {
     told: RwLock<BTreeMap<SiteId, Told>>,
+    held: RwLock<BTreeMap<SiteId, String>>,
     standing: RwLock<Standing>,
 }
 
@@ -134,6 +140,16 @@ impl Central {
     /// Takes in what an agent has said, once it is stored.
     pub fn hear(&self, site: &SiteId, told: Told) {
         self.told.write().insert(site.clone(), told);
+    }
+
+    /// Why a site gets nothing new, if it does not.
+    #[must_use]
+    pub fn held(&self, site: &SiteId) -> Option<String> {
+        self.held.read().get(site).cloned()
+    }
+
+    pub(crate) fn set_held(&self, held: BTreeMap<SiteId, String>) {
+        *self.held.write() = held;
     }
 
     /// What the file is at present.
@@ -185,9 +201,4 @@ impl Progress {
             Self::Refused => "refused",
         }
     }
-}
-
-/// A list of mistakes, shortened to what a page can show.
-pub(crate) fn first(mistakes: &Mistakes, most: usize) -> Vec<Mistake> {
-    mistakes.iter().take(most).cloned().collect()
 }

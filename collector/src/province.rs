@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 
@@ -27,6 +28,8 @@ pub struct Link {
     pub own: Option<(Arc<Spans>, Option<Latest>)>,
     /// What others saw, by vantage.
     pub others: BTreeMap<SiteId, Arc<Spans>>,
+    /// The longest of the observers' last rounds.
+    pub round: Duration,
 }
 
 /// Everything about one site at the instant of its [`Province`].
@@ -46,6 +49,8 @@ pub struct SiteNow<'r> {
     pub document: Option<Arc<Document>>,
     /// What its agent last said of that.
     pub told: Option<Told>,
+    /// Why that is not what file and register say now, if it is not.
+    pub held: Option<String>,
     valid_from: UnixMillis,
     valid_to: Option<UnixMillis>,
 }
@@ -80,6 +85,7 @@ impl Link {
             kind: self.name.kind(),
             own: self.own.as_ref().map(|(spans, _)| &**spans),
             others: self.others.values().map(|spans| &**spans).collect(),
+            hold: verdict::rounds_hold(self.round),
         }
     }
 }
@@ -97,7 +103,7 @@ pub struct Province<'c> {
     pub now: UnixMillis,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct SiteEvidence {
     links: BTreeMap<LinkName, Link>,
     last_push: Option<UnixMillis>,
@@ -106,6 +112,8 @@ struct SiteEvidence {
     enrolled: bool,
     document: Option<Arc<Document>>,
     told: Option<Told>,
+    held: Option<String>,
+    silence_limit: Duration,
 }
 
 impl<'c> Province<'c> {
@@ -141,7 +149,10 @@ impl<'c> Province<'c> {
                 enrolled: enrolled.contains(&site.id),
                 document: runtime.document(),
                 told: state.central.told_by(&site.id),
+                held: state.central.held(&site.id),
+                silence_limit: state.silence_limit(runtime),
             };
+            let before = runtime.expected_round().unwrap_or_default();
             for link in &site.links {
                 of_site.link(&link.name);
             }
@@ -150,7 +161,11 @@ impl<'c> Province<'c> {
                 if track.spans.is_empty() {
                     continue;
                 }
-                if track.vantage == site.id {
+                // Of rounds that came before a restart only the site's own are expected to be as long as they were.
+                let own = track.vantage == site.id;
+                let round = track.latest.map(|latest| latest.length()).or(own.then_some(before));
+                link.round = link.round.max(round.unwrap_or_default());
+                if own {
                     link.own = Some((Arc::clone(&track.spans), track.latest));
                 } else {
                     link.others.insert(track.vantage.clone(), Arc::clone(&track.spans));
@@ -169,8 +184,8 @@ impl<'c> Province<'c> {
         }
     }
 
-    /// What derivations rest on. The newest word of an agent holds for the silence limit, so that the present of a site
-    /// that pushes in time is known.
+    /// What derivations rest on. The newest word of an agent holds for the silence limit, or for three of its rounds where that
+    /// is longer ([`Link::round`]), so that the present of a site that pushes in time is known.
     #[must_use]
     pub fn basis(&self) -> Basis<'_> {
         Basis {
@@ -215,6 +230,7 @@ impl<'c> Province<'c> {
             issued: evidence.and_then(|evidence| evidence.issued),
             document: evidence.and_then(|evidence| evidence.document.clone()),
             told: evidence.and_then(|evidence| evidence.told.clone()),
+            held: evidence.and_then(|evidence| evidence.held.clone()),
             valid_from: site.valid_from_ms(zone).unwrap_or(UnixMillis::MIN),
             valid_to: site.valid_to_ms(zone),
         }
@@ -262,7 +278,8 @@ impl<'c> Province<'c> {
                     .filter(|parent| parent.verdict.cuts_children_off())
                     .map(|parent| parent.since),
                 hears_since: self.started,
-                silence_limit: self.config.ingest.silence_limit,
+                silence_limit: evidence
+                    .map_or(self.config.ingest.silence_limit, |evidence| evidence.silence_limit),
             };
             let standing = verdict::standing(&site.view(), &facts, &self.basis());
             known.insert(id, standing);
@@ -319,6 +336,7 @@ impl SiteEvidence {
             name: name.clone(),
             own: None,
             others: BTreeMap::new(),
+            round: Duration::ZERO,
         })
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::engine::EngineHandle;
-use crate::state::State;
+use crate::state::{SiteRuntime, State};
 
 /// How often the status is said where no watchdog asks for more.
 const STATUS_INTERVAL: Duration = Duration::from_secs(30);
@@ -54,11 +54,11 @@ pub(crate) async fn run(state: Arc<State>, engine: EngineHandle, stop: Cancellat
 
 /// Whom it hears from, in one line.
 fn status(state: &State) -> String {
-    let silence = state.config.ingest.silence_limit;
-    let since = clock::now().minus(silence);
+    let now = clock::now();
     let directory = state.directory();
-    let heard =
-        directory.runtimes.values().filter(|site| site.last_push().is_some_and(|at| at >= since)).count();
+    let is_heard =
+        |site: &SiteRuntime| site.last_push().is_some_and(|at| at >= now.minus(state.silence_limit(site)));
+    let heard = directory.runtimes.values().filter(|site| is_heard(site)).count();
     let (equipped, registered) = (directory.issued.len(), directory.register.len());
     format!("hears {heard} of {equipped} equipped sites; {registered} in the register")
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -24,6 +25,7 @@ use crate::ingest::series::SeriesCache;
 use crate::inventory::Register;
 use crate::ledger::span::{Span, Spans};
 use crate::store::{Alive, Rotation, Series, SeriesId, Snapshot};
+use crate::verdict;
 
 /// A site has at most this many tracks (links × vantages). Real sites have four to ten; a hostile or broken sender that
 /// invents link names ends here, by name, instead of in memory without end.
@@ -47,6 +49,12 @@ pub struct Latest {
 }
 
 impl Latest {
+    /// The round's length.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        Duration::from_millis(self.interval_ms.unsigned_abs())
+    }
+
     /// Whether the other round is newer, or as new and of a target that answered better: the one that decides the state of
     /// a link with several targets.
     fn tells_less_than(&self, other: &Self) -> bool {
@@ -291,6 +299,16 @@ impl SiteRuntime {
         }
     }
 
+    /// How long the rounds of its own agent are: as long as the last one, or, before one has come since the collector's start, as
+    /// the agent is told to make them.
+    #[must_use]
+    pub fn expected_round(&self) -> Option<Duration> {
+        let evidence = self.evidence();
+        let own = evidence.tracks().iter().filter(|track| track.vantage == self.id);
+        let last = own.filter_map(|track| track.latest).max_by_key(|latest| latest.end);
+        last.map(|latest| latest.length()).or_else(|| self.document.read().as_ref()?.interval)
+    }
+
     /// What the agent last said of itself.
     #[must_use]
     pub fn facts(&self) -> AgentFacts {
@@ -478,6 +496,12 @@ impl State {
             next.runtimes.entry(site.clone()).or_insert_with(|| Arc::new(SiteRuntime::new(site.clone())));
         }
         self.directory.store(Arc::new(next));
+    }
+
+    /// How long the site's agent may be silent before that is worth a word.
+    #[must_use]
+    pub fn silence_limit(&self, site: &SiteRuntime) -> Duration {
+        verdict::silence_limit(self.config.ingest.silence_limit, site.expected_round())
     }
 
     /// When the collector ran, in order; the present run reaches to `now`.

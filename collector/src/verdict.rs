@@ -249,7 +249,7 @@ pub struct Facts {
     pub parent_cut_off: Option<UnixMillis>,
     /// Since when the collector hears without a break: its start, or the end of its own isolation. `None`: it does not.
     pub hears_since: Option<UnixMillis>,
-    /// How long an agent may be silent: by default three push intervals.
+    /// How long an agent may be silent ([`silence_limit`]).
     pub silence_limit: Duration,
 }
 
@@ -269,6 +269,21 @@ pub struct Standing {
 
 /// Three pushes of five seconds: one lost push, or one late by a retransmission, is no silence.
 pub const SILENCE_LIMIT: Duration = Duration::from_secs(15);
+/// So many pushes make up the silence limit.
+const PUSHES: u32 = 3;
+
+/// How long an agent may be silent that pushes each of its rounds, where the last one took so long: three rounds, but no less
+/// than is configured for all.
+#[must_use]
+pub fn silence_limit(configured: Duration, round: Option<Duration>) -> Duration {
+    configured.max(rounds_hold(round.unwrap_or_default()))
+}
+
+/// How long the word of a round of this length holds: until the third one after it should have ended.
+#[must_use]
+pub fn rounds_hold(round: Duration) -> Duration {
+    round.saturating_mul(PUSHES)
+}
 
 /// The site's verdict at `basis.now`. `basis.hold` is how long another vantage's word holds, and should be the silence
 /// limit; `basis.required` is not used: the verdict tells LAN, WAN and Internet apart whatever coverage counts.
@@ -555,7 +570,7 @@ mod tests {
         }
 
         fn at(&self, now: i64) -> (Verdict, i64, Rule) {
-            let link = |kind, own, others| LinkView { kind, own: Some(own), others };
+            let link = |kind, own, others| LinkView { kind, own: Some(own), others, hold: Duration::ZERO };
             let site = SiteView {
                 tier: "commune",
                 branch: "state",

@@ -162,7 +162,7 @@ async fn a_document_is_fetched_by_its_etag_and_only_with_the_sites_own_secret() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_register_alone_configures_who_watches_and_a_change_there_reaches_it() {
-    let folder = folder("# nothing\n").await;
+    let folder = folder("all: {}\n").await;
     let collector = Collector::start(folder.path()).await;
     let none = collector.get("xa-loc-hung", None).await;
     assert_eq!(none.status(), StatusCode::NOT_FOUND);
@@ -187,17 +187,19 @@ async fn a_good_change_is_taken_over_and_a_bad_one_is_said_while_the_last_good_g
     assert_ne!(old, good);
 
     write(folder.path(), "all: {round: {interval: 8}}\nteirs: {}\n");
-    let bad = async |collector: &Collector| {
+    let bad = async |collector: &Collector, found: &str| {
         for _ in 0..200 {
             let agents = collector.agents().await;
-            if agents["file"]["state"] == "bad" {
+            let first = agents["file"]["mistakes"][0]["found"].as_str().unwrap_or_default();
+            if agents["file"]["state"] == "bad" && first.contains(found) {
                 return agents;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("the bad file is not noticed");
     };
-    let said = bad(&collector).await;
+    let said = bad(&collector, "8").await;
+    assert!(said["file"]["mistakes"][0]["file"].as_str().unwrap().ends_with("/agents.yaml"), "{said}");
     let mistakes: Vec<&str> =
         said["file"]["mistakes"].as_array().unwrap().iter().map(|one| one["key"].as_str().unwrap()).collect();
     assert_eq!(mistakes, ["all.round.interval", "teirs"]);
@@ -209,9 +211,10 @@ async fn a_good_change_is_taken_over_and_a_bad_one_is_said_while_the_last_good_g
     // A restart with the bad file goes on with the last good.
     let collector = Collector::start(folder.path()).await;
     assert_eq!(etag(&collector.get("xa-loc-hung", None).await), good);
-    bad(&collector).await;
+    bad(&collector, "8").await;
     std::fs::remove_file(folder.path().join("agents.yaml")).unwrap();
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let said = bad(&collector, "no readable file").await;
+    assert!(said["file"]["mistakes"][0]["file"].as_str().unwrap().ends_with("/agents.yaml"), "{said}");
     assert_eq!(etag(&collector.get("xa-loc-hung", None).await), good, "a missing file is a bad one");
     write(folder.path(), "all: {round: {interval: 7s}}");
     collector.until("xa-loc-hung", |text| text.contains("interval: 7s")).await;
@@ -293,7 +296,7 @@ async fn what_an_agent_says_became_of_it_is_kept_and_shown() {
     assert_eq!(site["agent"]["config"]["state"], "applied", "{site}");
 
     // Nothing is said of it any more: it is told to go back to its own file. One that never had a document is not.
-    write(folder.path(), "# nothing\n");
+    write(folder.path(), "all: {}\n");
     collector.until("xa-hung-thuan", |text| text.starts_with("# Nothing is said of xa-hung-thuan")).await;
     assert_eq!(collector.get("xa-loc-hung", None).await.status(), StatusCode::OK, "it spoke of one once");
     collector.stop().await;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::tz::TimeZone;
-use wan_collector::central::compile::{Basis, Compiled, compile, without_file};
+use wan_collector::central::compile::{Basis, Compilation, Compiled, compile, compile_again, without_file};
 use wan_collector::config::Plan;
 use wan_collector::inventory::Register;
 use wan_collector::inventory::read::{File, Format, read};
@@ -33,18 +33,32 @@ fn register(text: &str, plan: &Plan) -> Register {
     Register::new(read(&[file], plan, &Register::default()).unwrap()).unwrap()
 }
 
+const NOTHING: &str = "all: {}";
+
 fn compiled_in(
     text: &str,
     register_text: &str,
     former: &[&str],
     now: UnixMillis,
 ) -> Result<BTreeMap<SiteId, Compiled>, Mistakes> {
+    let work = |basis: &Basis<'_>| compile("agents.yaml", text.as_bytes(), basis);
+    let Compilation { sites, held, faults } = with_basis(register_text, former, now, work)?;
+    assert_eq!((held.len(), faults), (0, Vec::new()));
+    Ok(sites)
+}
+
+fn with_basis<T>(
+    register_text: &str,
+    former: &[&str],
+    now: UnixMillis,
+    work: impl FnOnce(&Basis<'_>) -> T,
+) -> T {
     let plan = Plan::default();
     let former: BTreeSet<SiteId> = former.iter().map(|id| id.parse().unwrap()).collect();
     let register = register(register_text, &plan);
     let zone = TimeZone::get("Asia/Ho_Chi_Minh").unwrap();
     let basis = Basis { plan: &plan, register: Some(&register), zone: &zone, now, former: &former };
-    compile("agents.yaml", text.as_bytes(), &basis)
+    work(&basis)
 }
 
 fn compiled(text: &str) -> BTreeMap<SiteId, Compiled> {
@@ -136,7 +150,7 @@ fn an_etag_changes_with_what_is_said_and_with_nothing_else() {
 
 #[test]
 fn a_site_to_which_nothing_is_said_has_no_document_unless_it_had_one() {
-    let compiled = compiled_in("", REGISTER, &["xa-loc-hung"], NOW).unwrap();
+    let compiled = compiled_in(NOTHING, REGISTER, &["xa-loc-hung"], NOW).unwrap();
     let ids: Vec<&str> = compiled.keys().map(SiteId::as_str).collect();
     assert_eq!(ids, ["huyen-tan-bien", "trung-tam", "xa-loc-hung"], "two watch others, one had a document");
     let emptied = of(&compiled, "xa-loc-hung");
@@ -148,7 +162,7 @@ fn a_site_to_which_nothing_is_said_has_no_document_unless_it_had_one() {
 
 #[test]
 fn the_register_alone_configures_the_agent_of_the_centre() {
-    let compiled = compiled_in("", REGISTER, &[], NOW).unwrap();
+    let compiled = compiled_in(NOTHING, REGISTER, &[], NOW).unwrap();
     assert_eq!(
         targets(of(&compiled, "trung-tam")),
         [
@@ -165,6 +179,7 @@ fn the_register_alone_configures_the_agent_of_the_centre() {
     let shown: Vec<String> = origins.iter().map(|(name, origin)| format!("{name}: {origin}")).collect();
     let expected =
         ["internet: default", "lan: default", "wan: default", "wan-viettel: register", "wan-vnpt: register"];
+    assert!(!of(&compiled, "trung-tam").document.body.contains("wan # register"));
     assert_eq!(shown.iter().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(expected));
     // The one that watches by a list.
     let district = targets(of(&compiled, "huyen-tan-bien"));
@@ -173,9 +188,9 @@ fn the_register_alone_configures_the_agent_of_the_centre() {
         ["wan-viettel fd00::9 about xa-hung-thuan", "wan-vnpt 10.72.9.1 about xa-hung-thuan"]
     );
     // A site that opens is watched from that day on: 2027-01-01 in Vietnam.
-    let later = compiled_in("", REGISTER, &[], UnixMillis(1_798_736_400_000)).unwrap();
+    let later = compiled_in(NOTHING, REGISTER, &[], UnixMillis(1_798_736_400_000)).unwrap();
     assert!(targets(of(&later, "trung-tam")).contains(&"wan-vnpt 10.72.7.1 about xa-moi".to_owned()));
-    let before = compiled_in("", REGISTER, &[], UnixMillis(1_798_736_399_999)).unwrap();
+    let before = compiled_in(NOTHING, REGISTER, &[], UnixMillis(1_798_736_399_999)).unwrap();
     assert!(!targets(of(&before, "trung-tam")).contains(&"wan-vnpt 10.72.7.1 about xa-moi".to_owned()));
 }
 
@@ -219,12 +234,118 @@ fn a_centre_that_is_to_watch_too_much_is_refused_with_what_to_do() {
             at % 250
         ));
     }
-    let mistakes = compiled_in("", &text, &[], NOW).unwrap_err().to_string();
-    assert!(
-        mistakes.contains("found 2001 targets at site trung-tam (tier province), expected at most 2000"),
-        "{mistakes}"
+    let layers = "tiers: {commune: {round: {packets: 3}}}";
+    let compiled = with_basis(&text, &[], NOW, |basis| compile("f", layers.as_bytes(), basis)).unwrap();
+    let faults: Vec<String> = compiled.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        faults,
+        [
+            "register: trung-tam: found 2001 targets, expected at most 2000 targets in all; let several sites watch a part each: `watches` in the register takes a list of ids; one agent probes 2000"
+        ]
     );
-    assert!(mistakes.contains("`watches` in the register takes a list of ids"), "{mistakes}");
+    let held: Vec<&str> = compiled.held.keys().map(SiteId::as_str).collect();
+    assert_eq!((held, compiled.sites.len()), (vec!["trung-tam"], 1_997), "it costs no other site its own");
+    let alone = with_basis(&text, &[], NOW, without_file);
+    assert_eq!((alone.faults.len(), alone.sites.len()), (1, 0), "the same without a file");
+}
+
+#[test]
+fn what_the_register_makes_wrong_of_one_site_is_said_and_costs_no_other() {
+    let fault = |register: &str, layers: &str| {
+        let work = |basis: &Basis<'_>| compile("f", layers.as_bytes(), basis).unwrap();
+        let Compilation { sites, held, faults } = with_basis(register, &[], NOW, work);
+        assert_eq!(held.keys().map(SiteId::as_str).collect::<Vec<_>>(), ["trung-tam"]);
+        assert!(sites.contains_key(&"xa-loc-hung".parse::<SiteId>().unwrap()));
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let source = "all: {round: {packets: 3}}\nsites: {trung-tam: {links: [{name: wan-viettel, source: 10.0.0.9, targets: [{icmp: 10.0.0.1}]}]}}";
+    let said = fault(REGISTER, source);
+    assert!(
+        said.starts_with(
+            "register: trung-tam: found “fd00::9” of the other family than the link's source 10.0.0.9"
+        ),
+        "{said}"
+    );
+    let mut register = REGISTER.to_owned();
+    for at in 0..70 {
+        register.push_str(&format!("- {{id: xa-{at}, name: X, tier: commune, branch: state, links: {{wan-n{at}: {{router: 10.1.0.{at}}}}}}}\n"));
+    }
+    let said = fault(&register, "all: {round: {packets: 3}}");
+    assert!(said.starts_with("register: trung-tam: found 75 links, expected 1 to 64 links"), "{said}");
+}
+
+#[test]
+fn a_router_that_the_layers_probe_already_is_not_probed_twice() {
+    let text = "sites: {trung-tam: {links: [{name: wan-vnpt, targets: [{icmp: 10.72.9.1, about: xa-hung-thuan, packets: 2}]}]}}";
+    let compiled = compiled(text);
+    let centre = of(&compiled, "trung-tam");
+    let shown = targets(centre);
+    assert_eq!(
+        shown,
+        [
+            "wan-vnpt 10.72.9.1 about xa-hung-thuan",
+            "wan-vnpt 10.72.5.1 about huyen-tan-bien",
+            "wan-viettel fd00::9 about xa-hung-thuan"
+        ]
+    );
+    assert_eq!(centre.probes.links[0].targets[0].packets, 2, "as the layers say");
+}
+
+#[test]
+fn a_link_says_the_defaults_before_the_register_that_adds_to_it() {
+    let register = "sites:\n- {id: trung-tam, name: T, tier: province, branch: state, watches: all}\n\
+                    - {id: xa-a, name: A, tier: commune, branch: state, links: {wan: {router: 10.72.1.1}}}\n";
+    let compiled = compiled_in(NOTHING, register, &[], NOW).unwrap();
+    let origins = &of(&compiled, "trung-tam").origins.links;
+    assert_eq!(origins[&"wan".parse().unwrap()], "default, register");
+}
+
+#[test]
+fn a_file_that_was_good_and_no_longer_fits_goes_on_for_all_that_it_fits() {
+    let text = "
+all: {round: {packets: 3}}
+tiers: {commune: {round: {interval: 9s}}, gone: {}}
+sites:
+  huyen-tan-bien: {links: [{name: wan, targets: [{icmp: 10.0.0.1, timeout: 8s}]}]}
+  xa-hung-thuan: {icmp: {socket: x}}
+  xa-that-left: {round: {packets: 1}}
+";
+    let work = |basis: &Basis<'_>| compile_again("f", text.as_bytes(), basis).unwrap();
+    let Compilation { sites, held, faults } = with_basis(REGISTER, &[], NOW, work);
+    let held: Vec<String> = held.iter().map(|(site, why)| format!("{site}: {why}")).collect();
+    assert_eq!(held.len(), 2, "{held:?}");
+    assert!(
+        held[0]
+            .starts_with("huyen-tan-bien: sites.huyen-tan-bien.links[0].targets[0]: found a timeout of 8s"),
+        "{held:?}"
+    );
+    assert_eq!(held[1], "xa-hung-thuan: the file has mistakes");
+    let keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "tiers.gone",
+            "sites.huyen-tan-bien.links[0].targets[0]",
+            "sites.xa-hung-thuan.icmp.socket",
+            "sites.xa-that-left"
+        ]
+    );
+    let ids: Vec<&str> = sites.keys().map(SiteId::as_str).collect();
+    assert_eq!(ids, ["trung-tam", "xa-loc-hung", "xa-moi"]);
+    assert_eq!(sites[&"xa-loc-hung".parse::<SiteId>().unwrap()].document.interval.unwrap().as_secs(), 9);
+}
+
+#[test]
+fn a_document_that_agents_would_not_read_is_refused() {
+    let targets: String =
+        (0..1_990).map(|at| format!("{{icmp: 10.0.0.1, label: '{at}{}'}},", "x".repeat(505))).collect();
+    let text = format!("sites: {{xa-loc-hung: {{links: [{{name: wan, targets: [{targets}]}}]}}}}");
+    let said = compiled_in(&text, REGISTER, &[], NOW).unwrap_err().to_string();
+    assert!(
+        said.contains("xa-loc-hung.links: found a configuration of 1")
+            && said.contains("expected at most 1048576 bytes"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -232,7 +353,7 @@ fn without_a_register_the_layers_are_checked_all_the_same() {
     let plan = Plan::default();
     let zone = TimeZone::UTC;
     let basis = Basis { plan: &plan, register: None, zone: &zone, now: NOW, former: &BTreeSet::new() };
-    let check = |text: &str| compile("f", text.as_bytes(), &basis).map(|compiled| compiled.len());
+    let check = |text: &str| compile("f", text.as_bytes(), &basis).map(|compiled| compiled.sites.len());
     assert_eq!(check("sites: {anything: {round: {interval: 10s}}}"), Ok(0));
     assert!(
         check("tiers: {commune: {links: [{name: wan, interface: eth0}]}}")
@@ -243,7 +364,7 @@ fn without_a_register_the_layers_are_checked_all_the_same() {
     assert!(
         check("all: {links: [{name: wan, interface: eth0}]}").unwrap_err().to_string().contains("at all")
     );
-    assert_eq!(without_file(&basis).map(|compiled| compiled.len()), Ok(0));
+    assert_eq!(without_file(&basis), Compilation::default());
 }
 
 #[test]

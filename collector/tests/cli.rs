@@ -478,6 +478,10 @@ fn config_check_finds_every_mistake_and_config_show_shows_what_a_site_gets() {
         assert!(out.contains(line), "{line}: {out}");
     }
     assert!(out.starts_with("# ETag \""), "{out}");
+    assert!(
+        out.contains("; the links of the agent's own file; at the agent"),
+        "no links that it does not name: {out}"
+    );
     let out = office.run(&["config", "show", "tinh"]).ok().out;
     assert_eq!(out, "# nothing is said of tinh: its agent's own file holds\n");
     office.run(&["config", "show", "xa-b"]).failed("did you mean xa-a?");
@@ -493,4 +497,64 @@ fn config_check_finds_every_mistake_and_config_show_shows_what_a_site_gets() {
         said.err
     );
     assert_eq!(office.run(&["check-config"]).err, said.err, "the former name of the command");
+
+    // Meanwhile agents go on with the last good one, and that is what is shown.
+    office.run(&["config", "show", "xa-a"]).failed("tiers.comune");
+    let listed = office.run(&["agents", "list"]).ok();
+    assert!(listed.out.contains("the file has mistakes"), "{}", listed.out);
+    office.file("data/agent-config.last-good", "tiers: {commune: {round: {interval: 7s}}}\n");
+    let out = office.run(&["config", "show", "xa-a"]).ok().out;
+    assert!(
+        out.starts_with(&format!(
+            "# {agents} has mistakes, see `wan-collector config check`; the last good one says:\n# ETag "
+        )),
+        "{out}"
+    );
+    assert!(out.contains("  interval: 7s\n"), "{out}");
+    let listed = office.run(&["agents", "list"]).ok();
+    assert!(
+        listed.out.contains("waiting") && listed.err.contains("agents.yaml has mistakes"),
+        "{}{}",
+        listed.out,
+        listed.err
+    );
+}
+
+#[test]
+fn a_register_that_asks_too_much_of_an_agent_is_imported_with_a_warning_and_no_good_configuration() {
+    let office = Office::new();
+    office.file("collector.yaml", "data: data\nagents: agents.yaml\n");
+    office.file(
+        "agents.yaml",
+        "sites: {tinh: {links: [{name: wan, source: 10.0.0.9, targets: [{icmp: 10.0.0.8}]}]}}\n",
+    );
+    office.file("s.csv", "id,name,tier,branch,watches,wan.router\ntinh,T,province,state,all,\nxa-a,A,commune,state,,10.0.1.1\n");
+    let said = office.run(&["sites", "import", "s.csv"]).ok();
+    assert_eq!(said.err, "");
+    office.file("s.csv", "id,name,tier,branch,watches,wan.router\nxa-b,B,commune,state,,fd00::2\n");
+    for arguments in [&["sites", "import", "s.csv", "--dry-run"][..], &["sites", "import", "s.csv"]] {
+        let said = office.run(arguments).ok();
+        assert!(
+            said.err.contains("does not fit this register")
+                && said.err.contains("register: tinh: found “fd00::2”"),
+            "{}",
+            said.err
+        );
+    }
+    office.run(&["config", "check"]).failed("register: tinh: found “fd00::2” of the other family");
+    let out = office.run(&["config", "show", "tinh"]).ok().out;
+    assert!(
+        out.starts_with("# no new configuration can be made for tinh: found “fd00::2”")
+            && out.ends_with("# its agent keeps what it has\n"),
+        "{out}"
+    );
+    office.file("data/agent-documents.last-good", r##"{"tinh": "# as before\n"}"##);
+    let out = office.run(&["config", "show", "tinh"]).ok().out;
+    assert!(
+        out.contains("# its agent is told what it was told before\n# ETag ")
+            && out.ends_with("# as before\n"),
+        "{out}"
+    );
+    let listed = office.run(&["agents", "list"]).ok().out;
+    assert!(listed.contains("waiting; no new one:"), "{listed}");
 }

@@ -267,6 +267,7 @@ impl Painted {
                 kind: link.kind,
                 own: vantages.first(),
                 others: vantages[1..].iter().collect(),
+                hold: Duration::ZERO,
             });
             views.push(SiteView {
                 tier: site.tier,

@@ -18,7 +18,7 @@ use wan_collector::ledger::span::{Periods, Spans};
 use wan_collector::ledger::timeline::{Basis, Interval, LinkView, SiteView, State, Timeline, Window};
 use wan_collector::report::coverage::{Coverage, Row, TierTarget};
 use wan_collector::report::uptime::Uptime;
-use wan_collector::verdict::{Facts, SILENCE_LIMIT, standing};
+use wan_collector::verdict::{Facts, SILENCE_LIMIT, rounds_hold, silence_limit, standing};
 use wan_wire::{LinkKind, LinkName, Outcome, UnixMillis};
 
 /// A wrong scenario is a failure like a wrong result: what is wrong, to be shown with file and line.
@@ -266,7 +266,7 @@ impl Scenario {
         let running = self.running(now);
         let basis = |hold| Basis { now, running: &running, hold, required: &self.required };
         let views: BTreeMap<&str, SiteView<'_>> =
-            self.sites.iter().map(|(id, site)| (id.as_str(), view(id, site, evidence))).collect();
+            self.sites.iter().map(|(id, site)| (id.as_str(), self.view(id, site, evidence))).collect();
         let find = |id: &str| views.get(id).ok_or_else(|| format!("no site `{id}`"));
         match words {
             [what @ ("timeline" | "uptime"), id, rest @ ..] => {
@@ -318,7 +318,10 @@ impl Scenario {
                     last_push: site.heard,
                     parent_cut_off: site.parent_cut_off,
                     hears_since: running.as_slice().last().map(|period| period.start),
-                    silence_limit: SILENCE_LIMIT,
+                    silence_limit: silence_limit(
+                        SILENCE_LIMIT,
+                        self.last_round(|(of, _, by)| of == id && by == id),
+                    ),
                 };
                 let standing = standing(find(id)?, &facts, &basis(SILENCE_LIMIT));
                 Ok(vec![format!(
@@ -333,6 +336,23 @@ impl Scenario {
                     .to_owned())
             }
         }
+    }
+
+    /// The length of the last round of the lines that are wanted.
+    fn last_round(&self, wanted: impl Fn(&(String, LinkName, String)) -> bool) -> Option<Duration> {
+        let last =
+            self.rounds.iter().filter(|round| wanted(&round.line)).max_by_key(|round| round.window.end);
+        last.map(|round| round.window.end.since(round.window.start))
+    }
+
+    fn view<'a>(&self, id: &'a str, site: &'a Site, evidence: &'a Evidence) -> SiteView<'a> {
+        let mut view = view(id, site, evidence);
+        for (name, link) in links(id, evidence).zip(&mut view.links) {
+            let by = evidence.keys().filter(|key| key.0 == id && key.1 == name);
+            let rounds = by.filter_map(|key| self.last_round(|line| line == key));
+            link.hold = rounds_hold(rounds.max().unwrap_or_default());
+        }
+        view
     }
 
     /// The present: as told, else an hour after the last round.
@@ -448,7 +468,8 @@ fn view<'a>(id: &'a str, site: &'a Site, evidence: &'a Evidence) -> SiteView<'a>
             let of_link = evidence.iter().filter(|(key, _)| key.0 == id && key.1 == name).collect::<Vec<_>>();
             of_link.into_iter().filter(move |(key, _)| (key.2 == id) == own).map(|(_, spans)| spans)
         };
-        LinkView { kind: name.kind(), own: seen(true).next(), others: seen(false).collect() }
+        let (own, others) = (seen(true).next(), seen(false).collect());
+        LinkView { kind: name.kind(), own, others, hold: Duration::ZERO }
     };
     SiteView {
         tier: &site.tier,

@@ -26,7 +26,8 @@ pub struct AgentsAnswer {
 /// The file that `agents` names in the collector's configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct FileNow {
-    /// `none`: there is none; `good`; `bad`: it has mistakes, and the last good one goes on.
+    /// `none`: there is none; `good`; `bad`: it has mistakes, or the register asks for what cannot be: what that concerns goes on
+    /// as it was.
     pub state: String,
     /// Where it is.
     pub path: Option<String>,
@@ -34,18 +35,20 @@ pub struct FileNow {
     pub since: Option<i64>,
     /// The same, RFC 3339 in the province's zone.
     pub since_local: Option<String>,
-    /// Its first mistakes.
+    /// The first mistakes.
     pub mistakes: Vec<MistakeRow>,
 }
 
 /// One mistake of a file.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct MistakeRow {
+    /// The file, or `register`.
+    pub file: String,
     /// The line, from 1; 0 where it concerns the file as a whole.
     pub line: usize,
     /// The column, from 1.
     pub column: usize,
-    /// The key that is wrong.
+    /// The key that is wrong, or the site.
     pub key: String,
     /// What stands there.
     pub found: String,
@@ -79,6 +82,8 @@ pub struct ConfigNow {
     pub told_etag: Option<String>,
     /// Why the agent refused that.
     pub reason: Option<String>,
+    /// Why what it is told is not what file and register say now, if it is not: no new configuration can be made for it.
+    pub held: Option<String>,
     /// When it spoke, Unix milliseconds.
     pub at: Option<i64>,
     /// The same, RFC 3339 in the province's zone.
@@ -96,6 +101,7 @@ pub fn answer(province: &Province<'_>, standing: Standing) -> AgentsAnswer {
         Standing::Bad(since, mistakes) => ("bad", Some(since), mistakes),
     };
     let row = |mistake: wan_settings::Mistake| MistakeRow {
+        file: mistake.file,
         line: mistake.line,
         column: mistake.column,
         key: mistake.key,
@@ -135,6 +141,7 @@ pub fn config_now(province: &Province<'_>, site: &SiteNow<'_>) -> ConfigNow {
         etag: site.document.as_ref().map(|document| document.tag().to_owned()),
         told_etag: told.map(|told| told.etag.clone()),
         reason: told.filter(|told| !told.applied).map(|told| told.reason.clone()),
+        held: site.held.clone(),
         at: told.map(|told| told.at.0),
         at_local: told.map(|told| local(told.at)),
     }

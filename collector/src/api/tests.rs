@@ -51,13 +51,25 @@ fn site(id: &str, name: &str, tier: &str, branch: &str) -> Site {
 
 /// Paints `[start, end)`, given before now in milliseconds, as the site's own agent would.
 fn paint(state: &State, site: &str, link: &str, start: i64, end: i64, outcome: Outcome) {
+    paint_rounds(state, site, link, (start, end), outcome, 5_000);
+}
+
+/// The same in rounds of this length.
+fn paint_rounds(
+    state: &State,
+    site: &str,
+    link: &str,
+    (start, end): (i64, i64),
+    outcome: Outcome,
+    interval_ms: i64,
+) {
     let directory = state.directory();
     let runtime = &directory.runtimes[&id(site)];
     let track = runtime.track(&link.parse().unwrap(), &id(site)).unwrap();
     let (start, end) = (NOW.plus_millis(-start), NOW.plus_millis(-end));
     let received = if outcome == Outcome::Down { 0 } else { 5 };
     let rtt_median = (received > 0).then_some(0.012);
-    let latest = Latest { end, interval_ms: 5000, sent: 5, received, rtt_median, outcome };
+    let latest = Latest { end, interval_ms, sent: 5, received, rtt_median, outcome };
     runtime.evidence_mut().paint(&Painting { about: None, track, start, end, outcome, latest });
     runtime.note_push(end);
 }
@@ -148,6 +160,25 @@ fn answer(router: &axum::Router, path: &str) -> Value {
     assert_eq!(status, 200, "{path}: {body}");
     assert_eq!(headers[header::CONTENT_TYPE], "application/json", "{path}");
     serde_json::from_str(&body).unwrap()
+}
+
+#[test]
+fn a_site_with_long_rounds_is_not_silent_between_two_of_them() {
+    let state = province();
+    let seen = |interval_ms: i64| {
+        for link in ["lan", "wan-vnpt", "internet"] {
+            let window = (HOUR, 100_000 - interval_ms / 100);
+            paint_rounds(&state, "ubnd-don-thuan", link, window, Outcome::Up, interval_ms);
+        }
+        let (router, _folder) = served(&state);
+        let site = answer(&router, "/api/v1/sites/ubnd-don-thuan");
+        let link = site["links"][0]["state"]["state"].clone();
+        (site["verdict"].clone(), site["state"]["state"].clone(), link)
+    };
+    assert_eq!(seen(5_000), (json!("agent_silent"), json!("unknown"), json!("unknown")));
+    assert_eq!(seen(60_000), (json!("online"), json!("up"), json!("up")));
+    let runtime = Arc::clone(&state.directory().runtimes[&id("ubnd-don-thuan")]);
+    assert_eq!(state.silence_limit(&runtime), std::time::Duration::from_secs(180));
 }
 
 #[test]

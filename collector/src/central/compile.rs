@@ -1,10 +1,19 @@
 //! One file and the register → every site's document, or every mistake: pure.
+//!
+//! What is wrong is of two kinds, and they go different ways:
+//!
+//! - **The file's** mistakes: whoever wrote it is there and mends it, so [`compile`] refuses it as a whole.
+//! - **The register's**: too many routers for one agent, a router that the centre's link cannot reach. They come with an import
+//!   that is about other things, and cost the document of the site that watches, and no other's ([`Compilation::held`]).
+//!
+//! A file that was good and no longer fits, since the register or the plan has changed under it, is no reason to leave the other
+//! sites without documents either: [`compile_again`] makes those with which nothing is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
-use wan_settings::probes::{Flaw, Form, Layer, LinkLayer, MOST_TARGETS, Origins, Probes, render};
-use wan_settings::{At, Document as File, Mistakes, nearest};
+use wan_settings::probes::{Flaw, Form, Layer, LinkLayer, MOST_TARGETS, Origins, Place, Probes, render};
+use wan_settings::{At, CONFIGURATION_BYTES, Document as File, Mistake, Mistakes, nearest};
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use super::{Document, watch};
@@ -35,55 +44,105 @@ pub struct Compiled {
     pub probes: Probes,
     /// From which layers its parts come.
     pub origins: Origins,
+    /// Whether it names links; else those of the agent's own file are probed.
+    pub names_links: bool,
 }
+
+/// What file and register come to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Compilation {
+    /// What each site gets to which something is said.
+    pub sites: BTreeMap<SiteId, Compiled>,
+    /// The sites that get nothing new, and why: their agents go on with what they have.
+    pub held: BTreeMap<SiteId, String>,
+    /// What is wrong that the file could not know of.
+    pub faults: Vec<Mistake>,
+}
+
+/// What the register's mistakes are said to be in.
+const REGISTER: &str = "register";
 
 /// The layers of a file.
 #[derive(Debug, Default)]
 struct Layers {
-    all: Layer,
-    tiers: BTreeMap<TierId, Layer>,
-    sites: BTreeMap<SiteId, Layer>,
+    all: Read,
+    tiers: BTreeMap<TierId, Read>,
+    sites: BTreeMap<SiteId, Read>,
+    /// Tiers that have a layer and that the plan does not name.
+    lost: BTreeSet<String>,
+}
+
+/// One layer as it was read.
+#[derive(Debug, Default)]
+struct Read {
+    layer: Layer,
+    /// Some of it could not be read: what is left is not what was meant.
+    spoilt: bool,
 }
 
 /// What lies on top of each other for one site, the lowest first, each with its name.
-type Stack<'l> = Vec<(String, &'l Layer)>;
+type Stack<'l> = Vec<(String, &'l Read)>;
 
 /// The sites' documents without any file: those of agents that watch others, and empty ones.
-///
-/// # Errors
-/// What the register makes of a watching site's targets, if that cannot be probed.
-pub fn without_file(basis: &Basis<'_>) -> Result<BTreeMap<SiteId, Compiled>, Mistakes> {
-    compile("register", b"", basis)
+#[must_use]
+pub fn without_file(basis: &Basis<'_>) -> Compilation {
+    Compiler::of(basis, &Layers::default()).0
 }
 
 /// The sites' documents as `bytes`, the file called `file`, say.
 ///
 /// # Errors
 /// Every mistake in the file, also in what its layers mean together for any site.
-pub fn compile(file: &str, bytes: &[u8], basis: &Basis<'_>) -> Result<BTreeMap<SiteId, Compiled>, Mistakes> {
+pub fn compile(file: &str, bytes: &[u8], basis: &Basis<'_>) -> Result<Compilation, Mistakes> {
+    let (compilation, mistakes) = work(file, bytes, basis)?;
+    if mistakes.is_empty() { Ok(compilation) } else { Err(Mistakes::new(mistakes)) }
+}
+
+/// The same of a file that was good once: what is wrong with it now is among [`Compilation::faults`], and costs the sites that it
+/// concerns.
+///
+/// # Errors
+/// It is no YAML.
+pub fn compile_again(file: &str, bytes: &[u8], basis: &Basis<'_>) -> Result<Compilation, Mistakes> {
+    let (mut compilation, mut mistakes) = work(file, bytes, basis)?;
+    mistakes.append(&mut compilation.faults);
+    compilation.faults = Mistakes::new(mistakes).into_vec();
+    Ok(compilation)
+}
+
+fn work(file: &str, bytes: &[u8], basis: &Basis<'_>) -> Result<(Compilation, Vec<Mistake>), Mistakes> {
     let text = File::read(file, bytes)?;
-    let compiled = {
+    let compilation = {
         let root = text.root();
         let layers = read(&root, basis);
-        let mut compiler = Compiler { basis, layers: &layers, flaws: BTreeMap::new() };
-        let compiled = compiler.sites();
-        compiler.note(&root);
-        compiled
+        let (compilation, flaws) = Compiler::of(basis, &layers);
+        note(flaws, &root);
+        compilation
     };
-    text.finish(compiled)
+    Ok((compilation, text.into_mistakes()))
 }
 
 fn read(root: &At<'_>, basis: &Basis<'_>) -> Layers {
     let mut layers = Layers::default();
-    let Some(fields) = root.fields(&["all", "tiers", "sites"]) else { return layers };
+    let Some(fields) = root.fields(&["all", "tiers", "sites"]) else {
+        layers.all.spoilt = true;
+        return layers;
+    };
+    layers.all.spoilt = root.noted() > 0;
+    if root.is_empty_map() {
+        // Most likely an editor has emptied it and not written it yet.
+        let remedy = "to say nothing to any agent, write “all: {}”";
+        root.wrong_as("nothing", "at least one of all, tiers, sites", remedy);
+    }
     if let Some(at) = fields.get("all") {
-        layers.all = layer(&at);
-        vain(&at, &layers.all, &Layer::default());
+        let read = layer(&at);
+        vain(&at, &read.layer, &Layer::default());
+        layers.all = Read { spoilt: read.spoilt || layers.all.spoilt, ..read };
     }
     let tiers = fields.get("tiers").and_then(|at| at.entries("a tier's id and a layer each"));
     for (key, at) in tiers.into_iter().flatten() {
         let layer = layer_or_nothing(&at);
-        vain(&at, &layer, &layers.all);
+        vain(&at, &layer.layer, &layers.all.layer);
         if let Some(tier) = basis.plan.tier(key) {
             layers.tiers.insert(tier.id.clone(), layer);
         } else {
@@ -94,6 +153,7 @@ fn read(root: &At<'_>, basis: &Basis<'_>) -> Layers {
             };
             let expected = format!("one of the plan's tiers: {}", known.join(", "));
             at.at_key().wrong_as(format!("the tier “{key}”"), expected, remedy);
+            layers.lost.insert(key.to_owned());
         }
     }
     let sites = fields.get("sites").and_then(|at| at.entries("a site's id and a layer each"));
@@ -112,10 +172,10 @@ fn read(root: &At<'_>, basis: &Basis<'_>) -> Layers {
             continue;
         };
         let below = match layers.tiers.get(&site.tier) {
-            Some(tier) => tier.over(&layers.all),
-            None => layers.all.clone(),
+            Some(tier) => tier.layer.over(&layers.all.layer),
+            None => layers.all.layer.clone(),
         };
-        vain(&at, &layer, &below);
+        vain(&at, &layer.layer, &below);
         layers.sites.insert(site.id.clone(), layer);
     }
     layers
@@ -130,12 +190,24 @@ fn unknown_site(at: &At<'_>, key: &str, register: Option<&Register>) {
     at.at_key().wrong_as(format!("the site “{key}”"), "the id of a site in the register", remedy);
 }
 
-fn layer_or_nothing(at: &At<'_>) -> Layer {
-    if at.is_null() { Layer::default() } else { layer(at) }
+fn layer_or_nothing(at: &At<'_>) -> Read {
+    if at.is_null() { Read::default() } else { layer(at) }
 }
 
-fn layer(at: &At<'_>) -> Layer {
-    at.fields(&Layer::KEYS).map(|fields| Layer::read(&fields, Form::Part)).unwrap_or_default()
+fn layer(at: &At<'_>) -> Read {
+    let before = at.noted();
+    let layer = at.fields(&Layer::KEYS).map(|fields| Layer::read(&fields, Form::Part)).unwrap_or_default();
+    if layer.links.as_ref().is_some_and(Vec::is_empty) && at.noted() == before {
+        // Whoever writes it means to take all links away; but merging by name leaves those of the layers below.
+        let flaw = Flaw {
+            place: layer.links_place.clone(),
+            found: "a list of no links, which would change nothing".into(),
+            expected: "at least one link".into(),
+            remedy: "leave “links” out, or take each one away with “{name: NAME, remove: true}”".into(),
+        };
+        flaw.note(at);
+    }
+    Read { layer, spoilt: at.noted() > before }
 }
 
 /// Notes links that are taken away although there are none: their names are most likely mistyped.
@@ -156,36 +228,39 @@ fn vain(at: &At<'_>, upper: &Layer, lower: &Layer) {
     }
 }
 
+/// What is wrong, and where: flaws of shared layers are said once, not for each of three hundred sites.
+type Flaws = BTreeMap<String, (Flaw, Vec<String>)>;
+
 struct Compiler<'c> {
     basis: &'c Basis<'c>,
     layers: &'c Layers,
-    /// What is wrong, and where: flaws of shared layers are said once, not for each of three hundred sites.
-    flaws: BTreeMap<String, (Flaw, Vec<String>)>,
+    flaws: Flaws,
+    made: Compilation,
 }
 
 impl Compiler<'_> {
-    fn sites(&mut self) -> BTreeMap<SiteId, Compiled> {
-        let Some(register) = self.basis.register else {
-            self.tiers();
-            return BTreeMap::new();
-        };
-        let mut documents = BTreeMap::new();
+    fn of(basis: &Basis<'_>, layers: &Layers) -> (Compilation, Flaws) {
+        let mut compiler = Compiler { basis, layers, flaws: Flaws::new(), made: Compilation::default() };
+        match basis.register {
+            Some(register) => compiler.sites(register),
+            None => compiler.tiers(),
+        }
+        (compiler.made, compiler.flaws)
+    }
+
+    fn sites(&mut self, register: &Register) {
         for site in register.sites() {
             let closed = site.valid_to_ms(self.basis.zone).is_some_and(|closed| closed <= self.basis.now);
-            if closed {
-                continue;
-            }
-            if let Some(compiled) = self.site(site, register) {
-                documents.insert(site.id.clone(), compiled);
+            if !closed {
+                self.site(site, register);
             }
         }
-        documents
     }
 
     /// Without a register: what `all` and the tiers say together is looked at as if each tier had a site.
     fn tiers(&mut self) {
-        if self.layers.tiers.is_empty() && !self.layers.all.is_empty() {
-            self.found(self.layers.all.resolve().1, "all");
+        if self.layers.tiers.is_empty() && !self.layers.all.layer.is_empty() {
+            self.found(self.layers.all.layer.resolve().1, "all");
         }
         for tier in self.layers.tiers.keys() {
             let flaws = merge(&self.stack(tier, None)).resolve().1;
@@ -204,36 +279,69 @@ impl Compiler<'_> {
         stack
     }
 
-    fn site(&mut self, site: &Site, register: &Register) -> Option<Compiled> {
+    fn site(&mut self, site: &Site, register: &Register) {
         let stack = self.stack(&site.tier, Some(&site.id));
-        let mut layer = merge(&stack);
+        let lost = self.layers.lost.contains(site.tier.as_str());
+        let spoilt = lost || stack.iter().any(|(_, read)| read.spoilt);
+        let own = merge(&stack);
+        let mut layer = own.clone();
         let mut origins = origins(&stack);
         origins.site = Some(site.id.to_string());
-        let watches = site.watches != Watches::None;
+        let targets = match site.watches {
+            Watches::None => BTreeMap::new(),
+            Watches::All | Watches::Only(_) => {
+                watch::targets(site, register, self.basis.zone, self.basis.now)
+            }
+        };
+        let watches = !targets.is_empty();
         if watches {
-            let targets = watch::targets(site, register, self.basis.zone, self.basis.now);
-            if !targets.is_empty() {
-                let removed = removed(&stack);
-                let names: Vec<LinkName> = targets.keys().cloned().collect();
-                let usual = layer.links.is_none();
-                layer = watch::add(layer, targets, &removed);
-                for link in layer.links.iter().flatten() {
-                    let generated = names.contains(&link.name);
-                    let own = if usual && !generated { Some("default".to_owned()) } else { None };
-                    let before = origins.links.remove(&link.name).or(own);
-                    let parts = before.into_iter().chain(generated.then(|| "register".to_owned()));
-                    origins.links.insert(link.name.clone(), parts.collect::<Vec<_>>().join(", "));
-                }
+            let removed = removed(&stack);
+            let names: Vec<LinkName> = targets.keys().cloned().collect();
+            let usual: Vec<LinkName> = match own.links {
+                None => Layer::usual_links().into_iter().map(|link| link.name).collect(),
+                Some(_) => Vec::new(),
+            };
+            layer = watch::add(layer, targets, &removed);
+            for link in layer.links.iter().flatten() {
+                let default = usual.contains(&link.name).then(|| "default".to_owned());
+                let before = origins.links.remove(&link.name).or(default);
+                let generated = names.contains(&link.name).then(|| "register".to_owned());
+                let parts: Vec<String> = before.into_iter().chain(generated).collect();
+                origins.links.insert(link.name.clone(), parts.join(", "));
             }
         }
-        if layer.is_empty() && !self.basis.former.contains(&site.id) {
-            return None;
+        if layer.is_empty() && !spoilt && !self.basis.former.contains(&site.id) {
+            return;
         }
         let (probes, flaws) = layer.resolve();
-        let flaws = flaws.into_iter().map(|flaw| watchers_remedy(flaw, watches));
-        self.found(flaws.collect(), &format!("site {} (tier {})", site.id, site.tier));
-        let document = Document::of(text(site, &layer, &origins));
-        Some(Compiled { document, probes, origins })
+        let interval = layer.round.interval;
+        let document = Document { interval, ..Document::of(text(site, &layer, &origins)) };
+        // What is wrong without what the register adds is the file's doing.
+        let (mut of_file, of_register): (Vec<Flaw>, Vec<Flaw>) = match watches {
+            false => (flaws, Vec::new()),
+            true => {
+                let without: BTreeSet<String> = own.resolve().1.iter().map(Flaw::to_string).collect();
+                flaws.into_iter().partition(|flaw| without.contains(&flaw.to_string()))
+            }
+        };
+        of_file.extend(strangers(&own, site, register));
+        of_file.extend(too_long(&document, layer.links_place.as_ref()));
+        let of_register: Vec<Flaw> = of_register.into_iter().map(watchers_remedy).collect();
+        if let Some(flaw) = of_file.iter().chain(&of_register).next() {
+            self.made.held.insert(site.id.clone(), flaw.to_string());
+        } else if spoilt {
+            self.made.held.insert(site.id.clone(), "the file has mistakes".to_owned());
+        } else {
+            let names_links = layer.links.is_some();
+            self.made.sites.insert(site.id.clone(), Compiled { document, probes, origins, names_links });
+        }
+        self.made.faults.extend(of_register.into_iter().map(|Flaw { found, expected, remedy, .. }| {
+            Mistake {
+                key: site.id.to_string(),
+                ..Mistake::of_file(REGISTER.to_owned(), found, expected, &remedy)
+            }
+        }));
+        self.found(of_file, &format!("site {} (tier {})", site.id, site.tier));
     }
 
     fn found(&mut self, flaws: Vec<Flaw>, of: &str) {
@@ -242,24 +350,65 @@ impl Compiler<'_> {
             all.push(of.to_owned());
         }
     }
+}
 
-    fn note(self, root: &At<'_>) {
-        for (flaw, of) in self.flaws.into_values() {
-            let first = of.first().map(String::as_str).unwrap_or_default();
-            let others = match of.len() {
-                0 | 1 => String::new(),
-                2 => " and another".to_owned(),
-                all => format!(" and {} others", all - 1),
-            };
-            let found = format!("{} at {first}{others}", flaw.found);
-            Flaw { found, ..flaw }.note(root);
-        }
+fn note(flaws: Flaws, root: &At<'_>) {
+    for (flaw, of) in flaws.into_values() {
+        let first = of.first().map(String::as_str).unwrap_or_default();
+        let others = match of.len() {
+            0 | 1 => String::new(),
+            2 => " and another".to_owned(),
+            all => format!(" and {} others", all - 1),
+        };
+        let found = format!("{} at {first}{others}", flaw.found);
+        Flaw { found, ..flaw }.note(root);
     }
 }
 
+/// Targets about sites of which the agent of `site` may not speak: each of its pushes would be refused.
+fn strangers(own: &Layer, site: &Site, register: &Register) -> Vec<Flaw> {
+    let targets = own.links.iter().flatten().flat_map(|link| link.targets.iter().flatten());
+    let mut flaws = Vec::new();
+    for target in targets {
+        let Some(about) = target.about.as_ref().filter(|about| **about != site.id) else { continue };
+        let known = register.get(about).is_some();
+        if known && site.watches.allows(about) {
+            continue;
+        }
+        let (found, expected, remedy) = if known {
+            let found = format!("a target about {about}, which is not watched");
+            (
+                found,
+                "a site that it watches",
+                format!("name {about} in `watches` of {} in the register", site.id),
+            )
+        } else {
+            let ids = register.sites().map(|site| site.id.as_str());
+            let remedy = match nearest(about.as_str(), ids) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => "see `wan-collector sites list` for the ids".to_owned(),
+            };
+            (format!("a target about {about}"), "the id of a site in the register", remedy)
+        };
+        flaws.push(Flaw { place: target.place.clone(), found, expected: expected.to_owned(), remedy });
+    }
+    flaws
+}
+
+/// A document that agents would refuse unread.
+fn too_long(document: &Document, place: Option<&Place>) -> Option<Flaw> {
+    let bytes = document.body.len();
+    (bytes as u64 > CONFIGURATION_BYTES).then(|| Flaw {
+        place: place.cloned(),
+        found: format!("a configuration of {bytes} bytes"),
+        expected: format!("at most {CONFIGURATION_BYTES} bytes"),
+        remedy: "shorten labels and URLs, or divide the targets among several agents".to_owned(),
+    })
+}
+
 /// Too many targets of an agent that watches others are not the file's doing.
-fn watchers_remedy(flaw: Flaw, watches: bool) -> Flaw {
-    if watches && flaw.found.ends_with(" targets") && flaw.expected.starts_with("at most") {
+fn watchers_remedy(flaw: Flaw) -> Flaw {
+    if flaw.found.ends_with(" targets") && flaw.expected.starts_with("at most") {
         let remedy = format!(
             "let several sites watch a part each: `watches` in the register takes a list of ids; \
                               one agent probes {MOST_TARGETS}"
@@ -270,18 +419,18 @@ fn watchers_remedy(flaw: Flaw, watches: bool) -> Flaw {
 }
 
 fn merge(stack: &Stack<'_>) -> Layer {
-    stack.iter().fold(Layer::default(), |below, (_, layer)| layer.over(&below))
+    stack.iter().fold(Layer::default(), |below, (_, read)| read.layer.over(&below))
 }
 
 /// From which layers each part comes.
 fn origins(stack: &Stack<'_>) -> Origins {
     let join = |names: Vec<&str>| (!names.is_empty()).then(|| names.join(", "));
     let said = |says: &dyn Fn(&Layer) -> bool| {
-        stack.iter().filter(|(_, layer)| says(layer)).map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+        stack.iter().filter(|(_, read)| says(&read.layer)).map(|(name, _)| name.as_str()).collect::<Vec<_>>()
     };
     let mut links: BTreeMap<LinkName, Vec<&str>> = BTreeMap::new();
-    for (name, layer) in stack {
-        for link in layer.links.iter().flatten() {
+    for (name, read) in stack {
+        for link in read.layer.links.iter().flatten() {
             if link.remove {
                 links.remove(&link.name);
             } else {
@@ -300,7 +449,8 @@ fn origins(stack: &Stack<'_>) -> Origins {
 /// The links that the layers' last word takes away.
 fn removed(stack: &Stack<'_>) -> BTreeSet<LinkName> {
     let mut removed = BTreeSet::new();
-    for LinkLayer { name, remove, .. } in stack.iter().flat_map(|(_, layer)| layer.links.iter().flatten()) {
+    for LinkLayer { name, remove, .. } in stack.iter().flat_map(|(_, read)| read.layer.links.iter().flatten())
+    {
         if *remove {
             removed.insert(name.clone());
         } else {

@@ -63,17 +63,23 @@ async fn fetch<S: Store>(Shared(app): Shared<App<S>>, request: Request) -> Respo
         Ok(sender) => sender,
         Err(reason) => return unauthorized(&app.state, &request, reason),
     };
-    let mut response = document(&sender, &request);
+    let mut response = document(&app.state, &sender, &request);
     sender.tell(&mut response, clock::now());
     response
 }
 
-fn document(sender: &Sender, request: &Request) -> Response {
+fn document(state: &State, sender: &Sender, request: &Request) -> Response {
     let Some(document) = sender.site.document() else {
-        return text(
-            StatusCode::NOT_FOUND,
-            format!("nothing is said of {} here: its agent's own configuration holds", sender.site.id),
-        );
+        let site = &sender.site.id;
+        let why = match state.central.held(site) {
+            Some(why) => format!(
+                "no configuration can be made for {site} now, so that its agent keeps what it has: {why}"
+            ),
+            None => format!(
+                "nothing is said of {site} here: its agent keeps what it has, or its own configuration"
+            ),
+        };
+        return text(StatusCode::NOT_FOUND, why);
     };
     let headers = [
         (header::ETAG, document.etag.clone()),

@@ -36,7 +36,8 @@ pub fn targets(
     links
 }
 
-/// `layer` with these targets: behind those that it has under the same link. Links of `removed` stay away. Where it names no
+/// `layer` with these targets: behind those that it has under the same link, but for the ones that it has already, as it has
+/// them. Links of `removed` stay away. Where it names no
 /// links, the usual ones are put first, since the agent would drop its own for those of a document.
 #[must_use]
 pub fn add(
@@ -50,7 +51,16 @@ pub fn add(
             continue;
         }
         match links.iter_mut().find(|link| link.name == name) {
-            Some(link) => link.targets.get_or_insert_default().extend(targets),
+            Some(link) => {
+                let known = link.targets.get_or_insert_default();
+                let named = |target: &TargetLayer| {
+                    let same =
+                        |known: &TargetLayer| (&known.probe, &known.about) == (&target.probe, &target.about);
+                    known.iter().any(same)
+                };
+                let new: Vec<TargetLayer> = targets.into_iter().filter(|target| !named(target)).collect();
+                known.extend(new);
+            }
             None => links.push(LinkLayer { targets: Some(targets), ..LinkLayer::named(name) }),
         }
     }

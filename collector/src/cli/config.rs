@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use wan_settings::Mistakes;
+use wan_settings::{Mistake, Mistakes};
 use wan_wire::SiteId;
 
-use super::output::{block_on, find_site, print};
-use crate::central::compile::{Basis, Compiled, compile, without_file};
-use crate::central::{Progress, Told, follow};
+use super::output::{block_on, find_site, print, say};
+use crate::central::compile::{Basis, Compilation, compile, compile_again, without_file};
+use crate::central::{Document, Progress, Told, follow};
 use crate::clock;
 use crate::config::Config;
 use crate::inventory::Register;
@@ -55,6 +55,9 @@ async fn check(file: &Path) -> anyhow::Result<()> {
     let plan = &config.plan;
     let known = Known::of(&config).await?;
     let compiled = known.compile(&config)?;
+    if !compiled.faults.is_empty() {
+        return Err(Mistakes::new(compiled.faults).into());
+    }
     print(format_args!(
         "{}: good\nlisten {}, data {}, time zone {}, {} tiers, {} branches\n",
         file.display(),
@@ -66,7 +69,9 @@ async fn check(file: &Path) -> anyhow::Result<()> {
     ))?;
     if let Some(agents) = &config.agents {
         let against = match &known.register {
-            Some(register) => format!("{} of {} sites get a configuration", compiled.len(), register.len()),
+            Some(register) => {
+                format!("{} of {} sites get a configuration", compiled.sites.len(), register.len())
+            }
             None => {
                 "there is no register of this version yet, so the names of sites were not checked".to_owned()
             }
@@ -84,12 +89,26 @@ impl Show {
             anyhow::bail!("there is no register yet; `wan-collector sites import` makes one");
         };
         let site = find_site(register, &self.site)?;
-        let compiled = known.compile(&config)?;
-        let told = known.told.get(&site);
-        let Some(compiled) = compiled.get(&site) else {
-            return print(format_args!("# nothing is said of {site}: its agent's own file holds\n"));
+        let (compiled, bad) = known.present(&config)?;
+        if let Some(bad) = &bad {
+            print(format_args!("# {bad}; the last good one says:\n"))?;
+        }
+        let kept = follow::kept_documents(&config.data);
+        if let Some(why) = compiled.held.get(&site) {
+            let what = match kept.get(&site) {
+                Some(_) => "its agent is told what it was told before",
+                None => "its agent keeps what it has",
+            };
+            print(format_args!("# no new configuration can be made for {site}: {why}\n# {what}\n"))?;
+        }
+        let document = told_now(&compiled, &kept, &site);
+        let Some(document) = document else {
+            if !compiled.held.contains_key(&site) {
+                print(format_args!("# nothing is said of {site}: its agent's own file holds\n"))?;
+            }
+            return Ok(());
         };
-        let document = &compiled.document;
+        let told = known.told.get(&site);
         let said = match (Progress::of(Some(document), told), told) {
             (Progress::Applied, Some(told)) => {
                 format!("in force since {}", localtime::rfc3339(told.at, &config.timezone))
@@ -101,14 +120,38 @@ impl Show {
                 "not heard of yet".to_owned()
             }
         };
-        print(format_args!(
-            "# ETag {}; {} links, {} targets; at the agent: {said}\n{}",
-            document.tag(),
-            compiled.probes.links.len(),
-            compiled.probes.targets(),
-            document.body
-        ))
+        let links = match compiled.sites.get(&site) {
+            Some(compiled) if compiled.names_links => {
+                format!("{} links, {} targets; ", compiled.probes.links.len(), compiled.probes.targets())
+            }
+            Some(_) => "the links of the agent's own file; ".to_owned(),
+            None => String::new(),
+        };
+        print(format_args!("# ETag {}; {links}at the agent: {said}\n{}", document.tag(), document.body))
     }
+}
+
+/// What the agent of a site is told: what is made for it now, or what it was told before where nothing can be made.
+fn told_now<'d>(
+    compiled: &'d Compilation,
+    kept: &'d BTreeMap<SiteId, Document>,
+    site: &SiteId,
+) -> Option<&'d Document> {
+    let made = compiled.sites.get(site).map(|compiled| &compiled.document);
+    made.or_else(|| kept.get(site).filter(|_| compiled.held.contains_key(site)))
+}
+
+/// What is wrong of the agents' configuration together with this register.
+pub(super) fn misfits(config: &Config, register: &Register, told: &BTreeMap<SiteId, Told>) -> Vec<Mistake> {
+    let known = Known { register: Some(register.clone()), told: told.clone() };
+    let compiled = match &config.agents {
+        // A file that cannot be read says nothing of the register.
+        Some(path) => {
+            follow::read(path).and_then(|bytes| known.again(config, &path.display().to_string(), &bytes))
+        }
+        None => known.compile(config),
+    };
+    compiled.map(|compiled| compiled.faults).unwrap_or_default()
 }
 
 /// What the store knows, where there is one.
@@ -133,45 +176,81 @@ impl Known {
         Ok(Self { register, told: store.agent_configs().await? })
     }
 
-    fn compile(&self, config: &Config) -> Result<BTreeMap<SiteId, Compiled>, Mistakes> {
+    fn compile(&self, config: &Config) -> Result<Compilation, Mistakes> {
+        match &config.agents {
+            Some(path) => {
+                let bytes = follow::read(path)?;
+                self.with_basis(config, |basis| compile(&path.display().to_string(), &bytes, basis))
+            }
+            None => Ok(self.with_basis(config, without_file)),
+        }
+    }
+
+    fn again(&self, config: &Config, file: &str, bytes: &[u8]) -> Result<Compilation, Mistakes> {
+        self.with_basis(config, |basis| compile_again(file, bytes, basis))
+    }
+
+    fn with_basis<T>(&self, config: &Config, work: impl FnOnce(&Basis<'_>) -> T) -> T {
         let former: BTreeSet<SiteId> = self.told.keys().cloned().collect();
-        let basis = Basis {
+        work(&Basis {
             plan: &config.plan,
             register: self.register.as_ref(),
             zone: &config.timezone,
             now: clock::now(),
             former: &former,
+        })
+    }
+
+    /// What a running server makes of the files: where the one that is there has mistakes, it goes on with the last good one, and
+    /// that is said.
+    fn present(&self, config: &Config) -> Result<(Compilation, Option<String>), Mistakes> {
+        let mistakes = match self.compile(config) {
+            Ok(compiled) => return Ok((compiled, None)),
+            Err(mistakes) => mistakes,
         };
-        match &config.agents {
-            Some(path) => compile(&path.display().to_string(), &follow::read(path)?, &basis),
-            None => without_file(&basis),
-        }
+        let Some(path) = &config.agents else { return Err(mistakes) };
+        let last_good = config.data.join(follow::LAST_GOOD);
+        let Ok(bytes) = follow::read(&last_good) else { return Err(mistakes) };
+        let compiled = self.again(config, &last_good.display().to_string(), &bytes)?;
+        let bad = format!("{} has mistakes, see `wan-collector config check`", path.display());
+        Ok((compiled, Some(bad)))
     }
 }
 
 /// How far what is said to agents has come, for lists.
 pub(super) struct Configured {
-    /// `None` while the file has mistakes: then what agents are told is not known here.
-    compiled: Option<BTreeMap<SiteId, Compiled>>,
+    /// `None` while the file has mistakes and there is no last good one.
+    compiled: Option<Compilation>,
+    kept: BTreeMap<SiteId, Document>,
     told: BTreeMap<SiteId, Told>,
 }
 
 impl Configured {
     pub(super) fn of(config: &Config, register: &Register, told: BTreeMap<SiteId, Told>) -> Self {
         let known = Known { register: Some(register.clone()), told };
-        let compiled = known.compile(config).ok();
-        Self { compiled, told: known.told }
+        let compiled = known.present(config).ok().map(|(compiled, bad)| {
+            if let Some(bad) = bad {
+                say(format_args!("warning: {bad}; the configuration is that of the last good one"));
+            }
+            compiled
+        });
+        Self { compiled, kept: follow::kept_documents(&config.data), told: known.told }
     }
 
     /// `applied`, `waiting` or `refused: why`; nothing where nothing is said.
     pub(super) fn word(&self, site: &SiteId) -> String {
         let told = self.told.get(site);
         let Some(compiled) = &self.compiled else { return "the file has mistakes".to_owned() };
-        let progress = Progress::of(compiled.get(site).map(|compiled| &compiled.document), told);
-        match (progress, told) {
+        let progress = Progress::of(told_now(compiled, &self.kept, site), told);
+        let word = match (progress, told) {
             (Progress::None, _) => String::new(),
             (Progress::Refused, Some(told)) => format!("refused: {}", told.reason),
             (Progress::Refused | Progress::Waiting | Progress::Applied, _) => progress.as_str().to_owned(),
+        };
+        match compiled.held.get(site) {
+            Some(why) if word.is_empty() => format!("no new one: {why}"),
+            Some(why) => format!("{word}; no new one: {why}"),
+            None => word,
         }
     }
 }

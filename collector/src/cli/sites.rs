@@ -1,5 +1,6 @@
 //! `wan-collector sites check | import | list`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,6 +15,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use wan_settings::{Mistakes, read_file};
 
+use super::config::misfits;
 use super::output::{block_on, print, say, table};
 
 /// Fields of changed sites that are shown; a renamed column would else fill the screen.
@@ -127,6 +129,19 @@ impl Import {
             ));
         }
         print(describe(&changes, unchanged))?;
+        let told = match &store {
+            Some(store) => store.agent_configs().await?,
+            None => BTreeMap::new(),
+        };
+        let misfits = misfits(&config, &after, &told);
+        if !misfits.is_empty() {
+            let shown: Vec<String> =
+                misfits.iter().take(SHOWN_AT_MOST).map(|misfit| format!("\n  {misfit}")).collect();
+            say(format_args!(
+                "warning: what agents are told does not fit this register; the sites that it concerns keep what they have:{}",
+                shown.concat()
+            ));
+        }
         if self.dry_run {
             return print("dry run: nothing was written\n");
         }

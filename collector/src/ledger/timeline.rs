@@ -35,7 +35,8 @@
 //! # The last seconds
 //!
 //! Evidence always ends a little before `now`: the current round is still under way. [`Basis::hold`] lets the newest span of
-//! each observer speak on until `now`, for at most that long after its end, so that the present is not unknown for ever. A
+//! each observer speak on until `now`, for at most that long after its end, so that the present is not unknown for ever. Of a
+//! link with long rounds it is [`LinkView::hold`], if that is longer: the next round is not late before it could have ended. A
 //! gap that has evidence behind it is never held over, and with a hold of zero (closed periods, reports) nothing is.
 //!
 //! # Cost
@@ -204,6 +205,9 @@ pub struct LinkView<'a> {
     pub own: Option<&'a Spans>,
     /// What the others saw, one each.
     pub others: Vec<&'a Spans>,
+    /// How long the newest word about it holds at least, where [`Basis::hold`] lets any hold: as long as some rounds of those
+    /// that observe it.
+    pub hold: Duration,
 }
 
 /// One site: its place in the register, and the evidence about its links.
@@ -320,22 +324,17 @@ impl<'a> LinkSweep<'a> {
     #[must_use]
     pub fn new(site: &SiteView<'_>, link: &LinkView<'a>, basis: &Basis<'a>, window: Window) -> Self {
         let nobody = Nobody::new(site.equipped(), Some(basis.running), basis.now, window.start);
-        Self::with(link.own, &link.others, nobody, basis, window)
+        Self::with(link, nobody, basis, window)
     }
 
-    fn with(
-        own: Option<&'a Spans>,
-        others: &[&'a Spans],
-        nobody: Nobody<'a>,
-        basis: &Basis<'_>,
-        window: Window,
-    ) -> Self {
-        let lane = |spans: &'a Spans| Lane::new(spans, basis, window.start);
+    fn with(link: &LinkView<'a>, nobody: Nobody<'a>, basis: &Basis<'_>, window: Window) -> Self {
+        let hold = if basis.hold.is_zero() { basis.hold } else { basis.hold.max(link.hold) };
+        let lane = |spans: &'a Spans| Lane::new(spans, basis.now, hold, window.start);
         Self {
             at: window.start,
             end: window.end,
-            own: own.map_or(Lane::EMPTY, lane),
-            others: others.iter().map(|spans| lane(spans)).collect(),
+            own: link.own.map_or(Lane::EMPTY, lane),
+            others: link.others.iter().map(|spans| lane(spans)).collect(),
             nobody,
         }
     }
@@ -447,7 +446,7 @@ impl<'a> KindsSweep<'a> {
         for link in site.links.iter().filter(|link| kinds.contains(&link.kind)) {
             missing[index(link.kind)] = false;
             let nobody = Nobody::new(equipped, Some(basis.running), basis.now, window.start);
-            let sweep = LinkSweep::with(link.own, &link.others, nobody, basis, window);
+            let sweep = LinkSweep::with(link, nobody, basis, window);
             // Ends before it begins: the first step looks.
             lines.push(Line {
                 kind: link.kind,
@@ -536,10 +535,10 @@ struct Lane<'a> {
 impl<'a> Lane<'a> {
     const EMPTY: Self = Self { rest: &[], held: FOREVER };
 
-    fn new(spans: &'a Spans, basis: &Basis<'_>, from: UnixMillis) -> Self {
+    fn new(spans: &'a Spans, now: UnixMillis, hold: Duration, from: UnixMillis) -> Self {
         let Some(last) = spans.last() else { return Self::EMPTY };
-        let fresh = last.end <= basis.now && basis.now.since(last.end) < basis.hold;
-        let held = if fresh { basis.now.plus_millis(1) } else { last.end };
+        let fresh = last.end <= now && now.since(last.end) < hold;
+        let held = if fresh { now.plus_millis(1) } else { last.end };
         // The held span is kept even where its evidence ends before `from`.
         let all = spans.as_slice();
         let first = all.partition_point(|span| span.end <= from).min(all.len() - 1);
@@ -650,7 +649,7 @@ mod tests {
     }
 
     fn link<'a>(kind: LinkKind, own: Option<&'a Spans>, others: &[&'a Spans]) -> LinkView<'a> {
-        LinkView { kind, own, others: others.to_vec() }
+        LinkView { kind, own, others: others.to_vec(), hold: Duration::ZERO }
     }
 
     fn rows(timeline: &Timeline) -> Vec<(i64, i64, State)> {
@@ -794,5 +793,19 @@ mod tests {
         assert_eq!(at(10, 1000, 995), Unknown(Why::Silent), "as old as the hold is too old");
         assert_eq!(at(0, 1000, 1000), Unknown(Why::Silent), "the present run of the collector holds now");
         assert_eq!(at(15, 1000, 1001), Unknown(Why::NotYet));
+    }
+
+    #[test]
+    fn the_newest_word_about_a_link_with_long_rounds_holds_for_longer() {
+        let own = spans(&[(0, 990, Outcome::Down)]);
+        let running = [(ms(0), ms(1000))].into_iter().collect();
+        let site = site(vec![LinkView { hold: Duration::from_millis(11), ..link(Wan, Some(&own), &[]) }]);
+        let at = |hold: u64| {
+            let hold = Duration::from_millis(hold);
+            let basis = Basis { now: ms(1000), running: &running, hold, required: &[Wan] };
+            site.state_at(&basis, ms(1000))
+        };
+        assert_eq!(at(5), Down);
+        assert_eq!(at(0), Unknown(Why::Silent), "of what is past nothing is held");
     }
 }

@@ -330,7 +330,12 @@ mod tests {
     }
 
     fn site<'a>(tier: &'a str, branch: &'a str, own: Option<&'a Spans>) -> SiteView<'a> {
-        let links = own.map(|own| LinkView { kind: LinkKind::Wan, own: Some(own), others: Vec::new() });
+        let links = own.map(|own| LinkView {
+            kind: LinkKind::Wan,
+            own: Some(own),
+            others: Vec::new(),
+            hold: Duration::ZERO,
+        });
         SiteView {
             tier,
             branch,
