@@ -531,6 +531,18 @@ mod tests {
     }
 
     #[test]
+    fn rounds_are_expected_to_be_as_long_as_the_last_one_and_before_any_as_the_agent_is_told() {
+        let site = SiteRuntime::new("a".parse().unwrap());
+        assert_eq!(site.expected_round(), None);
+        let told = Document { interval: Some(Duration::from_secs(60)), ..Document::of(String::new()) };
+        site.set_document(Some(told));
+        assert_eq!(site.expected_round(), Some(Duration::from_secs(60)));
+        site.track(&"wan".parse().unwrap(), &site.id);
+        site.evidence_mut().paint(&painting(5_000, 5, Outcome::Up));
+        assert_eq!(site.expected_round(), Some(Duration::from_secs(5)), "it does not do so");
+    }
+
+    #[test]
     fn the_latest_round_of_a_link_is_that_of_the_target_that_decides_its_state() {
         let site = SiteRuntime::new("a".parse().unwrap());
         site.track(&"internet".parse().unwrap(), &site.id);

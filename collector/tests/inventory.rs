@@ -438,12 +438,11 @@ fn optional_text() -> impl Strategy<Value = Option<String>> {
 fn link() -> impl Strategy<Value = Link> {
     let name =
         prop::sample::select(vec!["lan", "wan", "wan-vnpt", "wan-viettel", "internet", "service-mail"]);
-    let router = prop::option::of(
-        any::<std::net::IpAddr>().prop_filter("of one host", |address| {
-            !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
-                && !matches!(address.to_canonical(), std::net::IpAddr::V4(v4) if v4.is_broadcast() || v4.is_multicast() || v4.is_loopback() || v4.is_unspecified())
-        }),
-    );
+    let router = prop::option::of(any::<std::net::IpAddr>().prop_filter("of one host", |address| {
+        let address = address.to_canonical();
+        let broadcast = std::net::IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+        !(address.is_loopback() || address.is_unspecified() || address.is_multicast() || address == broadcast)
+    }));
     let interface = prop::option::of("[a-z0-9@-][a-z0-9.@-]{0,14}")
         .prop_map(|name| name.map(|name| name.parse().unwrap()));
     let uptime = prop::option::of(0.0..=1.0f64);
