@@ -511,9 +511,9 @@ fn config_check_finds_every_mistake_and_config_show_shows_what_a_site_gets() {
         "{out}"
     );
     assert!(out.contains("  interval: 7s\n"), "{out}");
-    let listed = office.run(&["agents", "list"]).ok();
+    let listed = office.run(&["agents", "list"]);
     assert!(
-        listed.out.contains("waiting") && listed.err.contains("agents.yaml has mistakes"),
+        listed.code == 0 && listed.out.contains("waiting") && listed.err.contains("agents.yaml has mistakes"),
         "{}{}",
         listed.out,
         listed.err
@@ -533,9 +533,10 @@ fn a_register_that_asks_too_much_of_an_agent_is_imported_with_a_warning_and_no_g
     assert_eq!(said.err, "");
     office.file("s.csv", "id,name,tier,branch,watches,wan.router\nxa-b,B,commune,state,,fd00::2\n");
     for arguments in [&["sites", "import", "s.csv", "--dry-run"][..], &["sites", "import", "s.csv"]] {
-        let said = office.run(arguments).ok();
+        let said = office.run(arguments);
         assert!(
-            said.err.contains("does not fit this register")
+            said.code == 0
+                && said.err.contains("does not fit this register")
                 && said.err.contains("register: tinh: found “fd00::2”"),
             "{}",
             said.err
