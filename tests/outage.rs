@@ -406,9 +406,9 @@ fn listen_until(stop: &AtomicBool) -> Result<BTreeMap<[u8; 4], Vec<Duration>>> {
             Err(Errno::EAGAIN | Errno::EINTR) => continue,
             Err(error) => return Err(error).context("read a request"),
         };
-        let stamp = message.cmsgs()?.find_map(|control| match control {
-            ControlMessageOwned::ScmTimestampns(at) => Some(Duration::from(at)),
-            _ => None,
+        let stamp = message.cmsgs()?.find_map(|control| {
+            let ControlMessageOwned::ScmTimestampns(at) = control else { return None };
+            Some(Duration::from(at))
         });
         let length = message.bytes;
         let (Some(&[a, b, c, d]), Some(8)) = (buffer[..length].get(16..20), buffer[..length].get(20)) else {
