@@ -49,7 +49,7 @@ use clock::Timekeeper;
 use config::Config;
 use push::pusher::{Pusher, SharedQueue};
 use queue::record::Record;
-use queue::{DataFolder, Figures, Queue};
+use queue::{DataFolder, Dropped, Figures, Losses, Queue};
 use service::Service;
 use states::{Change, States};
 use status::{Board, QueueStatus};
@@ -78,6 +78,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         tick: Notify::new(),
         states: Mutex::default(),
         service: Service::of_environment(),
+        losses: Mutex::default(),
     });
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -124,6 +125,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     };
     let (pusher, (), (), (), ()) =
         tokio::join!(pushes, rounds, rotation, sink.service.feed(&shutdown), status);
+    tell_dropped(sink.losses().rest());
     pusher.last().await;
     timekeeper.close();
     tracing::info!("wan-agent ends");
@@ -154,9 +156,25 @@ struct Collecting {
     tick: Notify,
     states: Mutex<States>,
     service: Service,
+    losses: Mutex<Losses>,
+}
+
+fn tell_dropped(dropped: Option<Dropped>) {
+    if let Some(dropped) = dropped {
+        tracing::warn!(
+            from = %dropped.from,
+            to = %dropped.to,
+            samples = dropped.samples,
+            "the queue's memory is full; the oldest rounds were dropped"
+        );
+    }
 }
 
 impl Collecting {
+    fn losses(&self) -> MutexGuard<'_, Losses> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn states(&self) -> MutexGuard<'_, States> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -191,18 +209,13 @@ impl Sink for Collecting {
                 "link state"
             );
         }
-        let dropped = self.queue.push(Record::of(&round, self.queue.boot()));
-        if let Some(dropped) = dropped {
-            tracing::warn!(
-                from = %dropped.from,
-                to = %dropped.to,
-                samples = dropped.samples,
-                "the queue's memory is full; the oldest rounds were dropped"
-            );
+        if let Some(dropped) = self.queue.push(Record::of(&round, self.queue.boot())) {
+            self.losses().add(dropped);
         }
     }
 
     fn tick(&self) {
+        tell_dropped(self.losses().due(clock::monotonic()));
         self.tick.notify_one();
     }
 }

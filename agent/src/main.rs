@@ -132,7 +132,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// One thread: steadier round-trip times and less memory. Its blocking threads only look up names, and do not linger.
+/// One thread: steadier round-trip times and less memory. Its blocking threads look up names and work on small files and the
+/// queue's disk, and do not linger.
 fn in_runtime(work: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -140,7 +141,7 @@ fn in_runtime(work: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<
         .thread_keep_alive(Duration::from_secs(1))
         .build()?;
     let result = runtime.block_on(work);
-    // A name look-up that hangs must not hold the exit.
+    // A name look-up that hangs must not hold the exit; what is to be on the disk by then was waited for.
     runtime.shutdown_background();
     result
 }

@@ -4,12 +4,16 @@
 //!
 //! The unit is one link's round, which is never divided: a round split over requests gives no evidence. While pushes succeed a
 //! round lives in memory for the moment until it is delivered, and the disk is left alone: flash wears. When a push has failed
-//! on every path, what waits goes to a journal ([`wan_journal`]) in the data folder: at once for the first failure, then at
-//! most every `sync` (or when half of the memory is taken). So **a power cut or a kill during an outage costs at most the
-//! rounds of the last `sync`**, 60 s unless configured. At a clean end everything undelivered goes to the disk.
+//! on every path, what waits goes to a journal ([`wan_journal`]) in the data folder: at once for the first failure, then
+//! `sync` after the last time (or when half of the memory is taken), whether or not another push has failed by then, and with
+//! it what a request that hangs still carries. So **a power cut or a kill during an outage costs at most the rounds of the
+//! last `sync`**, 60 s unless configured, and the time that the disk takes to write them; where it strikes before the first
+//! push of the outage has failed, the rounds since the last push that succeeded. At a clean end everything undelivered goes
+//! to the disk.
 //!
 //! A round is in memory until its frame is durable; a write that fails leaves it there. Whatever is wrong with the disk, the
-//! agent goes on from memory, says so once, shows it as a metric, and tries again every [`RETRY`].
+//! agent goes on from memory, says so once, shows it as a metric, and tries again every [`RETRY`]. It is taken to work when
+//! something was written. A disk that can only be read is read: its backlog is sent, once in the life of a process.
 //!
 //! # What goes first
 //!
@@ -25,8 +29,9 @@
 //!
 //! # Bounds
 //!
-//! Memory, disk and age are bounded. Past a bound the oldest go, counted in samples, and the log says which span is gone. What
-//! cannot be read or dated is set aside in a journal of its own beside the queue, never sent under a guess.
+//! Memory, disk and age are bounded. Past a bound the oldest go, counted in samples, and the log says which span is gone. The
+//! age is looked at when a round comes from the disk, which keeps days of them; the memory keeps hours. What cannot be read or
+//! dated is set aside in a journal of its own beside the queue, never sent under a guess.
 //!
 //! # Who waits for whom
 //!
@@ -34,6 +39,7 @@
 //! that may wait take: [`Queue::tend`], [`Queue::take_backlog`], [`Queue::settle`] and [`Queue::close`] are for such threads.
 //! A disk that hangs for a minute does not move a round by a millisecond. Nothing here reads a clock.
 
+mod losses;
 mod memory;
 mod offsets;
 pub mod record;
@@ -45,18 +51,22 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use wan_journal::{DirDisk, Disk, Seq};
 use wan_wire::UnixMillis;
 
 use crate::clock::{Dating, Stamp, Timekeeper};
 use crate::config::QueueConfig;
+pub(crate) use losses::Losses;
 use memory::Memory;
 use record::Record;
 use store::{Store, Tally};
 use told::Told;
 
-/// How long a disk that could not be used is left alone.
+/// How long a disk that could not be used is left alone; less where syncs are close together: [`RETRY_SYNCS`] of them.
 pub const RETRY: Duration = Duration::from_secs(60);
+/// See [`RETRY`].
+const RETRY_SYNCS: u32 = 10;
 /// How often the cursor is made durable while the backlog is delivered: so much of it goes twice after a power cut, and the
 /// room of what is done is given back.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
@@ -156,6 +166,10 @@ pub struct Figures {
     pub dropped_samples: u64,
     /// Target rounds that can never be dated, set aside since the start.
     pub undated_rounds: u64,
+    /// Link-rounds on the disk that were damaged or missing, since the start.
+    pub damaged_rounds: u64,
+    /// Entries on the disk that this version cannot read, set aside since the start.
+    pub unreadable_entries: u64,
     /// Whether there is a disk that cannot be used.
     pub has_failed: bool,
 }
@@ -166,6 +180,8 @@ pub struct Queue<F: Folders = DataFolder> {
     boot: Arc<str>,
     memory: Mutex<Waiting>,
     disk: Mutex<OnDisk<F>>,
+    /// [`Queue::tend_at`] may be sooner.
+    changed: Notify,
 }
 
 /// What rounds and pushes share.
@@ -175,6 +191,8 @@ struct Waiting {
     is_offline: bool,
     dropped_samples: u64,
     undated_rounds: u64,
+    damaged_rounds: u64,
+    unreadable_entries: u64,
     /// As it was when the disk was last worked on.
     disk: Seen,
 }
@@ -218,9 +236,12 @@ impl<F: Folders> Queue<F> {
                 is_offline: false,
                 dropped_samples: 0,
                 undated_rounds: 0,
+                damaged_rounds: 0,
+                unreadable_entries: 0,
                 disk,
             }),
             disk: Mutex::new(OnDisk { folders, store: None, cursor: None, told: Told::default() }),
+            changed: Notify::new(),
         }
     }
 
@@ -234,6 +255,7 @@ impl<F: Folders> Queue<F> {
         let mut waiting = self.waiting();
         let dropped = waiting.memory.push(record);
         waiting.dropped_samples += dropped.map_or(0, |dropped| dropped.samples);
+        self.wake(&waiting);
         dropped
     }
 
@@ -251,12 +273,16 @@ impl<F: Folders> Queue<F> {
 
     /// These are backlog: they do not fit in a request, or were not delivered.
     pub fn put_back(&self, items: &[Item]) {
-        self.waiting().memory.put_back(items.iter().map(|item| item.id));
+        let mut waiting = self.waiting();
+        waiting.memory.put_back(items.iter().map(|item| item.id));
+        self.wake(&waiting);
     }
 
     /// A push succeeded, or failed on every path.
     pub fn set_offline(&self, is_offline: bool) {
-        self.waiting().is_offline = is_offline;
+        let mut waiting = self.waiting();
+        waiting.is_offline = is_offline;
+        self.wake(&waiting);
     }
 
     /// Whether [`Queue::take_backlog`] may have something.
@@ -276,26 +302,31 @@ impl<F: Folders> Queue<F> {
         self.waiting().tend_at()
     }
 
+    /// Waits until [`Queue::tend_at`] may have become sooner than it was.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
     /// Opens the disk, writes to it and saves the cursor, each when it is due. `now` is monotonic.
     ///
     /// For a thread that may wait.
     pub fn tend(&self, now: Duration) {
         let mut disk = self.disk();
-        let seen = self.waiting().disk;
-        if disk.folders.is_none() || seen.open_at.is_some_and(|at| at > now) {
+        let open_at = self.waiting().disk.open_at;
+        if disk.folders.is_none() || open_at.is_some_and(|at| at > now) {
             return;
         }
-        if seen.open_at.is_some() {
-            self.open(&mut disk, now);
-        }
-        if self.waiting().spill_is_due(now) {
-            self.spill(&mut disk, now, false);
-        }
-        if seen.save_at.is_some_and(|at| at <= now)
-            && let Some(store) = &mut disk.store
-            && let Err(error) = store.save()
-        {
-            self.fail(&mut disk, error, now);
+        if open_at.is_none() || self.begin(&mut disk, now) {
+            if self.waiting().spill_is_due(now) {
+                self.spill(&mut disk, now, false);
+            }
+            let save_at = self.waiting().disk.save_at;
+            if save_at.is_some_and(|at| at <= now)
+                && let Some(store) = &mut disk.store
+                && let Err(error) = store.save()
+            {
+                self.fail(&mut disk, &error, now);
+            }
         }
         self.look(&disk, now);
     }
@@ -318,7 +349,11 @@ impl<F: Folders> Queue<F> {
             let taken = store.take(most, wall, self.config.max_age, dates, &mut tally);
             // Nothing but what is passed over: there may be more behind it.
             let goes_on = store.cursor() > before;
+            let blocked = tally.blocked.take();
             self.tell(&mut disk, std::mem::take(&mut tally));
+            if let Some(error) = blocked {
+                self.fail(&mut disk, &error, now);
+            }
             match taken {
                 Ok(items) if !items.is_empty() => {
                     self.look(&disk, now);
@@ -327,8 +362,9 @@ impl<F: Folders> Queue<F> {
                 Ok(_) if goes_on => {}
                 Ok(_) => break,
                 Err(error) => {
-                    self.close_failed(&mut disk);
-                    self.fail(&mut disk, error, now);
+                    // Opened anew, it may be read again.
+                    disk.cursor = disk.store.take().map(|store| store.cursor());
+                    self.fail(&mut disk, &error, now);
                     break;
                 }
             }
@@ -361,23 +397,23 @@ impl<F: Folders> Queue<F> {
         self.waiting().memory.end_all_under_way();
     }
 
-    /// Brings everything undelivered to the disk; the target rounds that stay in memory, and so end with the process.
+    /// Brings everything undelivered to the disk, also what is in a request; the target rounds that stay in memory, and so end
+    /// with the process.
     ///
     /// For a thread that may wait.
     pub fn close(&self, now: Duration) -> usize {
-        self.end_all_under_way();
         let mut disk = self.disk();
         if disk.folders.is_some() {
             // What failed a while ago may work now.
             if disk.store.is_none() {
-                self.open(&mut disk, now);
+                self.begin(&mut disk, now);
             }
             self.spill(&mut disk, now, true);
             let mut tally = Tally::default();
             let closed = disk.store.as_mut().map(|store| store.close(&mut tally));
             self.tell(&mut disk, tally);
             if let Some(Err(error)) = closed {
-                self.fail(&mut disk, error, now);
+                self.fail(&mut disk, &error, now);
             }
             self.look(&disk, now);
             disk.store = None;
@@ -397,32 +433,50 @@ impl<F: Folders> Queue<F> {
             oldest: oldest.into_iter().flatten().min(),
             dropped_samples: waiting.dropped_samples,
             undated_rounds: waiting.undated_rounds,
+            damaged_rounds: waiting.damaged_rounds,
+            unreadable_entries: waiting.unreadable_entries,
             has_failed: waiting.disk.has_failed,
         }
     }
 
-    fn open(&self, disk: &mut OnDisk<F>, now: Duration) {
-        let Some(folders) = disk.folders.clone() else { return };
-        let cursor = disk.store.take().map(|store| store.cursor()).or(disk.cursor);
-        disk.cursor = cursor;
-        match Store::open(folders, self.config.disk, cursor) {
-            Ok((store, opened)) => {
+    /// Opens the disk, or tries the one that failed again: what is open can still be read, and knows what is at the collector.
+    /// Whether it can be used, as far as is known.
+    fn begin(&self, disk: &mut OnDisk<F>, now: Duration) -> bool {
+        let Some(folders) = disk.folders.clone() else { return false };
+        let opened = match &disk.store {
+            Some(store) => store.find_folder(),
+            None => Store::open(folders, self.config.disk, disk.cursor).map(|(store, opened)| {
                 disk.told.opened(&opened);
                 disk.store = Some(store);
-                let mut waiting = self.waiting();
-                waiting.disk.open_at = None;
-                // Else the write that is due shows whether it works.
-                let is_idle = !waiting.memory.can_spill(waiting.is_offline);
-                drop(waiting);
-                if is_idle {
+            }),
+        };
+        let opened = opened.and_then(|()| {
+            let is_idle = {
+                let waiting = self.waiting();
+                !waiting.memory.can_spill(waiting.is_offline)
+            };
+            match &mut disk.store {
+                Some(store) if is_idle => store.prove().map(|()| true),
+                // The write that is due shows whether it works.
+                Some(_) | None => Ok(false),
+            }
+        });
+        match opened {
+            Ok(is_proven) => {
+                self.waiting().disk.open_at = None;
+                if is_proven {
                     self.works(disk);
                 }
+                true
             }
-            Err(error) => self.fail(disk, error, now),
+            Err(error) => {
+                self.fail(disk, &error, now);
+                false
+            }
         }
     }
 
-    /// Writes what waits in memory, a part at a time; with `all` whatever is not under way.
+    /// Writes what waits in memory, a part at a time; with `all` whatever there is.
     fn spill(&self, disk: &mut OnDisk<F>, now: Duration, all: bool) {
         while let Some(store) = &mut disk.store {
             let rounds = {
@@ -442,7 +496,7 @@ impl<F: Folders> Queue<F> {
             }
             self.tell(disk, tally);
             if let Err(error) = done {
-                self.fail(disk, error, now);
+                self.fail(disk, &error, now);
                 break;
             }
             self.waiting().disk.spill_at = now + self.config.sync;
@@ -451,11 +505,13 @@ impl<F: Folders> Queue<F> {
     }
 
     /// The disk cannot be used for now. What can be read from it still is.
-    fn fail(&self, disk: &mut OnDisk<F>, error: store::StoreError, now: Duration) {
-        disk.told.failed(&error);
+    fn fail(&self, disk: &mut OnDisk<F>, error: &store::StoreError, now: Duration) {
+        disk.told.failed(error);
         let mut waiting = self.waiting();
         waiting.disk.has_failed = true;
-        waiting.disk.open_at = Some(now + RETRY.min(self.config.sync));
+        // A try that was not the one that is due does not put that off.
+        let due = waiting.disk.open_at.filter(|at| *at > now);
+        waiting.disk.open_at = due.or(Some(now + RETRY.min(self.config.sync * RETRY_SYNCS)));
     }
 
     fn works(&self, disk: &mut OnDisk<F>) {
@@ -463,17 +519,14 @@ impl<F: Folders> Queue<F> {
         self.waiting().disk.has_failed = false;
     }
 
-    fn close_failed(&self, disk: &mut OnDisk<F>) {
-        if let Some(store) = disk.store.take() {
-            disk.cursor = Some(store.cursor());
-        }
-    }
-
     fn tell(&self, disk: &mut OnDisk<F>, tally: Tally) {
         let mut waiting = self.waiting();
-        let dropped = [tally.full, tally.aged, tally.too_long];
+        let passed = &tally.passed;
+        let dropped = [passed.full, passed.aged, passed.too_long];
         waiting.dropped_samples += dropped.iter().flatten().map(|dropped| dropped.samples).sum::<u64>();
-        waiting.undated_rounds += tally.undatable;
+        waiting.undated_rounds += passed.undatable;
+        waiting.damaged_rounds += passed.damaged.link_rounds;
+        waiting.unreadable_entries += passed.unreadable;
         drop(waiting);
         disk.told.tally(&tally);
     }
@@ -483,8 +536,8 @@ impl<F: Folders> Queue<F> {
         let mut waiting = self.waiting();
         let seen = &mut waiting.disk;
         let Some(store) = &disk.store else {
-            (seen.bytes, seen.rounds, seen.oldest, seen.has_waiting) = (0, 0, None, false);
-            seen.save_at = None;
+            // How much waits there is no less for that.
+            (seen.has_waiting, seen.save_at) = (false, None);
             return;
         };
         seen.bytes = store.used_bytes();
@@ -496,6 +549,13 @@ impl<F: Folders> Queue<F> {
             (false, None) => Some(now + self.config.sync.min(SAVE_EVERY)),
             (false, at) => at,
         };
+        self.wake(&waiting);
+    }
+
+    fn wake(&self, waiting: &Waiting) {
+        if waiting.tend_at().is_some() {
+            self.changed.notify_one();
+        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -537,13 +597,16 @@ impl Item {
 
 impl Dropped {
     fn add(to: &mut Option<Dropped>, record: &Record, end: UnixMillis) {
-        let start = end.minus(record.interval);
-        let so_far = to.unwrap_or(Dropped { from: start, to: end, samples: 0 });
-        *to = Some(Dropped {
-            from: so_far.from.min(start),
-            to: so_far.to.max(end),
-            samples: so_far.samples + record.samples(),
-        });
+        let gone = Dropped { from: end.minus(record.interval), to: end, samples: record.samples() };
+        *to = Some(to.map_or(gone, |so_far| so_far.with(gone)));
+    }
+
+    fn with(self, other: Dropped) -> Dropped {
+        Dropped {
+            from: self.from.min(other.from),
+            to: self.to.max(other.to),
+            samples: self.samples + other.samples,
+        }
     }
 }
 

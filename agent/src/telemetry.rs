@@ -1,8 +1,8 @@
 //! What the agent says about itself and its host, beside the rounds: as samples in the live push.
 //!
 //! It goes with the first push, then every [`EVERY`], since nothing that is derived from it moves faster and it would be a fifth
-//! of each push; and at once when something went wrong since it was last delivered: samples were dropped or set aside, or a
-//! push failed or was refused.
+//! of each push; and at once when something went wrong since it was last delivered: samples were dropped, damaged or set aside,
+//! or a push failed or was refused.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ struct Troubles {
     refused: u64,
     failed: u64,
     undated: u64,
+    damaged: u64,
+    unreadable: u64,
     disk_failed: bool,
 }
 
@@ -48,6 +50,8 @@ impl Troubles {
             refused: counts.refused,
             failed: counts.failed,
             undated: queue.undated_rounds,
+            damaged: queue.damaged_rounds,
+            unreadable: queue.unreadable_entries,
             disk_failed: queue.has_failed,
         }
     }
@@ -142,6 +146,8 @@ impl Telemetry {
         gauge(Metric::AgentQueueDiskFailed, &[], f64::from(u8::from(queue.has_failed)))?;
         gauge(Metric::AgentDroppedSamplesTotal, &[], count(queue.dropped_samples))?;
         gauge(Metric::AgentUndatedRounds, &[], count(queue.undated_rounds))?;
+        gauge(Metric::AgentDamagedRoundsTotal, &[], count(queue.damaged_rounds))?;
+        gauge(Metric::AgentUnreadableEntriesTotal, &[], count(queue.unreadable_entries))?;
         gauge(Metric::AgentSetAsideSamplesTotal, &[], count(counts.set_aside_samples))?;
         let results =
             [("delivered", counts.delivered), ("refused", counts.refused), ("failed", counts.failed)];

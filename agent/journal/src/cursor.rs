@@ -10,7 +10,7 @@
 //! another's is noticed. A new content is written to `NAME.cursor1.tmp`, synced, renamed over the old file,
 //! and the directory synced: at every instant one whole file has the name.
 
-use crate::disk::{Disk, ReadAt, WriteAt};
+use crate::disk::{Disk, ReadAt, WriteAt, unless_read_only};
 use crate::error::{Context, JournalError};
 use crate::{Seq, disk::Entry};
 use std::collections::BTreeMap;
@@ -37,7 +37,8 @@ pub(crate) struct Cursors {
 
 impl Cursors {
     /// Loads every cursor among `entries`; one whose file is damaged starts from `oldest` and is named in the
-    /// answer.
+    /// answer. (A newer version's has another name. The damaged one stays until a new one replaces it: were it missing
+    /// meanwhile, a crash would make the journal forget that this cursor holds frames back.)
     pub(crate) fn load<D: Disk>(
         disk: &D,
         entries: &[Entry],
@@ -48,7 +49,7 @@ impl Cursors {
         for entry in entries {
             if entry.name.ends_with(TEMPORARY) && cursor_of(&entry.name, TEMPORARY).is_some() {
                 // Left by a crash before the rename: the cursor's own file has the last durable content.
-                disk.remove(&entry.name)
+                unless_read_only(disk.remove(&entry.name))
                     .context("remove the half-written cursor", || disk.path(&entry.name))?;
             }
             let Some(name) = cursor_of(&entry.name, EXTENSION) else { continue };

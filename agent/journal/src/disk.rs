@@ -32,7 +32,7 @@ pub trait Disk: Clone {
     /// Held while the directory is this process's own; released when dropped.
     type Lock;
 
-    /// Takes the directory for the one writer.
+    /// Takes the directory for the one writer; also one that can only be read, where there is a lock already.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when another writer has it; else what the file system said.
@@ -162,7 +162,12 @@ impl Disk for DirDisk {
     type Lock = File;
 
     fn lock(&self) -> io::Result<File> {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(self.path(Self::LOCK))?;
+        let path = self.path(Self::LOCK);
+        let file = match OpenOptions::new().create(true).truncate(false).write(true).open(&path) {
+            // What is in a directory that can only be read is there to be read.
+            Err(error) if is_read_only(&error) => File::open(&path).map_err(|_| error)?,
+            opened => opened?,
+        };
         file.try_lock().map_err(|error| match error {
             fs::TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
             fs::TryLockError::Error(error) => error,
@@ -215,6 +220,33 @@ impl Disk for DirDisk {
     fn path(&self, name: &str) -> PathBuf {
         if name.is_empty() { self.dir.to_path_buf() } else { self.dir.join(name) }
     }
+}
+
+/// Whether something cannot be written to, but may be read.
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+}
+
+/// That a write was refused because nothing can be written there is no failure.
+pub(crate) fn unless_read_only(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if is_read_only(&error) => Ok(()),
+        done => done,
+    }
+}
+
+/// Renames a small file that cannot be read to the first `NAME.bad-N` that is free, so that no new one is written over it: it
+/// may be a newer version's. Where nothing can be written it stays.
+///
+/// # Errors
+/// What the file system said.
+pub fn keep_unreadable<D: Disk>(disk: &D, name: &str) -> io::Result<()> {
+    let entries = disk.list()?;
+    let is_free = |name: &String| entries.iter().all(|entry| entry.name != *name);
+    let Some(kept) = (1u32..).map(|number| format!("{name}.bad-{number}")).find(is_free) else {
+        return Ok(());
+    };
+    unless_read_only(disk.rename(name, &kept).and_then(|()| disk.sync_dir()))
 }
 
 impl WriteAt for File {

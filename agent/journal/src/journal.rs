@@ -1,7 +1,7 @@
 //! The one writer of a journal.
 
 use crate::cursor::{Cursors, check_name};
-use crate::disk::{DirDisk, Disk, WriteAt};
+use crate::disk::{DirDisk, Disk, WriteAt, unless_read_only};
 use crate::error::{Context, JournalError};
 use crate::frame::{self, HEADER_LEN};
 use crate::options::{FullPolicy, Options, Recovery};
@@ -74,6 +74,9 @@ impl<D: Disk> Journal<D> {
     /// Nothing is written to the segments that are there: the next frames go to a new one. What is read from
     /// this journal is durable, also where the process before this one died between writing and syncing it.
     ///
+    /// A directory that cannot be written to is opened all the same: it can be read, and every write fails. (There a sync
+    /// that is refused is none that is owed: what is there does not change.)
+    ///
     /// # Errors
     /// [`JournalError::Locked`], [`JournalError::Option`], or the file system refused something.
     pub fn open(disk: D, options: Options) -> Result<(Self, Recovery), JournalError> {
@@ -86,7 +89,7 @@ impl<D: Disk> Journal<D> {
         })?;
         // What an earlier process left is taken as it is found, so it must be durable first: names here, the
         // newest contents below.
-        disk.sync_dir().context("sync the directory", || disk.path(""))?;
+        unless_read_only(disk.sync_dir()).context("sync the directory", || disk.path(""))?;
         let entries = disk.list().context("list", || disk.path(""))?;
         let found = segments(&entries);
         let oldest = found.first().map(|(name, _)| name.first);
@@ -97,7 +100,7 @@ impl<D: Disk> Journal<D> {
         if let Some((last, _)) = found.last() {
             next_number = last.number + 1;
             let file = last.file_name();
-            disk.sync_file(&file).context("sync", || disk.path(&file))?;
+            unless_read_only(disk.sync_file(&file)).context("sync", || disk.path(&file))?;
             let source = disk.open(&file).context("open the segment", || disk.path(&file))?;
             let mut scan = Scan::new(source, *last, options.max_payload);
             // No frame has the highest number: the scan passes over all of them.
@@ -340,6 +343,22 @@ impl<D: Disk> Journal<D> {
             self.sync_dir()?;
         }
         Ok(trimmed)
+    }
+
+    /// Removes one segment that every cursor has passed, although that they have is not durable: on a full file system a
+    /// cursor's file cannot be replaced, and so nothing trimmed, before something is removed. Only for who takes what is
+    /// before the oldest segment for done at an opening: a power cut may leave a cursor there.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub fn trim_one_unsaved(&mut self) -> Result<Trimmed, JournalError> {
+        let Some(done) = self.cursors.slowest() else { return Ok(Trimmed::default()) };
+        if self.droppable().is_none_or(|end| end > done) {
+            return Ok(Trimmed::default());
+        }
+        let bytes = self.remove_front()?;
+        self.sync_dir()?;
+        Ok(Trimmed { segments: 1, bytes })
     }
 
     /// The frames that were dropped since this was last asked because the journal was full, and that some

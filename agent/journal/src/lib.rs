@@ -137,7 +137,7 @@ mod segment;
 #[cfg(feature = "testing")]
 pub mod sim;
 
-pub use disk::{DirDisk, Disk, Entry, ReadAt, WriteAt};
+pub use disk::{DirDisk, Disk, Entry, ReadAt, WriteAt, keep_unreadable};
 pub use error::JournalError;
 pub use frame::{HEADER_LEN, PAYLOAD_CEILING};
 pub use journal::{Journal, Trimmed};

@@ -32,6 +32,7 @@ struct World {
     capacity: u64,
     /// Of the coming changing operations: so many succeed, then so many fail.
     faults: (u32, u32),
+    read_only: bool,
     locked: bool,
     syncs: u64,
 }
@@ -80,6 +81,7 @@ impl SimDisk {
             unsynced_names: Vec::new(),
             capacity: u64::MAX,
             faults: (0, 0),
+            read_only: false,
             locked: false,
             syncs: 0,
         };
@@ -102,6 +104,12 @@ impl SimDisk {
     pub fn leave_free(&self, free: Option<u64>) {
         let mut world = self.world();
         world.capacity = free.map_or(u64::MAX, |free| world.used() + free);
+    }
+
+    /// Whether every operation that changes something, syncs too, is refused as on a file system that was mounted read-only
+    /// after an error.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.world().read_only = read_only;
     }
 
     /// The names of all files, in order.
@@ -167,7 +175,8 @@ impl World {
     }
 
     fn used(&self) -> u64 {
-        self.files.values().map(|file| file.cached.len() as u64).sum()
+        let named = self.names.values().filter_map(|inode| self.files.get(inode));
+        named.map(|file| file.cached.len() as u64).sum()
     }
 
     fn add_file(&mut self) -> u64 {
@@ -178,6 +187,9 @@ impl World {
     }
 
     fn operation(&mut self) -> io::Result<()> {
+        if self.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         match &mut self.faults {
             (0, 0) => Ok(()),
             (0, bad) => {
@@ -381,7 +393,7 @@ impl WriteAt for SimFile {
             let others = world.used();
             let room = usize::try_from(world.capacity.saturating_sub(others)).unwrap_or(usize::MAX);
             let (written, done) = if let Err(error) = world.operation() {
-                (world.below(bytes.len() + 1), Err(error))
+                (if world.read_only { 0 } else { world.below(bytes.len() + 1) }, Err(error))
             } else if offset.saturating_add(bytes.len()) > room.max(file.cached.len()) {
                 let written = room.max(file.cached.len()).saturating_sub(offset);
                 (written, Err(io::ErrorKind::StorageFull.into()))

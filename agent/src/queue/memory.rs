@@ -2,7 +2,7 @@
 //!
 //! Rounds that were never tried are *fresh* and go first, newest first; those tried in vain or left behind by newer ones are
 //! *backlog*. While a round is in a request, or being written to the disk, it is neither taken again nor dropped. Over the
-//! bound the oldest go.
+//! bound the oldest go. A round whose request hangs goes to the disk all the same: at worst it is sent twice, under one time.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -102,15 +102,16 @@ impl Memory {
         taken
     }
 
-    /// The oldest that are to be written to the disk, at most `most` bytes (but at least one): with `all` whatever is not
-    /// under way, else the backlog.
+    /// The oldest that are to be written to the disk, at most `most` bytes (but at least one): with `all` whatever there is,
+    /// else the backlog.
     pub(super) fn begin_spill(&mut self, most: u64, all: bool) -> Vec<Spilling> {
         let mut taken = Vec::new();
         let mut bytes = 0;
         for waiting in &mut self.waiting {
             match waiting.state {
                 State::Backlog => {}
-                State::Fresh if all => {}
+                // What a request still carries is no safer than what waits for one.
+                State::Fresh | State::UnderWay if all => {}
                 State::Fresh | State::UnderWay | State::Spilling => continue,
             }
             bytes += waiting.bytes();
@@ -161,10 +162,13 @@ impl Memory {
         }
     }
 
-    /// Whether something is to be written to the disk: with `all` whatever is not under way, else the backlog.
+    /// Whether something is to be written to the disk: with `all` whatever there is, else the backlog.
     pub(super) fn can_spill(&self, all: bool) -> bool {
-        let can = |state| state == State::Backlog || all && state == State::Fresh;
-        self.waiting.iter().any(|waiting| can(waiting.state))
+        self.has(|state| match state {
+            State::Backlog => true,
+            State::Fresh | State::UnderWay => all,
+            State::Spilling => false,
+        })
     }
 
     /// Whether the backlog has something.
@@ -174,7 +178,7 @@ impl Memory {
 
     /// Whether anything waits that is not under way.
     pub(super) fn has_waiting(&self) -> bool {
-        self.can_spill(true)
+        self.has(|state| matches!(state, State::Backlog | State::Fresh))
     }
 
     /// Bytes that wait, those under way included.
@@ -195,6 +199,10 @@ impl Memory {
     /// The end of the oldest round that waits, as far as is known.
     pub(super) fn oldest(&self) -> Option<UnixMillis> {
         self.waiting.front().map(Waiting::about_when)
+    }
+
+    fn has(&self, which: impl Fn(State) -> bool) -> bool {
+        self.waiting.iter().any(|waiting| which(waiting.state))
     }
 
     fn find(&self, id: u64) -> Option<usize> {

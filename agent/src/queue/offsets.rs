@@ -32,7 +32,7 @@ pub(super) struct Offsets {
 }
 
 impl Offsets {
-    /// What the file says; `None` when it is damaged.
+    /// What the file says; `None` when it is damaged, or a newer version's.
     ///
     /// # Errors
     /// It cannot be read.
@@ -73,6 +73,16 @@ impl Offsets {
     pub(super) fn forget(&mut self) {
         self.is_saved &= self.known.is_empty();
         self.known.clear();
+    }
+
+    /// The next [`Offsets::save`] writes, whether or not there is something new.
+    pub(super) fn write_again(&mut self) {
+        self.is_saved = false;
+    }
+
+    /// Whether they are durable.
+    pub(super) fn is_saved(&self) -> bool {
+        self.is_saved
     }
 
     /// Makes them durable, unless they are.

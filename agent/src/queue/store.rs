@@ -7,6 +7,13 @@
 //! What is not to be sent is passed over, each kind counted in a [`Tally`]: rounds over their age, rounds that can never be
 //! dated, frames that are damaged, and payloads that cannot be read. The undatable and the unreadable are first copied to a
 //! journal of their own, where someone who can read them may look for them.
+//!
+//! # A disk that cannot be written to
+//!
+//! Reading goes on. A batch ends before the first frame that would first have to be set aside, or whose boot's offset would
+//! first have to be noted; what is before it goes. On a full file system the cursor's file cannot be replaced either: then the
+//! oldest segment goes that the cursor in memory has passed, and makes room for it. After a power cut in between, the cursor is
+//! behind the oldest segment, and an opening takes what is not there any more for done.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,7 +21,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wan_journal::{Disk, FullPolicy, HEADER_LEN, Item as Found, Journal, JournalError, Options, Reader, Seq};
+use wan_journal::{
+    Disk, FullPolicy, HEADER_LEN, Item as Found, Journal, JournalError, Options, Reader, Seq, SeqRange,
+};
 use wan_wire::UnixMillis;
 
 use super::memory::Spilling;
@@ -52,14 +61,10 @@ pub(super) enum StoreError {
 impl StoreError {
     /// What to do about it, for people.
     pub(super) fn remedy(&self) -> &'static str {
-        let source = match self {
-            StoreError::Journal(JournalError::Locked { .. }) => {
-                return "another wan-agent runs with this `data` folder: stop it, or give this one a folder of its own";
-            }
-            StoreError::Journal(error) => error.io(),
-            StoreError::Io { source, .. } => Some(source),
-        };
-        match source.map(io::Error::kind) {
+        if let StoreError::Journal(JournalError::Locked { .. }) = self {
+            return "another wan-agent runs with this `data` folder: stop it, or give this one a folder of its own";
+        }
+        match self.kind() {
             Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => "free some space there",
             Some(io::ErrorKind::ReadOnlyFilesystem) => {
                 "mount it writable; if it became read-only by itself, its medium is failing: replace it"
@@ -71,13 +76,39 @@ impl StoreError {
             _ => "check the medium and its file system, or name another folder as `data`",
         }
     }
+
+    fn kind(&self) -> Option<io::ErrorKind> {
+        let source = match self {
+            StoreError::Journal(error) => error.io(),
+            StoreError::Io { source, .. } => Some(source),
+        };
+        source.map(io::Error::kind)
+    }
+
+    fn is_full(&self) -> bool {
+        matches!(self.kind(), Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
 }
 
 /// What was passed over or is gone, to be counted and told.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    pub(super) passed: Passed,
+    /// Entries of what was set aside that had to go because there was too much of it.
+    pub(super) aside_dropped: u64,
+    /// Files beside what was set aside that are not this program's, left alone.
+    pub(super) aside_foreign: Vec<String>,
+    /// What ended a batch early: something had to be written down first and could not be.
+    pub(super) blocked: Option<StoreError>,
+}
+
+/// What was passed over or is gone.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Passed {
     /// Dropped because the disk's share is full.
     pub(super) full: Option<Dropped>,
+    /// Frames that were dropped for that without having been looked at.
+    pub(super) full_unseen: u64,
     /// Dropped because the collector would not take rounds so old.
     pub(super) aged: Option<Dropped>,
     /// Target rounds that can never be dated, and why the last of them cannot.
@@ -87,9 +118,38 @@ pub(super) struct Tally {
     pub(super) unreadable: u64,
     pub(super) unreadable_why: Option<Unreadable>,
     /// Frames that are damaged or missing.
-    pub(super) damaged: u64,
+    pub(super) damaged: Damaged,
     /// Rounds longer than a frame may be; none is.
     pub(super) too_long: Option<Dropped>,
+}
+
+/// Frames that are damaged or missing, and when their neighbours were.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Damaged {
+    /// How many: a frame is one link's round.
+    pub(super) link_rounds: u64,
+    /// The end of the round before the first of them, where it was seen.
+    pub(super) from: Option<UnixMillis>,
+    /// The start of the round after the last of them, where it was seen.
+    pub(super) to: Option<UnixMillis>,
+}
+
+impl Damaged {
+    fn add(&mut self, link_rounds: u64, before: Option<UnixMillis>) {
+        if link_rounds == 0 {
+            return;
+        }
+        if self.link_rounds == 0 {
+            self.from = before;
+        }
+        (self.link_rounds, self.to) = (self.link_rounds + link_rounds, None);
+    }
+
+    fn followed_by(&mut self, record: &Record) {
+        if self.link_rounds > 0 && self.to.is_none() {
+            self.to = Some(record.about_when().minus(record.interval));
+        }
+    }
 }
 
 /// What there was at the opening.
@@ -101,8 +161,16 @@ pub(super) struct Opened {
     pub(super) torn_bytes: u64,
     /// Files that are not this program's, left alone.
     pub(super) foreign: Vec<String>,
-    /// Small files that were damaged; what they said is forgotten.
+    /// Small files that were damaged, or a newer version's; what they say counts no more.
     pub(super) damaged: Vec<String>,
+}
+
+/// Where a batch ends that may not go on.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    items: usize,
+    through: Seq,
+    passed: Passed,
 }
 
 /// The part of a batch that is not delivered.
@@ -128,6 +196,10 @@ pub(super) struct Store<F: Folders> {
     /// Target rounds of this many frames, to tell how many wait.
     seen: (u64, u64),
     oldest: Option<UnixMillis>,
+    /// The end of the round that was read last.
+    read: Option<UnixMillis>,
+    /// Numbers that a torn write may have had: no frame of them was ever there for certain.
+    torn: Option<SeqRange>,
     bytes: Vec<u8>,
 }
 
@@ -153,10 +225,15 @@ impl<F: Folders> Store<F> {
         let (mut journal, recovery) = Journal::open(disk.clone(), options)?;
         let found = Offsets::load(&disk).map_err(|source| at(&disk, "read", offsets::FILE, source))?;
         let mut damaged: Vec<String> = recovery.damaged_cursors.clone();
-        let mut offsets = found.unwrap_or_else(|| {
-            damaged.push(offsets::FILE.to_owned());
-            Offsets::default()
-        });
+        let mut offsets = match found {
+            Some(offsets) => offsets,
+            None => {
+                wan_journal::keep_unreadable(&disk, offsets::FILE)
+                    .map_err(|source| at(&disk, "keep", offsets::FILE, source))?;
+                damaged.push(offsets::FILE.to_owned());
+                Offsets::default()
+            }
+        };
         let durable = journal.cursor(CURSOR);
         let mut position = durable.unwrap_or(recovery.oldest).max(recovery.oldest);
         if let Some(cursor) = cursor.filter(|cursor| *cursor <= recovery.next) {
@@ -176,7 +253,7 @@ impl<F: Folders> Store<F> {
         let mut store = Store {
             disk,
             journal,
-            aside: Aside { folders, journal: None },
+            aside: Aside { folders, journal: None, foreign: Vec::new() },
             offsets,
             cursor: position,
             is_saved: position == durable.unwrap_or(recovery.oldest),
@@ -185,10 +262,25 @@ impl<F: Folders> Store<F> {
             most_bytes,
             seen: (0, 0),
             oldest: None,
+            read: None,
+            torn: recovery.torn,
             bytes: Vec::new(),
         };
         store.look_ahead()?;
         Ok((store, opened))
+    }
+
+    /// Makes the folder again if it is gone, as after someone has emptied the medium.
+    pub(super) fn find_folder(&self) -> Result<(), StoreError> {
+        let found = self.aside.folders.queue();
+        found.map(drop).map_err(|(path, source)| StoreError::Io { op: "make", path, source })
+    }
+
+    /// Writes for no other reason than to see whether the disk can be written to.
+    pub(super) fn prove(&mut self) -> Result<(), StoreError> {
+        self.save()?;
+        self.offsets.write_again();
+        self.save_offsets()
     }
 
     /// Makes these durable, in this order; says of how many it is certain.
@@ -223,30 +315,45 @@ impl<F: Folders> Store<F> {
         let mut reader = self.reader.take().unwrap_or_else(|| self.journal.reader(self.cursor));
         let mut items: VecDeque<Item> = VecDeque::new();
         let (mut rounds, mut frames, mut through) = (0, 0, self.cursor);
+        let (mut before_aside, mut before_offset): (Option<Cut>, Option<Cut>) = (None, None);
+        let mut aside = Ok(());
         let mut is_blocked = false;
         while rounds < most && frames < MOST_FRAMES {
-            let (seq, payload) = match reader.read()? {
-                None => break,
-                Some(Found::Gap(gap)) => {
-                    tally.damaged += gap.count();
+            let (seq, payload) = match reader.read() {
+                // What was read before it goes first, and is counted once.
+                Err(_) if through > self.cursor => {
+                    is_blocked = true;
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+                Ok(None) => break,
+                Ok(Some(Found::Gap(gap))) => {
+                    tally.passed.damaged.add(self.missing(gap), self.read);
                     through = gap.to.next();
                     continue;
                 }
-                Some(Found::Frame { seq, payload }) => (seq, payload),
+                Ok(Some(Found::Frame { seq, payload })) => (seq, payload),
             };
             frames += 1;
+            let cut = Cut { items: items.len(), through: seq, passed: tally.passed };
             let record = match Record::decode(payload) {
                 Ok(record) => record,
                 Err(why) => {
-                    self.aside.append(payload)?;
-                    tally.unreadable += 1;
-                    tally.unreadable_why = Some(why);
+                    before_aside.get_or_insert(cut);
+                    aside = self.aside.append(payload);
+                    if aside.is_err() {
+                        break;
+                    }
+                    tally.passed.unreadable += 1;
+                    tally.passed.unreadable_why = Some(why);
                     through = seq.next();
                     continue;
                 }
             };
             let count = record.targets.len();
             self.count(1, count);
+            self.read = Some(record.about_when());
+            tally.passed.damaged.followed_by(&record);
             let end = match self.date(&record, dates) {
                 Dating::At(end) => end,
                 Dating::Later => {
@@ -254,25 +361,37 @@ impl<F: Folders> Store<F> {
                     break;
                 }
                 Dating::Never(why) => {
-                    self.aside.append(payload)?;
-                    tally.undatable += u64::try_from(count).unwrap_or(u64::MAX);
-                    tally.why = Some(why);
+                    before_aside.get_or_insert(cut);
+                    aside = self.aside.append(payload);
+                    if aside.is_err() {
+                        break;
+                    }
+                    tally.passed.undatable += u64::try_from(count).unwrap_or(u64::MAX);
+                    tally.passed.why = Some(why);
                     through = seq.next();
                     continue;
                 }
             };
+            if record.end.offset.is_none() && !self.offsets.is_saved() {
+                before_offset.get_or_insert(cut);
+            }
             through = seq.next();
             if now.is_some_and(|now| now.since(end) > max_age) {
-                Dropped::add(&mut tally.aged, &record, end);
+                Dropped::add(&mut tally.passed.aged, &record, end);
                 continue;
             }
             rounds += count;
             items.push_back(Item { id: seq.0, record: Arc::new(record), end });
         }
         // Before anything is sent under an offset, and before anything set aside is passed.
-        self.aside.sync()?;
-        self.save_offsets()?;
-        if !is_blocked {
+        let aside = aside.and_then(|()| self.aside.sync(tally));
+        let offsets = if before_offset.is_some() { self.save_offsets() } else { Ok(()) };
+        let ends = [before_aside.filter(|_| aside.is_err()), before_offset.filter(|_| offsets.is_err())];
+        if let Some(cut) = ends.into_iter().flatten().min_by_key(|cut| cut.through) {
+            items.truncate(cut.items);
+            (through, tally.passed) = (cut.through, cut.passed);
+            tally.blocked = aside.err().or(offsets.err());
+        } else if !is_blocked {
             self.reader = Some(reader);
         }
         if items.is_empty() {
@@ -304,7 +423,13 @@ impl<F: Folders> Store<F> {
     /// Makes the cursor durable and gives back the room of what is done.
     pub(super) fn save(&mut self) -> Result<(), StoreError> {
         self.journal.advance_cursor(CURSOR, self.cursor)?;
-        self.journal.trim()?;
+        let saved = self.journal.trim().map_err(StoreError::from);
+        if let Err(error) = saved {
+            if !error.is_full() || self.journal.trim_one_unsaved()?.segments == 0 {
+                return Err(error);
+            }
+            self.journal.trim()?;
+        }
         self.is_saved = true;
         Ok(())
     }
@@ -358,6 +483,12 @@ impl<F: Folders> Store<F> {
         self.oldest.filter(|_| self.has_waiting())
     }
 
+    #[cfg(test)]
+    pub(super) fn set_aside(&mut self, payload: &[u8], tally: &mut Tally) -> Result<(), StoreError> {
+        self.aside.append(payload)?;
+        self.aside.sync(tally)
+    }
+
     fn append_all(
         &mut self,
         rounds: &[Spilling],
@@ -380,7 +511,8 @@ impl<F: Folders> Store<F> {
             match appended {
                 Ok(_) => {}
                 Err(JournalError::TooLong { .. }) => {
-                    Dropped::add(&mut tally.too_long, &round.record, round.record.about_when());
+                    let end = round.record.about_when();
+                    Dropped::add(&mut tally.passed.too_long, &round.record, end);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -396,7 +528,7 @@ impl<F: Folders> Store<F> {
             self.oldest = Some(first.offset.map_or(end.host, |offset| wall_at(end.since_boot, offset)));
         }
         if let Some(gone) = self.journal.take_dropped() {
-            tally.damaged += gone.count();
+            tally.passed.full_unseen += gone.count();
         }
         Ok(())
     }
@@ -405,28 +537,12 @@ impl<F: Folders> Store<F> {
     fn make_room(&mut self, needed: u64, tally: &mut Tally) -> Result<(), StoreError> {
         while self.journal.used_bytes() + needed > self.most_bytes {
             let Some(end) = self.journal.oldest_end() else { break };
-            // What the batch holds is in memory still, and may be at the collector.
-            let held = self.batch.as_ref().map_or(Seq::NONE, |batch| batch.through);
-            let from = self.cursor.max(held);
-            let mut reader = self.journal.reader(from);
-            while reader.position() < end {
-                match reader.read()? {
-                    None => break,
-                    Some(Found::Gap(gap)) => {
-                        let to = gap.to.next().min(end);
-                        tally.damaged += to.0.saturating_sub(gap.from.0);
-                    }
-                    Some(Found::Frame { payload, .. }) => match Record::decode(payload) {
-                        Ok(record) => Dropped::add(&mut tally.full, &record, record.about_when()),
-                        Err(why) => {
-                            self.aside.append(payload)?;
-                            tally.unreadable += 1;
-                            tally.unreadable_why = Some(why);
-                        }
-                    },
-                }
+            let before = tally.passed;
+            if let Err(error) = self.count_oldest(end, tally) {
+                // They are still there, and are counted when they go.
+                tally.passed = before;
+                return Err(error);
             }
-            self.aside.sync()?;
             self.advance(end);
             if self.reader.as_ref().is_some_and(|reader| reader.position() < end) {
                 self.reader = None;
@@ -435,6 +551,44 @@ impl<F: Folders> Store<F> {
             self.look_ahead()?;
         }
         Ok(())
+    }
+
+    /// Counts what is dropped with the oldest segment, which ends before `end`.
+    fn count_oldest(&mut self, end: Seq, tally: &mut Tally) -> Result<(), StoreError> {
+        // What the batch holds is in memory still, and may be at the collector.
+        let held = self.batch.as_ref().map_or(Seq::NONE, |batch| batch.through);
+        let mut reader = self.journal.reader(self.cursor.max(held));
+        let mut read = None;
+        while reader.position() < end {
+            match reader.read()? {
+                None => break,
+                Some(Found::Gap(gap)) => {
+                    let gap = SeqRange { to: gap.to.min(end.previous()), ..gap };
+                    tally.passed.damaged.add(self.missing(gap), read);
+                }
+                Some(Found::Frame { payload, .. }) => match Record::decode(payload) {
+                    Ok(record) => {
+                        read = Some(record.about_when());
+                        tally.passed.damaged.followed_by(&record);
+                        Dropped::add(&mut tally.passed.full, &record, record.about_when());
+                    }
+                    Err(why) => {
+                        self.aside.append(payload)?;
+                        tally.passed.unreadable += 1;
+                        tally.passed.unreadable_why = Some(why);
+                    }
+                },
+            }
+        }
+        self.aside.sync(tally)
+    }
+
+    /// How many frames of these numbers are missing: those of a torn write are not.
+    fn missing(&self, gap: SeqRange) -> u64 {
+        let torn = self
+            .torn
+            .map_or(0, |torn| SeqRange { from: torn.from.max(gap.from), to: torn.to.min(gap.to) }.count());
+        gap.count() - torn
     }
 
     /// When a round on the disk ended.
@@ -489,10 +643,33 @@ impl<F: Folders> Store<F> {
 struct Aside<F: Folders> {
     folders: F,
     journal: Option<Journal<F::Disk>>,
+    /// To be told: files there that are not this program's.
+    foreign: Vec<String>,
 }
 
 impl<F: Folders> Aside<F> {
     fn append(&mut self, payload: &[u8]) -> Result<(), StoreError> {
+        let appended = self.try_append(payload);
+        self.unless_failed(appended)
+    }
+
+    fn sync(&mut self, tally: &mut Tally) -> Result<(), StoreError> {
+        tally.aside_foreign.append(&mut self.foreign);
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let synced = journal.sync().map(drop).map_err(StoreError::from);
+        tally.aside_dropped += journal.take_dropped().map_or(0, |dropped| dropped.count());
+        self.unless_failed(synced)
+    }
+
+    /// After a failure it is opened anew: what was not synced then comes again.
+    fn unless_failed(&mut self, done: Result<(), StoreError>) -> Result<(), StoreError> {
+        if done.is_err() {
+            self.journal = None;
+        }
+        done
+    }
+
+    fn try_append(&mut self, payload: &[u8]) -> Result<(), StoreError> {
         let journal = match &mut self.journal {
             Some(journal) => journal,
             None => {
@@ -506,7 +683,9 @@ impl<F: Folders> Aside<F> {
                     max_unsynced: 4 << 20,
                     zero_ahead: 0,
                 };
-                self.journal.insert(Journal::open(disk, options)?.0)
+                let (journal, recovery) = Journal::open(disk, options)?;
+                self.foreign = recovery.foreign;
+                self.journal.insert(journal)
             }
         };
         match journal.append(payload) {
@@ -517,14 +696,6 @@ impl<F: Folders> Aside<F> {
             appended => {
                 appended?;
             }
-        }
-        Ok(())
-    }
-
-    fn sync(&mut self) -> Result<(), StoreError> {
-        if let Some(journal) = &mut self.journal {
-            journal.sync()?;
-            let _ = journal.take_dropped();
         }
         Ok(())
     }

@@ -347,6 +347,236 @@ fn a_disk_that_fails_costs_nothing_but_its_safety_and_is_tried_again() {
 }
 
 #[test]
+fn what_a_request_still_carries_goes_to_the_disk_with_the_rest() {
+    let sim = Sim::new(1);
+    let queue = sim_queue(&sim);
+    queue.tend(Duration::ZERO);
+    queue.set_offline(true);
+    queue.push(record(1, 8));
+    let hangs = queue.take_live(500, &Fixed::at(0));
+    queue.push(record(2, 8));
+    assert_eq!(queue.tend_at(), Some(Duration::ZERO));
+    queue.tend(SECOND);
+    assert_eq!((queue.figures().memory_bytes, queue.figures().rounds), (0, 16));
+    // Whatever becomes of the request, the round goes under its one time.
+    queue.put_back(&hangs);
+    assert_eq!(queue.figures().memory_bytes, 0);
+    let all = drain(&queue, &Fixed::at(0));
+    assert_eq!((numbers(&all), all[0].end), (vec![1, 2], hangs[0].end));
+
+    // So does a batch that is taken while the process ends.
+    queue.push(record(3, 8));
+    let live = queue.take_live(500, &Fixed::at(0));
+    queue.put_back(&live);
+    assert_eq!(queue.take_backlog(9, SECOND, None, &Fixed::at(0)).unwrap().items.len(), 1);
+    assert_eq!(queue.close(SECOND), 0);
+    let queue = sim_queue(&sim);
+    queue.tend(SECOND);
+    assert_eq!(numbers(&drain(&queue, &Fixed::at(0))), [3]);
+}
+
+#[test]
+fn on_a_full_file_system_what_is_delivered_makes_room() {
+    let sim = Sim::new(1);
+    let queue = sim_queue(&sim);
+    queue.tend(Duration::ZERO);
+    queue.set_offline(true);
+    let mut now = Duration::ZERO;
+    for number in 0..1500 {
+        queue.push(record(number, 20));
+        if number % 100 == 99 {
+            now += SECOND * 60;
+            queue.tend(now);
+        }
+    }
+    let before = queue.figures().disk_bytes;
+    assert!(before > 600_000, "{before}");
+    sim.queue.leave_free(Some(0));
+    assert_eq!(drain(&queue, &Fixed::at(0)).len(), 1500);
+    queue.tend(now + SECOND * 60);
+    assert!(!queue.figures().has_failed);
+    assert!(queue.figures().disk_bytes < before / 2, "{:?}", queue.figures());
+    drop(queue);
+    sim.queue.crash();
+    let queue = sim_queue(&sim);
+    queue.tend(Duration::ZERO);
+    assert_eq!(numbers(&drain(&queue, &Fixed::at(0))), [] as [u64; 0], "none of it goes again");
+}
+
+#[test]
+fn on_a_full_file_system_a_batch_ends_before_what_must_be_set_aside_and_counts_once() {
+    let sim = Sim::new(1);
+    let queue = sim_queue(&sim);
+    queue.tend(Duration::ZERO);
+    queue.set_offline(true);
+    queue.push(record(1, 1));
+    queue.push(undated(2, "never"));
+    queue.push(record(3, 1));
+    queue.push(undated(4, "a-boot"));
+    queue.push(record(5, 1));
+    queue.tend(SECOND);
+    sim.queue.leave_free(Some(0));
+    sim.aside.leave_free(Some(0));
+    assert_eq!(numbers(&drain(&queue, &Fixed::at(0))), [1]);
+    for _ in 0..5 {
+        assert_eq!(numbers(&drain(&queue, &Fixed::at(0))), [] as [u64; 0]);
+    }
+    assert!(queue.figures().has_failed);
+    assert_eq!((queue.figures().undated_rounds, queue.figures().rounds), (0, 4));
+    sim.aside.leave_free(None);
+    assert_eq!(numbers(&drain(&queue, &Fixed::at(0))), [3], "its offset cannot be noted");
+    assert_eq!(queue.figures().undated_rounds, 1);
+    sim.queue.leave_free(None);
+    assert_eq!(numbers(&drain(&queue, &Fixed::at(0))), [4, 5]);
+    queue.set_offline(false);
+    queue.tend(SECOND + RETRY);
+    assert!(!queue.figures().has_failed);
+    assert_eq!(queue.figures().undated_rounds, 1);
+}
+
+#[test]
+fn a_disk_that_can_only_be_read_is_read() {
+    let sim = Sim::new(1);
+    let queue = sim_queue(&sim);
+    queue.set_offline(true);
+    (0..20).for_each(|number| assert_eq!(queue.push(record(number, 1)), None));
+    queue.tend(Duration::ZERO);
+    // It becomes so under a running agent.
+    sim.queue.set_read_only(true);
+    queue.push(record(20, 1));
+    for minutes in 1..4 {
+        queue.tend(SECOND * 60 * minutes);
+        let figures = queue.figures();
+        assert!(figures.has_failed && figures.rounds == 21 && figures.disk_bytes > 0, "{figures:?}");
+    }
+    let first = queue.take_backlog(5, SECOND, None, &Fixed::at(0)).unwrap();
+    assert_eq!(numbers(&first.items), [0, 1, 2, 3, 4]);
+    queue.settle(&first, 5, SECOND);
+    queue.tend(SECOND * 300);
+    // A new process finds it so: the cursor is lost, nothing else.
+    drop(queue);
+    let queue = sim_queue(&sim);
+    queue.tend(Duration::ZERO);
+    assert!(queue.figures().has_failed, "told at once");
+    assert_eq!(queue.figures().rounds, 20);
+    assert_eq!(numbers(&drain(&queue, &Fixed::at(0))), (0..20).collect::<Vec<_>>());
+    (1..4).for_each(|minutes| queue.tend(SECOND * 60 * minutes));
+    assert_eq!(numbers(&drain(&queue, &Fixed::at(0))), [] as [u64; 0], "once in the life of a process");
+    sim.queue.set_read_only(false);
+    queue.tend(SECOND * 300);
+    assert!(!queue.figures().has_failed);
+}
+
+#[test]
+fn a_disk_that_fails_and_is_idle_does_not_pass_for_one_that_works() {
+    let sim = Sim::new(1);
+    let queue = sim_queue(&sim);
+    queue.tend(Duration::ZERO);
+    queue.set_offline(true);
+    queue.push(record(1, 1));
+    sim.queue.leave_free(Some(0));
+    queue.tend(SECOND);
+    queue.set_offline(false);
+    assert_eq!(drain(&queue, &Fixed::at(0)).len(), 1);
+    for tries in 1..5 {
+        queue.tend(SECOND + RETRY * tries);
+        assert!(queue.figures().has_failed, "nothing was written");
+        assert_eq!(queue.tend_at(), Some(SECOND + RETRY * (tries + 1)));
+    }
+}
+
+#[test]
+fn a_held_batch_outlives_a_disk_that_fails_after_its_frames_were_dropped() {
+    let sim = Sim::new(1);
+    let queue = sim_queue(&sim);
+    queue.tend(Duration::ZERO);
+    queue.set_offline(true);
+    let (mut pushed, mut now) = (0, Duration::ZERO);
+    let mut add = |queue: &Queue<Sim>| {
+        for _ in 0..200 {
+            queue.push(record(pushed, 20));
+            pushed += 1;
+        }
+        now += SECOND * 60;
+        queue.tend(now);
+        now
+    };
+    add(&queue);
+    let held = queue.take_backlog(100, SECOND, None, &Fixed::at(0)).unwrap();
+    while queue.figures().dropped_samples == 0 {
+        add(&queue);
+    }
+    sim.queue.fail(0, 2);
+    add(&queue);
+    assert!(queue.figures().has_failed);
+    let now = add(&queue) + RETRY;
+    queue.tend(now);
+    assert!(!queue.figures().has_failed);
+    queue.settle(&held, 0, now);
+    let again = queue.take_backlog(100, now, None, &Fixed::at(0)).unwrap();
+    assert_eq!(numbers(&again.items), numbers(&held.items), "it is not lost with them");
+}
+
+#[test]
+fn damage_is_counted_and_numbers_that_a_torn_write_may_have_had_are_not() {
+    let sim = Sim::new(1);
+    let queue = sim_queue(&sim);
+    queue.set_offline(true);
+    (0..20).for_each(|number| assert_eq!(queue.push(record(number, 1)), None));
+    queue.tend(Duration::ZERO);
+    let names = sim.queue.names();
+    let segment = names.iter().find(|name| name.ends_with(".wj1")).unwrap().clone();
+    let middle = sim.queue.contents(&segment).len() / 2;
+    drop(queue);
+    sim.queue.corrupt(&segment, |bytes| bytes[middle] ^= 1);
+    sim.queue.corrupt(&segment, |bytes| bytes.extend([7; 200]));
+    let queue = sim_queue(&sim);
+    queue.set_offline(true);
+    queue.push(record(20, 1));
+    queue.tend(Duration::ZERO);
+    let mut tally = Tally::default();
+    {
+        let mut disk = queue.disk();
+        let store = disk.store.as_mut().unwrap();
+        store.take(100, None, Duration::MAX, &Fixed::at(0), &mut tally).unwrap();
+    }
+    let damaged = tally.passed.damaged;
+    assert_eq!(damaged.link_rounds, 1);
+    let (from, to) = (damaged.from.unwrap(), damaged.to.unwrap());
+    assert_eq!(to.minus(Duration::from_secs(5)), from, "the one round between");
+}
+
+#[test]
+fn what_was_set_aside_and_had_to_go_is_told() {
+    let sim = Sim::new(1);
+    let queue = sim_queue(&sim);
+    queue.tend(Duration::ZERO);
+    sim.aside.corrupt("notes.txt", |bytes| bytes.extend(b"by hand"));
+    let mut tally = Tally::default();
+    let mut disk = queue.disk();
+    let store = disk.store.as_mut().unwrap();
+    let payload = vec![9; 1 << 19];
+    for _ in 0..40 {
+        store.set_aside(&payload, &mut tally).unwrap();
+    }
+    assert!(tally.aside_dropped > 5, "{}", tally.aside_dropped);
+    assert_eq!(tally.aside_foreign, ["notes.txt"]);
+}
+
+#[test]
+fn offsets_of_a_newer_version_are_kept() {
+    let sim = Sim::new(1);
+    sim.queue.corrupt(offsets::FILE, |bytes| bytes.extend(b"wan-agent offsets 2\n"));
+    let queue = sim_queue(&sim);
+    queue.tend(Duration::ZERO);
+    queue.set_offline(true);
+    queue.push(undated(1, "a-boot"));
+    queue.tend(SECOND);
+    assert_eq!(drain(&queue, &Fixed::at(0)).len(), 1);
+    assert_eq!(sim.queue.contents("offsets.bad-1"), b"wan-agent offsets 2\n");
+}
+
+#[test]
 fn without_a_disk_everything_is_in_memory_and_over_the_bound_the_oldest_go() {
     let most = QueueConfig { memory: 64 << 10, ..QueueConfig::default() };
     let queue: Queue<Sim> = Queue::new(most.clone(), "this-boot", None);

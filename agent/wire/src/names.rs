@@ -116,6 +116,8 @@ metrics! {
     AgentQueueDiskBytes "wan_agent_queue_disk_bytes" Gauge Agent "Bytes that the agent's queue takes on its disk";
     AgentQueueDiskFailed "wan_agent_queue_disk_failed" Gauge Agent "1 while the agent's queue cannot use its disk and keeps rounds in memory only, else 0";
     AgentUndatedRounds "wan_agent_undated_rounds" Gauge Agent "Rounds set aside because the time at which they were made cannot be known";
+    AgentDamagedRoundsTotal "wan_agent_damaged_rounds_total" Counter Agent "Link-rounds that are lost because the agent's disk has damaged them";
+    AgentUnreadableEntriesTotal "wan_agent_unreadable_entries_total" Counter Agent "Entries of the agent's queue that its version cannot read, set aside";
     AgentDroppedSamplesTotal "wan_agent_dropped_samples_total" Counter Agent "Samples dropped because the queue was full";
     AgentSetAsideSamplesTotal "wan_agent_set_aside_samples_total" Counter Agent "Samples that the collector refused for good and the agent set aside";
     AgentPushesTotal "wan_agent_pushes_total" Counter Agent "Pushes by result";
