@@ -90,7 +90,8 @@ pub struct QueueConfig {
     pub disk: u64,
     /// Rounds older than this are dropped: the collector would not take them.
     pub max_age: Duration,
-    /// How often rounds that wait are synced to the disk: what a power cut during an outage costs at most.
+    /// How often rounds that wait are synced to the disk: a power cut during an outage costs the rounds of this time at most
+    /// (before the outage's first push has failed: those since the last push that succeeded).
     pub sync: Duration,
     /// Target rounds of the backlog that are sent in a second, at most.
     pub backlog_rate: u32,

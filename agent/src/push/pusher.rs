@@ -61,8 +61,6 @@ pub(crate) struct Pusher {
     state: Mutex<State>,
     /// A push got through, or there is a backlog: it may follow.
     through: Notify,
-    /// The queue's disk may have something to do.
-    tend: Notify,
     /// A path that is not the preferred one works.
     ask: Notify,
     /// There is something to do for the central configuration.
@@ -78,6 +76,14 @@ struct State {
     counts: PushCounts,
     /// The hello was answered.
     is_greeted: bool,
+    /// The path by which the collector was heard last, whatever it answered.
+    heard_by: Option<usize>,
+}
+
+/// A request's bytes, and how many samples are in them.
+struct Body {
+    bytes: Vec<u8>,
+    samples: u64,
 }
 
 /// What a request carries beside its rounds.
@@ -115,6 +121,7 @@ impl Pusher {
             telemetry,
             counts: PushCounts::default(),
             is_greeted: false,
+            heard_by: None,
         };
         Pusher {
             urls: collector.urls.iter().map(|endpoint| endpoint.url.clone()).collect(),
@@ -127,7 +134,6 @@ impl Pusher {
             backlog_rate: config.backlog_rate,
             state: Mutex::new(state),
             through: Notify::new(),
-            tend: Notify::new(),
             ask: Notify::new(),
             errand: Notify::new(),
             origin: clock::monotonic(),
@@ -193,7 +199,7 @@ impl Pusher {
             return;
         }
         if !self.greet(&order).await {
-            self.is_offline();
+            self.queue.set_offline(true);
             return;
         }
         let items = self.queue.take_live(MOST_ROUNDS, &self.timekeeper);
@@ -204,13 +210,8 @@ impl Pusher {
         self.queue.delivered(delivered);
         self.queue.put_back(kept);
         if gone.is_none() {
-            self.is_offline();
+            self.queue.set_offline(true);
         }
-    }
-
-    fn is_offline(&self) {
-        self.queue.set_offline(true);
-        self.tend.notify_one();
     }
 
     /// Says hello where this process does not know the time yet: asking for the central configuration teaches it. Whether
@@ -280,13 +281,14 @@ impl Pusher {
                 Err(error) => {
                     // Never our own rounds; were it so, one must not block the rest for ever.
                     tracing::error!(%error, "rounds that cannot be encoded are set aside");
-                    self.refused(part);
+                    self.refused(samples(part));
                     return Ok(count);
                 }
             };
-            let told = self.pushing.post(path, protocol, &secret, body).await;
+            let Body { bytes, samples } = body;
+            let told = self.pushing.post(path, protocol, &secret, bytes).await;
             self.heard(&told);
-            match self.step(path, protocol, part, kind, &told, &secret, &mut asked_again) {
+            match self.step(path, protocol, part, samples, kind, &told, &secret, &mut asked_again) {
                 Step::Gone(gone) => return Ok(gone),
                 Step::Again(most) => count = most,
                 Step::Failed(retry_after, why) => return Err((retry_after, why)),
@@ -300,6 +302,7 @@ impl Pusher {
         path: usize,
         protocol: Protocol,
         items: &[Item],
+        sent: u64,
         kind: Kind,
         told: &Told,
         secret: &str,
@@ -308,16 +311,35 @@ impl Pusher {
         match action(told.answered, protocol, items.len()) {
             Action::Delete => {
                 self.delivered(path, items, kind, told);
-                if told.exchange.is_some_and(|exchange| exchange.resolution < 1000) {
+                if is_known(told) {
                     self.state().credential.worked(secret);
                 }
                 Step::Gone(items.len())
             }
             Action::SetAside => {
                 let (url, why) = (self.urls[path].as_str(), told.why.as_str());
-                tracing::warn!(url, samples = samples(items), why, "the collector refused samples for good");
-                self.state().paths.worked(path);
-                self.refused(items);
+                // The rest of such a request was written, and is durable. The agent's own state is told again anyway.
+                let left = told.written.map_or(u64::MAX, |written| sent.saturating_sub(written));
+                let refused = left.min(samples(items));
+                let from = items.iter().map(|item| item.end.minus(item.record.interval)).min();
+                let to = items.iter().map(|item| item.end).max();
+                tracing::warn!(
+                    url,
+                    samples = refused,
+                    from = from.map(tracing::field::display),
+                    to = to.map(tracing::field::display),
+                    why,
+                    "the collector refused samples for good, of rounds of this time"
+                );
+                self.refused(refused);
+                if is_known(told) {
+                    self.state().credential.worked(secret);
+                }
+                if told.written.is_some() || is_known(told) {
+                    self.reached(path, told);
+                } else {
+                    self.state().paths.worked(path);
+                }
                 Step::Gone(items.len())
             }
             Action::Halve => Step::Again(items.len() / 2),
@@ -331,18 +353,15 @@ impl Pusher {
                 Step::Again(items.len())
             }
             Action::Credential | Action::BackOff => {
+                if is_known(told) {
+                    self.run_errands(path);
+                }
                 Step::Failed(retry_after(told.answered), told.why.clone())
             }
         }
     }
 
-    fn body(
-        &self,
-        path: usize,
-        protocol: Protocol,
-        items: &[Item],
-        kind: Kind,
-    ) -> Result<Vec<u8>, EncodeError> {
+    fn body(&self, path: usize, protocol: Protocol, items: &[Item], kind: Kind) -> Result<Body, EncodeError> {
         let mut request = RequestBuilder::new(protocol);
         for round in items.iter().flat_map(|item| item.record.rounds(item.end)) {
             if let Err(error) = encode_round(&round, &mut request) {
@@ -361,10 +380,25 @@ impl Pusher {
             }
             Kind::Backlog => {}
         }
-        request.finish_compressed()
+        let samples = u64::try_from(request.samples()).unwrap_or(u64::MAX);
+        Ok(Body { bytes: request.finish_compressed()?, samples })
     }
 
     fn delivered(&self, path: usize, items: &[Item], kind: Kind, told: &Told) {
+        {
+            let mut state = self.state();
+            state.counts.delivered += 1;
+            if kind == Kind::Live {
+                state.telemetry.pushed();
+            }
+        }
+        self.reached(path, told);
+        let url = self.urls[path].as_str();
+        tracing::debug!(url, link_rounds = items.len(), written = told.written, "pushed");
+    }
+
+    /// The collector has taken a push by this path, all of it or a part: the path works, and what waited for one may go.
+    fn reached(&self, path: usize, told: &Told) {
         if told.exchange.is_none() {
             self.timekeeper.no_time();
         }
@@ -373,23 +407,25 @@ impl Pusher {
         let url = self.urls[path].as_str();
         let (had_failed, is_first) = {
             let mut state = self.state();
-            state.counts.delivered += 1;
-            if kind == Kind::Live {
-                state.telemetry.pushed();
-            }
-            (state.paths.worked(path), state.counts.delivered == 1)
+            let PushCounts { delivered, refused, .. } = state.counts;
+            (state.paths.worked(path), delivered + refused == 1)
         };
         if had_failed {
             tracing::info!(url, rounds_waiting = self.queue.figures().rounds, "the collector answers again");
         } else if is_first {
             tracing::info!(url, "the collector answers");
         }
-        tracing::debug!(url, link_rounds = items.len(), written = told.written, "pushed");
         self.through.notify_one();
         if path > 0 {
             self.ask.notify_one();
         }
-        // After a push, not after each answer: what fails is tried again at that pace.
+        self.run_errands(path);
+    }
+
+    /// The collector was heard by this path: it can be asked, and told, what is to be. After a push, not after each answer:
+    /// what fails is tried again at that pace.
+    fn run_errands(&self, path: usize) {
+        self.state().heard_by = Some(path);
         if self.central.wants().is_some() || self.central.report().is_some() {
             self.errand.notify_one();
         }
@@ -411,10 +447,10 @@ impl Pusher {
         }
     }
 
-    fn refused(&self, items: &[Item]) {
+    fn refused(&self, samples: u64) {
         let mut state = self.state();
         state.counts.refused += 1;
-        state.counts.set_aside_samples += samples(items);
+        state.counts.set_aside_samples += samples;
     }
 
     /// What an answer says beside its status.
@@ -460,6 +496,7 @@ impl Pusher {
         match (fetched, told.answered) {
             (Some(Fetched { etag, body }), _) => {
                 self.central.fetched(etag, body, self.timekeeper.now()).await;
+                self.state().heard_by = Some(path);
                 self.errand.notify_one();
             }
             (None, Answered::Status { code: 304, .. }) => self.central.unchanged(),
@@ -473,7 +510,12 @@ impl Pusher {
     async fn errands(&self) {
         loop {
             self.errand.notified().await;
-            let Some(path) = self.state().paths.current() else { continue };
+            // Also by one that takes no pushes now: the configuration may be what has to change for that.
+            let path = {
+                let state = self.state();
+                state.heard_by.or(state.paths.current())
+            };
+            let Some(path) = path else { continue };
             if self.central.wants().is_some() {
                 // When it fails, the next answer names it again.
                 self.ask_config(path).await;
@@ -492,14 +534,11 @@ impl Pusher {
     /// Works on the queue's disk when it is due.
     async fn tending(&self) {
         loop {
+            // Every round that is collected may make something due, also while a request hangs.
             let due = self.queue.tend_at().map(|at| self.origin + at);
             tokio::select! {
                 () = sleep_until(due.unwrap_or(self.origin)), if due.is_some() => {}
-                () = self.tend.notified() => {
-                    if self.queue.tend_at().is_none_or(|at| at > self.now()) {
-                        continue;
-                    }
-                }
+                () = self.queue.changed() => continue,
             }
             self.on_disk(|queue, now| queue.tend(now)).await;
             if self.queue.has_backlog() {
@@ -543,6 +582,11 @@ fn is_collector(answered: &Answered) -> bool {
 /// proxy's.
 fn tells_time(answered: &Answered, resolution: u32) -> bool {
     resolution < 1000 || is_collector(answered)
+}
+
+/// Whether the peer is a collector that knows this agent.
+fn is_known(told: &Told) -> bool {
+    told.exchange.is_some_and(|exchange| exchange.resolution < 1000)
 }
 
 fn samples(items: &[Item]) -> u64 {

@@ -24,7 +24,6 @@ impl Pusher {
             let taken = self.on_disk(move |queue, now| queue.take_backlog(size, now, wall, &dates)).await;
             let Some(batch) = taken.flatten() else {
                 // Nothing that can be sent now; the next push may have taught the time.
-                self.tend.notify_one();
                 self.through.notified().await;
                 continue;
             };
@@ -35,7 +34,6 @@ impl Pusher {
             let gone = *sent.as_ref().unwrap_or(&0);
             let whole = gone == batch.items.len();
             self.on_disk(move |queue, now| queue.settle(&batch, gone, now)).await;
-            self.tend.notify_one();
             size = batch_size(size, took, whole);
             match sent {
                 Ok(_) => {

@@ -17,6 +17,8 @@ use crate::queue::DataFolder;
 use crate::queue::record::Record;
 use crate::watch::{LinkRound, TargetResult};
 
+mod outage;
+
 const V2: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
 
 fn round(number: i64) -> LinkRound {
@@ -38,15 +40,21 @@ fn pusher_with(urls: &[String], secret: Secret) -> Pusher {
 
 /// With its queue's disk in a folder.
 fn pusher_in(urls: &[String], secret: Secret, data: Option<&Path>) -> Pusher {
-    pusher_of(urls, secret, data, Duration::from_secs(10))
+    pusher_of(urls, secret, data, Duration::from_secs(10), QueueConfig::default())
 }
 
 /// With the limit of one push, where that is what the test is about.
 fn pusher_within(urls: &[String], timeout: Duration) -> Pusher {
-    pusher_of(urls, Secret::Inline("wan_test".into()), None, timeout)
+    pusher_of(urls, Secret::Inline("wan_test".into()), None, timeout, QueueConfig::default())
 }
 
-fn pusher_of(urls: &[String], secret: Secret, data: Option<&Path>, timeout: Duration) -> Pusher {
+fn pusher_of(
+    urls: &[String],
+    secret: Secret,
+    data: Option<&Path>,
+    timeout: Duration,
+    config: QueueConfig,
+) -> Pusher {
     crate::install_crypto();
     let endpoint = |(at, url): (usize, &String)| Endpoint {
         url: format!("{url}/api/v1/write"),
@@ -63,7 +71,7 @@ fn pusher_of(urls: &[String], secret: Secret, data: Option<&Path>, timeout: Dura
         pins: Vec::new(),
     };
     // The rounds of these tests are of 1970.
-    let config = QueueConfig { max_age: Duration::MAX, ..QueueConfig::default() };
+    let config = QueueConfig { max_age: Duration::MAX, ..config };
     let queue = Arc::new(Queue::new(config.clone(), "", data.map(|data| DataFolder(data.to_owned()))));
     let timekeeper = Timekeeper::open(None, &Boot::default(), UnixMillis(1_700_000_000_000));
     let telemetry = Telemetry::new(&Config::default(), Boot::default(), timekeeper.clone());
@@ -530,7 +538,8 @@ async fn the_last_push_carries_what_was_cut_off_and_does_not_wait_long() {
     let folder = tempfile::tempdir().unwrap();
     let hanging = MockServer::start().await;
     answer(&hanging, accepted().set_delay(HANGS)).await;
-    let dead = pusher_of(&[hanging.uri()], Secret::Inline("x".into()), Some(folder.path()), HANGS);
+    let secret = Secret::Inline("x".into());
+    let dead = pusher_of(&[hanging.uri()], secret, Some(folder.path()), HANGS, QueueConfig::default());
     add(&dead, [1, 2, 3]);
     let began = clock::monotonic();
     dead.last().await;
