@@ -37,6 +37,7 @@ use wan_wire::ProbeKind;
 
 use crate::clock;
 use crate::config::{DnsConfig, Host, HostPort, HttpConfig, IcmpSocket, show_duration};
+use crate::push::trust::Times;
 use crate::round::{Attempt, End};
 
 pub(crate) use arrival::Took;
@@ -104,7 +105,7 @@ impl Question {
 }
 
 /// Makes a prober for a question of its kind; `None` for another kind's.
-type Make = fn(&Question, &Way, &Arc<IcmpPool>) -> Option<Arc<dyn Prober>>;
+type Make = fn(&Question, &Way, &Arc<IcmpPool>, &Times) -> Option<Arc<dyn Prober>>;
 
 /// The probers by name.
 const PROBERS: [(ProbeKind, Make); 4] = [
@@ -114,10 +115,15 @@ const PROBERS: [(ProbeKind, Make); 4] = [
     (ProbeKind::Dns, dns::make),
 ];
 
-/// The prober for a question on a way; the pool lets probers share ICMP sockets.
-pub(crate) fn prober(question: &Question, way: &Way, pool: &Arc<IcmpPool>) -> Option<Arc<dyn Prober>> {
+/// The prober for a question on a way; the pool lets probers share ICMP sockets, and certificates are judged at `times`.
+pub(crate) fn prober(
+    question: &Question,
+    way: &Way,
+    pool: &Arc<IcmpPool>,
+    times: &Times,
+) -> Option<Arc<dyn Prober>> {
     let kind = question.kind();
-    PROBERS.iter().find(|(name, _)| *name == kind).and_then(|(_, make)| make(question, way, pool))
+    PROBERS.iter().find(|(name, _)| *name == kind).and_then(|(_, make)| make(question, way, pool, times))
 }
 
 /// One target's share of a round.

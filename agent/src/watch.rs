@@ -19,11 +19,12 @@ use tokio_util::sync::CancellationToken;
 use wan_wire::{LinkName, Outcome, OutcomeRule, RoundFacts, classify};
 
 use crate::central::Current;
-use crate::clock::{self, Dating, Stamp, Timekeeper};
+use crate::clock::{self, Stamp, Timekeeper};
 use crate::config::Config;
 use crate::link::{Boot, gateway};
 use crate::plan::{LinkPlan, Planner, Series, TargetPlan};
 use crate::probe::{IcmpPool, Prober, Question, TargetTurn, Way, probe_target, prober};
+use crate::push::trust::{Times, TlsTimes, times_of};
 use crate::round::{Attempt, End, TargetRound, sum_up};
 use crate::schedule::{self, Ruler, Schedule, Turn};
 
@@ -91,7 +92,7 @@ pub(crate) async fn run(
     let mut clocks = Clocks { origin, ruler: Ruler::new(booted) };
     let mut config = current.begin(timekeeper.now());
     let (mut schedule, mut turn) = begin(Duration::ZERO, &config, identity);
-    let mut watcher = Watcher::default();
+    let mut watcher = Watcher::new(times_of(timekeeper));
     let mut ticks = JoinSet::new();
     let mut previous: Option<(Duration, Stamp)> = None;
     loop {
@@ -172,7 +173,11 @@ pub(crate) async fn once(config: &Config, stop: &CancellationToken) -> Vec<LinkR
     let end =
         Timekeeper::open(None, &Boot::default(), clock::built()).stamp(clocks.ruler.since_boot(turn.end));
     let (_end, end_seen) = watch::channel(Some((end, turn.end)));
-    let mut links = Watcher::default().begin(config, clocks, turn, &end_seen, stop);
+    let times: Times = Arc::new(|| {
+        let (built, certain) = (clock::built(), clock::synchronised());
+        TlsTimes { now: clock::wall().max(built), floor: (!certain).then_some(built), host: None }
+    });
+    let mut links = Watcher::new(times).begin(config, clocks, turn, &end_seen, stop);
     let mut rounds = Vec::new();
     while let Some(joined) = links.join_next().await {
         rounds.extend(joined.ok().flatten());
@@ -184,10 +189,8 @@ pub(crate) async fn once(config: &Config, stop: &CancellationToken) -> Vec<LinkR
 
 /// The interval of a round that took `length`, so that it touches the round before it under the wall times of both.
 fn interval(timekeeper: &Timekeeper, before: Option<&Stamp>, end: &Stamp, length: Duration) -> Duration {
-    let wall = |stamp: &Stamp| match timekeeper.date(timekeeper.boot(), stamp) {
-        Dating::At(at) => Some(at),
-        Dating::Later | Dating::Never(_) => None,
-    };
+    // Before it is safe to send them under those times, too: what counts here is that they fit together.
+    let wall = |stamp: &Stamp| timekeeper.meant(stamp);
     // Undated ones get one offset, all of them: they touch by themselves.
     let Some((before, end)) = before.and_then(wall).zip(wall(end)) else { return length };
     let interval = schedule::interval(Some(before), end, length);
@@ -243,14 +246,18 @@ async fn finish(mut links: JoinSet<Option<LinkRound>>, deadline: Instant, sink: 
 type EndSeen = watch::Receiver<Option<(Stamp, Duration)>>;
 
 /// What is kept from round to round.
-#[derive(Default)]
 struct Watcher {
     planner: Planner,
     pool: Arc<IcmpPool>,
+    times: Times,
     probers: BTreeMap<(Question, Way), Arc<dyn Prober>>,
 }
 
 impl Watcher {
+    fn new(times: Times) -> Watcher {
+        Watcher { planner: Planner::default(), pool: Arc::default(), times, probers: BTreeMap::new() }
+    }
+
     /// Starts every link's part of a round.
     fn begin(
         &mut self,
@@ -294,7 +301,7 @@ impl Watcher {
         let key = (question.clone(), way.clone());
         let prober = match used.get(&key).or_else(|| self.probers.get(&key)) {
             Some(prober) => Arc::clone(prober),
-            None => prober(question, way, &self.pool)?,
+            None => prober(question, way, &self.pool, &self.times)?,
         };
         used.insert(key, Arc::clone(&prober));
         Some(prober)

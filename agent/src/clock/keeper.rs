@@ -1,6 +1,22 @@
 //! The agent's time as a whole, without clocks and files: what is learnt, what is remembered, and how moments are dated.
 //!
 //! Everything that reads a clock is an argument: a [`Reading`] of the host's clocks at the moment of the call.
+//!
+//! # As of when certificates are judged
+//!
+//! A certificate is in time when it is so now by the best estimate, which never is before the *floor*: the last time that was
+//! known to be right, or this program's build. While the collector's time is not confirmed, one that is in time at any moment
+//! from the floor on is in time. Confirmed is a time that the collector told without a step for [`GOOD_AFTER`], the last time
+//! less than that ago: an answer that nobody repeated proves nothing, and after a silence as long nobody knows how long this
+//! machine stood still (a paused virtual machine does not notice).
+//!
+//! What this gives away: who has the key of a certificate that ended after the floor, and stands on the line, is taken for
+//! the collector. The floor is what bounds that, and so must not be wrong: it is set by confirmed times only. A collector
+//! that was wrong for that long put it into the future, where its right certificates have ended, and it cannot correct that
+//! without an answer. So after [`GOOD_AFTER`] of nothing but certificates that have ended, the floor is the build alone until
+//! the next answer; when that is from before the last time known, that one is forgotten. To gain anything by this, one has to
+//! keep the agent from its collector for an hour of its running, show it all that time the certificate of a key that was
+//! stolen since the build, and be heard of in the log.
 
 use std::time::Duration;
 
@@ -17,7 +33,12 @@ pub const SAVE_EVERY: Duration = Duration::from_secs(3600);
 
 /// How long the collector must have told one time, without a step, for that time to count as known good: a clock that was
 /// set wrongly for a moment must not become a floor that no later correction can get under.
-pub const GOOD_AFTER: Duration = Duration::from_secs(3600);
+pub const GOOD_AFTER: Duration = Duration::from_millis(GOOD_AFTER_MILLIS);
+const GOOD_AFTER_MILLIS: u64 = 3_600_000;
+
+/// How often an anchor is put right, at most: each time the memory is written, and cards wear. Two receivers whose clocks
+/// differ would have it moved at each push.
+const MOST_ANCHORS: u32 = 16;
 
 /// A host's clock that is believed for want of anything better may move by so many milliseconds (slewed by NTP, say) before
 /// rounds follow it.
@@ -60,6 +81,12 @@ pub struct Keeper {
     assumed: Option<Assumed>,
     /// Since when the collector has told one time, in milliseconds since boot.
     agreed_since: Option<u64>,
+    /// Since when, in milliseconds since boot, all that came instead of an answer was a certificate that has ended.
+    ended_since: Option<u64>,
+    /// Whether that doubt of what was known to be right was told.
+    is_doubt_said: bool,
+    /// How often this boot's anchor was put right.
+    anchors: u32,
     /// When the memory was last given out to be written.
     saved: Option<u64>,
     /// Whether this boot's anchor would survive a power cut, or nothing can make it.
@@ -86,6 +113,9 @@ impl Keeper {
             tracker,
             assumed: None,
             agreed_since: resumed.as_ref().map(|boot| boot.last.since_boot),
+            ended_since: None,
+            is_doubt_said: false,
+            anchors: 0,
             saved: resumed.as_ref().map(|boot| boot.last.since_boot),
             anchor_safe: resumed.is_some(),
         }
@@ -106,14 +136,25 @@ impl Keeper {
         };
         let Some(tracker) = self.tracker else { return learnt };
         self.assumed = None;
-        if self.agreed_since.is_none() || matches!(learnt, Learnt::Stepped(_)) {
+        let stepped = matches!(learnt, Learnt::Stepped(_));
+        // A collector that answers before its own clock is set: rounds that wait for their time must not get that one.
+        let anchored_wrongly = stepped && !self.has_agreed() && self.anchors < MOST_ANCHORS;
+        if self.agreed_since.is_none() || stepped {
             self.agreed_since = Some(exchange.received);
         }
         let time = wall_at(now.since_boot, tracker.applied);
+        if self.is_floor_in_doubt(now.since_boot) && time < self.memory.good {
+            (self.memory.good, self.saved) = (UnixMillis(0), None);
+        }
+        (self.ended_since, self.is_doubt_said) = (None, false);
         let contact = Contact { since_boot: now.since_boot, error: now.host.millis_since(time) };
         match self.memory.boot_mut(&self.boot) {
             Some(boot) => {
-                (boot.applied, boot.last, boot.estimate) = (tracker.applied, contact, tracker.estimate)
+                (boot.applied, boot.last, boot.estimate) = (tracker.applied, contact, tracker.estimate);
+                if anchored_wrongly {
+                    boot.anchor = tracker.applied;
+                    (self.anchors, self.anchor_safe, self.saved) = (self.anchors + 1, false, None);
+                }
             }
             None => {
                 let untouched = !self.opened.synchronised
@@ -133,6 +174,16 @@ impl Keeper {
             self.memory.good = time;
         }
         learnt
+    }
+
+    /// All that came instead of an answer was a certificate that has ended. Whether it is from now on that what was known to
+    /// be right is in doubt.
+    pub fn certificate_ended(&mut self, since_boot: u64) -> bool {
+        self.ended_since.get_or_insert(since_boot);
+        let begins =
+            self.is_floor_in_doubt(since_boot) && !self.is_doubt_said && self.memory.good > self.built;
+        self.is_doubt_said |= begins;
+        begins
     }
 
     /// A receiver took a request and gave no time at all: the host's clock is what there is, if it can be right.
@@ -172,6 +223,16 @@ impl Keeper {
         wall_at(since_boot, self.applied().unwrap_or_else(|| now.host_offset()))
     }
 
+    /// The time now, where the collector told it or a receiver that tells none took a request.
+    pub fn told(&self, since_boot: u64) -> Option<UnixMillis> {
+        self.applied().map(|applied| wall_at(since_boot, applied))
+    }
+
+    /// The time now, where the collector's is confirmed: for what cannot be taken back.
+    pub fn confirmed(&self, since_boot: u64) -> Option<UnixMillis> {
+        self.told(since_boot).filter(|_| self.is_confirmed(since_boot))
+    }
+
     /// Whether this boot has an offset from the collector.
     pub fn anchored(&self) -> bool {
         self.tracker.is_some()
@@ -193,6 +254,14 @@ impl Keeper {
         dating::date(&known, boot, stamp)
     }
 
+    /// The wall time of a moment of this boot as it would be dated now, whether or not that would last: for what lies between
+    /// two moments, not for when they were.
+    pub fn meant(&self, stamp: &Stamp) -> Option<UnixMillis> {
+        let assumed = self.assumed.map(|assumed| assumed.anchor);
+        let anchor = || self.memory.boot(&self.boot).map(|boot| boot.anchor).or(assumed);
+        stamp.known().or_else(|| anchor().map(|anchor| wall_at(stamp.since_boot, anchor)))
+    }
+
     /// The collector's clock against the host's.
     pub fn offset(&self, now: &Reading) -> Option<Offset> {
         let estimate = self.tracker?.estimate.at(now.since_boot);
@@ -203,8 +272,9 @@ impl Keeper {
     /// As of when certificates are judged: the best estimate of now, not before the floor; and that floor, until the
     /// collector's time is confirmed.
     pub fn tls_times(&self, now: &Reading) -> (UnixMillis, Option<UnixMillis>) {
-        let floor = self.memory.good.max(self.built);
-        let best = self.wall(now.since_boot, now).max(floor);
+        let known = self.memory.good.max(self.built);
+        let best = self.wall(now.since_boot, now).max(known);
+        let floor = if self.is_floor_in_doubt(now.since_boot) { self.built } else { known };
         (best, (!self.is_confirmed(now.since_boot)).then_some(floor))
     }
 
@@ -239,9 +309,21 @@ impl Keeper {
         Estimate::of(exchange).ok_or(Implausible::Backwards)
     }
 
+    /// Whether the collector has told one time for long enough, when it was last heard.
+    fn has_agreed(&self) -> bool {
+        let last = self.memory.boot(&self.boot).map(|boot| boot.last.since_boot);
+        self.agreed_since
+            .zip(last)
+            .is_some_and(|(since, last)| last.saturating_sub(since) >= GOOD_AFTER_MILLIS)
+    }
+
     fn is_confirmed(&self, since_boot: u64) -> bool {
-        let after = u64::try_from(GOOD_AFTER.as_millis()).unwrap_or(u64::MAX);
-        self.agreed_since.is_some_and(|since| since_boot.saturating_sub(since) >= after)
+        let last = self.memory.boot(&self.boot).map(|boot| boot.last.since_boot);
+        self.has_agreed() && last.is_some_and(|last| since_boot.saturating_sub(last) < GOOD_AFTER_MILLIS)
+    }
+
+    fn is_floor_in_doubt(&self, since_boot: u64) -> bool {
+        self.ended_since.is_some_and(|since| since_boot.saturating_sub(since) >= GOOD_AFTER_MILLIS)
     }
 }
 

@@ -116,6 +116,16 @@ impl Timekeeper {
         self.wall(clock::since_boot())
     }
 
+    /// The time now, where the collector told it or a receiver that tells none took a request.
+    pub fn told(&self) -> Option<UnixMillis> {
+        self.keeper().told(clock::since_boot())
+    }
+
+    /// The time now, where the collector's is confirmed: for what cannot be taken back.
+    pub fn confirmed(&self) -> Option<UnixMillis> {
+        self.keeper().confirmed(clock::since_boot())
+    }
+
     /// The id of the boot that runs now.
     pub fn boot(&self) -> &str {
         &self.inner.boot
@@ -131,16 +141,32 @@ impl Timekeeper {
         self.keeper().date(boot, stamp, clock::since_boot())
     }
 
+    /// The wall time of a moment of this boot as it would be dated now, whether or not that would last.
+    pub fn meant(&self, stamp: &Stamp) -> Option<UnixMillis> {
+        self.keeper().meant(stamp)
+    }
+
     /// The collector's clock against the host's; `None` before the first contact of this boot.
     pub fn offset(&self) -> Option<Offset> {
         self.keeper().offset(&reading())
     }
 
     /// As of when certificates are judged: the best estimate of now, not before the floor (the last time that was known to be
-    /// right, or the build's); and that floor, until the collector has told one time for
-    /// [`GOOD_AFTER`](super::keeper::GOOD_AFTER): until then it may be any time from there on.
+    /// right, or the build's); and that floor, unless the collector's time is confirmed ([`keeper`](super::keeper)): without
+    /// that it may be any time from there on.
     pub fn tls_times(&self) -> (UnixMillis, Option<UnixMillis>) {
         self.keeper().tls_times(&reading())
+    }
+
+    /// The collector was refused because its certificate has ended.
+    pub fn certificate_ended(&self) {
+        let in_doubt = self.keeper().certificate_ended(clock::since_boot());
+        if in_doubt {
+            tracing::warn!(
+                "for an hour every certificate of the collector had ended by the last time that was known to be right, so \
+                 that time is doubted: until an answer comes, one that was in time since this program was built will do"
+            );
+        }
     }
 
     /// Writes the memory as it stands; for the agent's end. Waits for the disk.

@@ -19,11 +19,12 @@ use super::lookup::Lookup;
 use super::socket::{Way, answer_of};
 use super::{Answer, Boxed, IcmpPool, NotReady, Prober, Question, tcp};
 use crate::config::{DnsConfig, Family};
+use crate::push::trust::Times;
 
 /// The largest answer over UDP without EDNS is 512 bytes; servers that send more are heard out.
 const LARGEST_UDP: usize = 4096;
 
-pub(super) fn make(question: &Question, way: &Way, _: &Arc<IcmpPool>) -> Option<Arc<dyn Prober>> {
+pub(super) fn make(question: &Question, way: &Way, _: &Arc<IcmpPool>, _: &Times) -> Option<Arc<dyn Prober>> {
     let Question::Dns(config) = question else { return None };
     Some(Arc::new(Dns {
         lookup: Lookup::new(&config.server.host),

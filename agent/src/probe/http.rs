@@ -3,8 +3,12 @@
 //!
 //! The name is looked up at the start of the round (as for every probe) and is not part of the time; the phases stand in the
 //! note. Body and wait are bounded.
+//!
+//! Certificates are judged as those of pushes are ([`crate::push::trust`]): a host whose clock begins in 1970, or stands in 2038,
+//! must not say that every service is down. For how long one still lasts is said, and held against it, once the time was told.
 
 use std::error::Error as _;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +17,13 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::tls::TlsInfo;
-use reqwest::{Certificate, Client, Response, redirect};
+use reqwest::{Client, Response, redirect};
+use rustls::client::Resumption;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme};
 use tower::{Layer, Service};
 use wan_wire::UnixMillis;
 
@@ -23,13 +33,20 @@ use super::{Answer, Boxed, IcmpPool, NotReady, Prober, Question};
 use crate::certificate;
 use crate::clock;
 use crate::config::{BODY_LIMIT, HttpConfig};
+use crate::push::trust::{Times, roots_of, system_roots};
 
-pub(super) fn make(question: &Question, way: &Way, _: &Arc<IcmpPool>) -> Option<Arc<dyn Prober>> {
+pub(super) fn make(
+    question: &Question,
+    way: &Way,
+    _: &Arc<IcmpPool>,
+    times: &Times,
+) -> Option<Arc<dyn Prober>> {
     let Question::Http(config) = question else { return None };
     Some(Arc::new(Http {
         lookup: Arc::new(Lookup::new(&config.peer.host)),
         config: (**config).clone(),
         way: way.clone(),
+        times: Arc::clone(times),
         client: Mutex::new(None),
         connected: Connected::default(),
     }))
@@ -39,6 +56,7 @@ struct Http {
     lookup: Arc<Lookup>,
     config: HttpConfig,
     way: Way,
+    times: Times,
     client: Mutex<Option<Client>>,
     connected: Connected,
 }
@@ -65,7 +83,7 @@ impl Http {
             client.get(&self.config.url).send().await.map_err(|error| answer_of_request(&error))?;
         let first_byte = clock::monotonic().duration_since(asked);
         let status = response.status().as_u16();
-        let days = certificate_days(&response, clock::wall());
+        let days = self.times.told().and_then(|now| certificate_days(&response, now));
         let body = read_body(response).await?;
         let total = clock::monotonic().duration_since(asked);
         let phases = format!(
@@ -132,22 +150,125 @@ impl Http {
         if !self.config.url.starts_with("https:") {
             // No roots are needed, so none are loaded.
             builder = builder.tls_certs_only([]);
-        } else if let Some(path) = &self.config.ca_file {
-            builder = builder.tls_certs_only(read_certificates(path)?);
+        } else {
+            builder = builder.tls_backend_preconfigured(self.tls()?);
         }
         builder.build().map_err(|error| format!("no HTTP client: {}", innermost(&error)))
     }
+
+    fn tls(&self) -> Result<ClientConfig, String> {
+        let roots = match &self.config.ca_file {
+            Some(path) => roots_of(path)?,
+            None => system_roots(),
+        };
+        let provider = Arc::new(ring::default_provider());
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| format!("no authority can be trusted: {error}"))?;
+        let verifier = AtOurTime { inner, times: AsTold(Arc::clone(&self.times)) };
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| format!("no TLS client: {error}"))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // A resumed session shows no certificate, and skips a part of what is measured.
+        config.resumption = Resumption::disabled();
+        Ok(config)
+    }
 }
 
-/// The certificates of a PEM file.
-fn read_certificates(path: &std::path::Path) -> Result<Vec<Certificate>, String> {
-    let shown = path.display();
-    let pem = std::fs::read(path).map_err(|error| format!("ca_file {shown}: {error}"))?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(format!("ca_file {shown}: no PEM certificate in it")),
-        Err(error) => Err(format!("ca_file {shown}: {error}")),
+/// Judges certificates as the web does, but at the agent's time.
+#[derive(Debug)]
+struct AtOurTime {
+    inner: Arc<WebPkiServerVerifier>,
+    times: AsTold,
+}
+
+/// The times, in what must be printable.
+struct AsTold(Times);
+
+impl fmt::Debug for AsTold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Times")
     }
+}
+
+impl ServerCertVerifier for AtOurTime {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        let times = self.times.0.times();
+        let judged = |at: u64| {
+            let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
+            self.inner.verify_server_cert(leaf, chain, name, ocsp, at)
+        };
+        let first = judged(seconds(times.now));
+        let (Err(error), Some(floor)) = (&first, times.floor) else { return first };
+        if !is_of_time(error) {
+            return first;
+        }
+        // Good at some time from the floor on: each certificate of the chain can put that off to its own beginning.
+        let mut at = seconds(floor);
+        for _ in 0..chain.len() + 2 {
+            match judged(at) {
+                Err(TlsError::InvalidCertificate(CertificateError::NotValidYetContext {
+                    not_before,
+                    ..
+                })) if not_before.as_secs() > at => {
+                    at = not_before.as_secs();
+                }
+                Ok(good) => return Ok(good),
+                Err(_) => break,
+            }
+        }
+        match times.host {
+            Some(host) => judged(seconds(host)).or(first),
+            None => first,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.inner.verify_tls12_signature(message, leaf, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.inner.verify_tls13_signature(message, leaf, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+fn seconds(time: UnixMillis) -> u64 {
+    u64::try_from(time.0 / 1000).unwrap_or(0)
+}
+
+/// Whether it is only the time that is wrong with a certificate.
+fn is_of_time(error: &TlsError) -> bool {
+    matches!(
+        error,
+        TlsError::InvalidCertificate(
+            CertificateError::ExpiredContext { .. } | CertificateError::NotValidYetContext { .. }
+        )
+    )
 }
 
 /// Hands the address that the round's look-up found to the client.

@@ -32,6 +32,7 @@ use super::socket::{Way, answer_of, errno, short, unspecified};
 use super::{Answer, Boxed, NotReady, Prober, Question, unsafe_fd};
 use crate::clock::{self, Moment};
 use crate::config::{Family, IcmpSocket};
+use crate::push::trust::Times;
 
 /// Holds the replies to some ten thousand packets that arrive while the agent is kept from running.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
@@ -42,7 +43,7 @@ const PAYLOAD: [u8; 56] = [0x57; 56];
 /// Far above every configured timeout: the handler has the deadline, and surge-ping's own must not come first.
 const NEVER: Duration = Duration::from_secs(3600);
 
-pub(super) fn make(question: &Question, way: &Way, pool: &Arc<Pool>) -> Option<Arc<dyn Prober>> {
+pub(super) fn make(question: &Question, way: &Way, pool: &Arc<Pool>, _: &Times) -> Option<Arc<dyn Prober>> {
     let Question::Icmp { host, scope, socket } = question else { return None };
     Some(Arc::new(Icmp {
         lookup: Lookup::new(host),

@@ -10,8 +10,9 @@ use tokio::net::TcpSocket;
 use super::lookup::Lookup;
 use super::socket::{Way, answer_of};
 use super::{Answer, Boxed, IcmpPool, NotReady, Prober, Question};
+use crate::push::trust::Times;
 
-pub(super) fn make(question: &Question, way: &Way, _: &Arc<IcmpPool>) -> Option<Arc<dyn Prober>> {
+pub(super) fn make(question: &Question, way: &Way, _: &Arc<IcmpPool>, _: &Times) -> Option<Arc<dyn Prober>> {
     let Question::Tcp(peer) = question else { return None };
     Some(Arc::new(Tcp { lookup: Lookup::new(&peer.host), port: peer.port, way: way.clone() }))
 }

@@ -10,6 +10,7 @@ use hickory_proto::rr::{RData, Record, rdata};
 
 use super::*;
 use crate::config::Family;
+use crate::push::trust::{TellsTimes, TlsTimes};
 
 /// How long an answer may take that comes, on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,13 +34,17 @@ fn by_interface(name: &str) -> Way {
     Way { interface: Some(name.into()), source: None }
 }
 
+fn by_the_host() -> Times {
+    Arc::new(|| TlsTimes { now: clock::wall(), floor: None, host: None })
+}
+
 async fn ask_by(way: Way, question: Question, packets: u32) -> Vec<Attempt> {
     ask_within(PATIENCE, way, question, packets).await
 }
 
 async fn ask_within(timeout: Duration, way: Way, question: Question, packets: u32) -> Vec<Attempt> {
     crate::install_crypto();
-    let prober = prober(&question, &way, &Arc::default()).unwrap();
+    let prober = prober(&question, &way, &Arc::default(), &by_the_host()).unwrap();
     let now = clock::monotonic();
     let due = (0..packets).map(|packet| now + Duration::from_millis(20) * packet).collect();
     probe_target(prober, TargetTurn { due, timeout }, CancellationToken::new()).await
@@ -127,7 +132,8 @@ mod icmp_echo {
         let held_up = Duration::from_secs(1);
         // An address of its own, so that no other test's answer is read after this one's.
         let way = Way { interface: None, source: Some([127, 0, 77, 1].into()) };
-        let prober = prober(&icmp("127.0.77.2", IcmpSocket::Raw), &way, &Arc::default()).unwrap();
+        let prober =
+            prober(&icmp("127.0.77.2", IcmpSocket::Raw), &way, &Arc::default(), &by_the_host()).unwrap();
         let turn = TargetTurn { due: vec![clock::monotonic()], timeout: held_up / 2 };
         let holding_up = Arc::new(HoldingUp(prober, held_up));
         let attempts = probe_target(holding_up, turn, CancellationToken::new()).await;
@@ -141,7 +147,8 @@ mod icmp_echo {
         let pool = Arc::default();
         let mut tasks = JoinSet::new();
         for _ in 0..20 {
-            let prober = prober(&icmp("127.0.0.1", IcmpSocket::Raw), &Way::default(), &pool).unwrap();
+            let prober =
+                prober(&icmp("127.0.0.1", IcmpSocket::Raw), &Way::default(), &pool, &by_the_host()).unwrap();
             let turn = TargetTurn { due: vec![clock::monotonic(); 10], timeout: PATIENCE };
             tasks.spawn(probe_target(prober, turn, CancellationToken::new()));
         }
@@ -157,7 +164,8 @@ mod icmp_echo {
             let now = clock::monotonic() + Duration::from_millis(50);
             for at in 0..500 {
                 let address = format!("127.1.{}.{}", at / 250, at % 250 + 1);
-                let prober = prober(&icmp(&address, IcmpSocket::Raw), &Way::default(), &pool).unwrap();
+                let prober =
+                    prober(&icmp(&address, IcmpSocket::Raw), &Way::default(), &pool, &by_the_host()).unwrap();
                 let turn = TargetTurn { due: vec![now], timeout: Duration::from_secs(5) };
                 tasks.spawn(probe_target(prober, turn, CancellationToken::new()));
             }
@@ -375,6 +383,48 @@ pub(crate) mod http_request {
 
         let missing = HttpConfig { ca_file: Some("/nowhere.pem".into()), ..trusting };
         fault(&ask(question(missing)).await, "ca_file /nowhere.pem");
+    }
+
+    /// What an agent tells whose host's clock says `now`, of a server whose certificate is of November 2026 to October 2126.
+    async fn ask_at(now: i64, floor: Option<i64>, told: bool) -> Attempt {
+        struct At(TlsTimes, bool);
+        impl TellsTimes for At {
+            fn times(&self) -> TlsTimes {
+                self.0
+            }
+            fn told(&self) -> Option<wan_wire::UnixMillis> {
+                self.1.then_some(self.0.now)
+            }
+        }
+        let mut config = config(format!("https://localhost:{}/", serve_tls()));
+        config.ca_file = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/ca.pem").into());
+        config.certificate_days = Some(200);
+        let times: Times = Arc::new(At(
+            TlsTimes { now: wan_wire::UnixMillis(now), floor: floor.map(wan_wire::UnixMillis), host: None },
+            told,
+        ));
+        let prober = prober(&question(config), &Way::default(), &Arc::default(), &times).unwrap();
+        let turn = TargetTurn { due: vec![clock::monotonic()], timeout: PATIENCE };
+        probe_target(prober, turn, CancellationToken::new()).await.remove(0)
+    }
+
+    #[tokio::test]
+    async fn a_wrong_clock_of_the_host_makes_no_certificate_bad() {
+        const YEAR: i64 = 31_557_600_000;
+        let at = |year: i64| (year - 1970) * YEAR;
+        for clock in [at(1970), at(2020), at(2200)] {
+            let good = ask_at(clock, Some(at(2020)), false).await;
+            received(&good);
+            // For how long it lasts cannot be told by such a clock, so it is not held against it.
+            assert!(!good.note.as_ref().unwrap().contains("certificate"), "{good:?}");
+        }
+        // By a time that is known for certain it is in time, has not begun, has ended.
+        let good = ask_at(at(2100), None, true).await;
+        assert!(good.note.as_ref().unwrap().contains(", certificate "), "{good:?}");
+        lost(&ask_at(at(2020), None, true).await, "not valid yet");
+        lost(&ask_at(at(2200), None, true).await, "expired");
+        lost(&ask_at(at(2200), Some(at(2199)), false).await, "expired");
+        lost(&ask_at(at(2126) + YEAR / 2, None, true).await, "its certificate ends in ");
     }
 }
 

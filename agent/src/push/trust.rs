@@ -65,19 +65,50 @@ pub struct TlsTimes {
 }
 
 /// Tells the times at which a certificate is judged, anew at each handshake.
-pub type Times = Arc<dyn Fn() -> TlsTimes + Send + Sync>;
+pub trait TellsTimes: Send + Sync {
+    /// They are these now.
+    fn times(&self) -> TlsTimes;
 
-/// As the timekeeper tells them.
-pub fn times_of(timekeeper: &Timekeeper) -> Times {
-    let timekeeper = timekeeper.clone();
-    Arc::new(move || {
-        let (now, floor) = timekeeper.tls_times();
+    /// The time now where somebody told it: for how long a certificate still lasts.
+    fn told(&self) -> Option<UnixMillis> {
+        Some(self.times().now)
+    }
+
+    /// The collector's certificate has ended by them.
+    fn ended(&self) {}
+}
+
+/// The same, shared.
+pub type Times = Arc<dyn TellsTimes>;
+
+impl<F: Fn() -> TlsTimes + Send + Sync> TellsTimes for F {
+    fn times(&self) -> TlsTimes {
+        self()
+    }
+}
+
+impl TellsTimes for Timekeeper {
+    fn times(&self) -> TlsTimes {
+        let (now, floor) = self.tls_times();
         let host = floor.map(|floor| clock::built()..floor).and_then(|behind| {
             let host = clock::wall();
             behind.contains(&host).then_some(host)
         });
         TlsTimes { now, floor, host }
-    })
+    }
+
+    fn told(&self) -> Option<UnixMillis> {
+        Timekeeper::told(self)
+    }
+
+    fn ended(&self) {
+        self.certificate_ended();
+    }
+}
+
+/// As the timekeeper tells them.
+pub fn times_of(timekeeper: &Timekeeper) -> Times {
+    Arc::new(timekeeper.clone())
 }
 
 /// The TLS side of a client that talks to `host` (with its port, for messages).
@@ -176,7 +207,7 @@ fn config_with(provider: Arc<CryptoProvider>, verifier: Verifier) -> Result<Clie
 }
 
 /// The authorities of a PEM file.
-fn roots_of(path: &std::path::Path) -> Result<RootCertStore, String> {
+pub(crate) fn roots_of(path: &std::path::Path) -> Result<RootCertStore, String> {
     let shown = path.display();
     let pem = std::fs::read(path).map_err(|error| format!("ca_file {shown}: {error}"))?;
     let mut roots = RootCertStore::empty();
@@ -193,7 +224,7 @@ fn roots_of(path: &std::path::Path) -> Result<RootCertStore, String> {
 }
 
 /// The authorities of the system, as far as they can be read. None at all is said when a certificate is judged.
-fn system_roots() -> RootCertStore {
+pub(crate) fn system_roots() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         tracing::debug!(%error, "an authority of the system cannot be read");
@@ -317,9 +348,9 @@ impl Verifier {
         chain: &[CertificateDer<'_>],
         name: &ServerName<'_>,
     ) -> Result<(), Refusal> {
-        let times = (self.times)();
+        let times = self.times.times();
         let first = self.judge_at(leaf, chain, name, times.now);
-        match (&first, times.floor) {
+        let judged = match (&first, times.floor) {
             (Err(Refusal::Ended { .. } | Refusal::NotBegun { .. }), Some(floor)) => {
                 let at_host = |first| match times.host {
                     Some(host) => self.judge_at(leaf, chain, name, host).or(first),
@@ -328,7 +359,11 @@ impl Verifier {
                 self.judge_from(leaf, chain, name, floor).or_else(|_| at_host(first.clone()))
             }
             _ => first,
+        };
+        if matches!(judged, Err(Refusal::Ended { .. })) {
+            self.times.ended();
         }
+        judged
     }
 
     /// Whether the certificate is good at some time from `floor` on.
@@ -400,7 +435,7 @@ impl Verifier {
 
     /// Whether a certificate was judged at a time that only the file of the clock knows, rather than at the host's.
     fn is_kept(&self, judged: UnixMillis) -> bool {
-        judged > clock::built() && (self.times)().floor == Some(judged)
+        judged > clock::built() && self.times.times().floor == Some(judged)
     }
 
     /// What is wrong and what to do about it. `shown` is the certificate of the chain whose pin the collector shows.

@@ -12,7 +12,9 @@
 //! +DURATION clock set to TIME | clock synchronised      somebody, or NTP, sets the host's clock
 //! +DURATION restart                                     the agent, not the host
 //! +DURATION NAME is TIME | later | never: WHY           what is known of a round then
+//! +DURATION certificate ended                           the collector is refused for that
 //! +DURATION certificates at TIME [or from TIME]         as of when certificates are judged
+//! +DURATION confirmed TIME | no                         the time by which rounds are too old
 //! +DURATION offset SECONDS                              what is reported: the collector's clock less the host's
 //! ```
 
@@ -93,6 +95,9 @@ impl Story {
                 }
             }
             ["contact", "without", "time"] => keeper.assume_host(&now),
+            ["certificate", "ended"] => {
+                keeper.certificate_ended(since_boot);
+            }
             ["clock", "synchronised"] => (self.host, self.synchronised) = (self.truth, true),
             ["clock", "set", "to", clock] => {
                 self.host = time(clock) - signed(since_boot);
@@ -111,6 +116,10 @@ impl Story {
                     )
                     .collect();
                 expect(&told, &expected.join(" "))?;
+            }
+            ["confirmed", at] => {
+                let told = keeper.confirmed(since_boot).map_or("no".to_owned(), |at| at.to_string());
+                expect(&told, &if *at == "no" { "no".to_owned() } else { show(time(at)) })?;
             }
             ["offset", seconds] => {
                 let told = keeper.offset(&now).map(|offset| offset.millis);

@@ -20,7 +20,8 @@ impl Pusher {
                 continue;
             };
             let dates = self.timekeeper.clone();
-            let wall = dates.anchored().then(|| dates.now());
+            // One wrong answer must not make the whole backlog too old.
+            let wall = dates.confirmed();
             let taken = self.on_disk(move |queue, now| queue.take_backlog(size, now, wall, &dates)).await;
             let Some(batch) = taken.flatten() else {
                 // Nothing that can be sent now; the next push may have taught the time.
