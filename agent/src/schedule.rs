@@ -6,7 +6,8 @@
 //! the others, so that probing begins at once and is on the grid from the second round.
 //!
 //! A tick that came too late (a stopped process, an overloaded host) is skipped: the next round begins at the next boundary
-//! and the time between stays unobserved. Missed packets are never sent in a burst.
+//! and the time between stays unobserved: missed rounds are not made up for. Within a round that is under way, packets whose
+//! time passed meanwhile go at once.
 //!
 //! The grid lies on the monotonic clock, which stands still while the host is suspended; [`Ruler`] says where that is on the
 //! time since boot, by which rounds are stamped, and notices a suspend.

@@ -20,6 +20,7 @@ pub mod sites;
 pub mod timeline;
 pub mod uptime;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,13 +143,16 @@ async fn healthz() -> &'static str {
 /// Whether it can take what agents push: the state is loaded and the engine answers.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, description = "Ready", body = String, content_type = "text/plain"),
-    (status = 503, description = "The engine does not answer", body = String, content_type = "text/plain")
+    (status = 503, description = "The engine does not answer, or the host's clock cannot be right", body = String, content_type = "text/plain")
 ))]
-async fn readyz(Shared(app): Shared<App>) -> (StatusCode, &'static str) {
+async fn readyz(Shared(app): Shared<App>) -> (StatusCode, Cow<'static, str>) {
+    if let Some(trouble) = app.state.clock.trouble((app.clock)()) {
+        return (StatusCode::SERVICE_UNAVAILABLE, (trouble + "\n").into());
+    }
     if crate::engine_answers(&app.engine, READY_LIMIT).await {
-        (StatusCode::OK, "ready\n")
+        (StatusCode::OK, "ready\n".into())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the engine does not answer\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "the engine does not answer\n".into())
     }
 }
 
@@ -414,7 +418,7 @@ impl App {
             if let Some(cached) = cache.newest.lock().clone().filter(|cached| cached.holds(now, revision)) {
                 return Ok(cached);
             }
-            let overview = overview::answer(&Province::of(state, now), state.started.map(|at| at.0));
+            let overview = overview::answer(&Province::of(state, now), state.started().map(|at| at.0));
             let etag = format!("W/\"{:016x}\"", xxh3_64(&bytes(&overview.content)?));
             let etag = HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("W/\"\""));
             let fresh = CachedOverview { at: now, revision, etag, body: bytes(&overview)? };

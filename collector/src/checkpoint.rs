@@ -125,7 +125,7 @@ async fn write<S: Store>(
         })
         .collect();
     let now = clock::now();
-    let run = state.started.map(|start| Alive { start, end: now.max(start) });
+    let run = state.started().map(|start| Alive { start, end: now.max(start) });
     let alive = run.filter(|_| position.is_some());
     let journal_position = position.map(|position| position.0);
     store.checkpoint(Checkpoint { updates: &updates, alive, journal_position }).await

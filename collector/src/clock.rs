@@ -1,4 +1,6 @@
-//! The collector's only clock. Everything else takes `now` as an argument.
+//! The collector's only clock, and whether it can be right ([`guard`]). Everything else takes `now` as an argument.
+
+pub mod guard;
 
 use jiff::Timestamp;
 use jiff::civil::Date;

@@ -12,7 +12,7 @@
 //! | 405, 415 | not a POST; not a remote write that this collector reads | |
 //! | 413 | compressed or decompressed over the limit | send smaller requests |
 //! | 429 | too much is waiting, or many wrong secrets came from this address; `Retry-After` says how long to rest | keep |
-//! | 503 | the journal cannot be written, or the collector is stopping | keep |
+//! | 503 | the journal cannot be written, or the collector is stopping, or its clock cannot be right ([`clock::guard`]) | keep |
 
 pub(crate) mod series;
 
@@ -116,6 +116,17 @@ impl Ingest {
         &self.state.counters
     }
 
+    /// What any request of an agent is answered while this host's clock cannot be right: nothing that tells the time.
+    pub(crate) fn clock_is_wrong(&self) -> Option<Response> {
+        let trouble = self.state.clock.trouble(clock::now())?;
+        Some(Refusal::retry(Answer::Unavailable, trouble, clock::guard::RETRY).response())
+    }
+
+    /// Counts an answer to a write request.
+    pub(crate) fn count(&self, response: &Response) {
+        self.state.counters.requests.with_label_values(&[response.status().as_str()]).inc();
+    }
+
     /// Answers one request.
     pub async fn handle(&self, request: Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
@@ -127,7 +138,7 @@ impl Ingest {
         if let Ok(sender) = sender {
             sender.tell(&mut response, clock::now());
         }
-        self.state.counters.requests.with_label_values(&[response.status().as_str()]).inc();
+        self.count(&response);
         response
     }
 

@@ -56,6 +56,7 @@ use wan_wire::UnixMillis;
 
 use crate::access::Guard;
 use crate::checkpoint::Pace;
+use crate::clock::guard::Watch;
 use crate::config::{Config, is_loopback};
 use crate::counters::Counters;
 use crate::engine::{Command, EngineHandle};
@@ -85,9 +86,11 @@ pub async fn run(
     access::may_serve(&addresses, store.somebody_may_read(started).await?)?;
     let counters = Arc::new(Counters::new().context("cannot register the collector's own metrics")?);
     let (listeners, secured) = secure(&config, sockets, started)?;
-    let state = Arc::new(State::new(config, Some(started), Arc::clone(&counters)));
+    let state = Arc::new(State::new(config, None, Arc::clone(&counters)));
     let journal = start_state(&state, &store).await?;
     state.central.restore(store.agent_configs().await?);
+    let ran_until = state.alive(started).iter().map(|run| run.end).max();
+    let watch = Watch::begin(&state, ran_until);
     let follower = central::follow::Follower::start(Arc::clone(&state))?;
 
     let (engine, thread) = engine::start(journal, state.config.ingest.backlog, counters)
@@ -103,6 +106,7 @@ pub async fn run(
         engine.clone(),
         background.clone(),
     ));
+    let watch = tokio::spawn(watch.run(background.clone()));
     let revisions = tokio::spawn(follow_register(Arc::clone(&state), Arc::clone(&store), background.clone()));
     let configurations = tokio::spawn(follower.run(background.clone()));
     let mut ended = tokio::task::spawn_blocking(move || thread.join().is_ok());
@@ -130,7 +134,7 @@ pub async fn run(
         let _ = ended.await;
     }
     background.cancel();
-    let _ = tokio::join!(checkpoints, revisions, configurations, manager, certificate);
+    let _ = tokio::join!(watch, checkpoints, revisions, configurations, manager, certificate);
     let stored = checkpoint::take(&state, &*store, &engine, Pace::AtOnce).await;
     anyhow::ensure!(by_itself.is_none(), "the engine stopped by itself; see the log above");
     anyhow::ensure!(stored, "the last checkpoint failed; the next start replays the journal instead");

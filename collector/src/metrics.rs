@@ -5,7 +5,7 @@
 //! one series for each tier × branch, one for each tier with branch `all`, and one for the province with both `all`;
 //! `wan_coverage_sites` has only the first, so that it can be summed. Ratios with a `window` are over the time that ends now.
 //!
-//! Cardinality: per site 2 to 3 series, per link 4 + 3 × 4, per tier × branch 6. So 10,000 sites of 4 links are 670,000.
+//! Cardinality: per site 2 to 5 series, per link 4 + 3 × 4, per tier × branch 6. So 10,000 sites of 4 links are 670,000.
 
 use std::fmt::Write as _;
 
@@ -21,7 +21,7 @@ use crate::ledger::timeline::{LinkSweep, State as LinkState};
 use crate::province::{Link, Province, SiteNow};
 use crate::report::coverage::Row;
 use crate::report::uptime::Uptime;
-use crate::state::State;
+use crate::state::{AgentFacts, State};
 
 /// The content type of the text exposition format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -67,6 +67,16 @@ fn sites(province: &Province<'_>, page: &mut Page) {
             page.sample(&[(Label::Site, site.site.id.as_str())], seconds(at));
         }
     }
+    let mut each = |metric: Metric, value: fn(&AgentFacts) -> Option<f64>| {
+        page.family(metric);
+        for site in &registered {
+            if let Some(value) = value(&site.facts).filter(|value| value.is_finite()) {
+                page.sample(&[(Label::Site, site.site.id.as_str())], value);
+            }
+        }
+    };
+    each(Metric::AgentClockOffsetSeconds, |facts| facts.clock_offset);
+    each(Metric::AgentClockOffsetBoundSeconds, |facts| facts.clock_offset_bound);
     page.family(Metric::SitePathLastSeenTimestampSeconds);
     for site in &registered {
         for (path, at) in &site.facts.paths {
@@ -203,7 +213,7 @@ fn coverage(province: &Province<'_>, page: &mut Page) {
 fn collector(state: &State, province: &Province<'_>, page: &mut Page) {
     page.family(Metric::CollectorBuildInfo);
     page.sample(&[(Label::Version, env!("CARGO_PKG_VERSION"))], 1.0);
-    if let Some(started) = state.started {
+    if let Some(started) = state.started() {
         page.family(Metric::CollectorStartTimeSeconds);
         page.sample(&[], seconds(started));
     }

@@ -179,7 +179,7 @@ impl<'c> Province<'c> {
             evidence,
             running: state.alive(now).into_iter().map(|run| (run.start, run.end)).collect(),
             required: state.config.plan.required.iter().copied().collect(),
-            started: state.started,
+            started: state.started(),
             now,
         }
     }

@@ -55,6 +55,9 @@ pub(crate) async fn run(state: Arc<State>, engine: EngineHandle, stop: Cancellat
 /// Whom it hears from, in one line.
 fn status(state: &State) -> String {
     let now = clock::now();
+    if let Some(trouble) = state.clock.trouble(now) {
+        return trouble;
+    }
     let directory = state.directory();
     let is_heard =
         |site: &SiteRuntime| site.last_push().is_some_and(|at| at >= now.minus(state.silence_limit(site)));

@@ -17,6 +17,7 @@ use wan_wire::{LinkName, Outcome, SiteId, UnixMillis};
 
 use crate::attempts::Attempts;
 use crate::central::{Central, Document, Slot};
+use crate::clock::guard::Guard;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::credential;
@@ -26,6 +27,9 @@ use crate::inventory::Register;
 use crate::ledger::span::{Span, Spans};
 use crate::store::{Alive, Rotation, Series, SeriesId, Snapshot};
 use crate::verdict;
+
+/// No time at which a collector started.
+const NOT_STARTED: i64 = i64::MIN;
 
 /// A site has at most this many tracks (links × vantages). Real sites have four to ten; a hostile or broken sender that
 /// invents link names ends here, by name, instead of in memory without end.
@@ -409,13 +413,15 @@ pub struct State {
     /// The configuration it was started with.
     pub config: Config,
     /// When this process became the collector, by its clock; `None` where it only reads.
-    pub started: Option<UnixMillis>,
+    started: AtomicI64,
     /// Counters of the collector's own work.
     pub counters: Arc<Counters>,
     /// Offered secrets that agents have begun to use.
     pub offers: UsedOffers,
     /// What agents are to probe, as far as it is not with their sites.
     pub central: Central,
+    /// Whether this host's clock can be right.
+    pub clock: Guard,
     /// Addresses that sent secrets of agents that are not good.
     pub wrong_secrets: Mutex<Attempts<IpAddr>>,
     directory: ArcSwap<Directory>,
@@ -430,15 +436,27 @@ impl State {
     pub fn new(config: Config, started: Option<UnixMillis>, counters: Arc<Counters>) -> Self {
         Self {
             config,
-            started,
+            started: AtomicI64::new(started.map_or(NOT_STARTED, |started| started.0)),
             counters,
             offers: UsedOffers::default(),
             central: Central::default(),
+            clock: Guard::default(),
             wrong_secrets: Mutex::new(Attempts::new(credential::WRONG)),
             directory: ArcSwap::default(),
             replacing: Mutex::default(),
             alive: RwLock::default(),
         }
+    }
+
+    /// Since when the collector runs with a clock that can be right; `None` where it does not serve, or not yet.
+    #[must_use]
+    pub fn started(&self) -> Option<UnixMillis> {
+        Some(self.started.load(Ordering::Acquire)).filter(|at| *at != NOT_STARTED).map(UnixMillis)
+    }
+
+    /// It runs with a clock that can be right since `now`.
+    pub(crate) fn start(&self, now: UnixMillis) {
+        self.started.store(now.0, Ordering::Release);
     }
 
     /// The register and runtimes as they are now; hold it no longer than one request.
@@ -508,7 +526,7 @@ impl State {
     #[must_use]
     pub fn alive(&self, now: UnixMillis) -> Vec<Alive> {
         let mut alive = self.alive.read().clone();
-        if let Some(start) = self.started {
+        if let Some(start) = self.started() {
             alive.retain(|run| run.start != start);
             alive.push(Alive { start, end: now.max(start) });
         }

@@ -18,7 +18,7 @@ use wan_collector::inventory::{Link, Site, Watches};
 use wan_collector::ledger::timeline::{State, Window};
 use wan_collector::province::Province;
 use wan_collector::store::sqlite::SqliteStore;
-use wan_collector::store::{AgentSecret, Store as _};
+use wan_collector::store::{AgentSecret, Alive, Checkpoint, Store as _};
 use wan_wire::{
     Label, LinkName, Metric, ProbeKind, Protocol, RequestBuilder, Round, RoundFacts, Rtt, Sample, SiteId,
     UnixMillis, round::encode_round,
@@ -418,4 +418,74 @@ async fn all_series_of_an_agent_that_watches_a_province_are_known_by_their_bytes
     assert_eq!(collector.push("centre", request(Protocol::V2, &rounds(Some("an-hoa")))).await.status(), 204);
     assert_eq!(known().await - own, 700 * 7);
     collector.stop().await;
+}
+
+/// A data folder in which a collector was alive until so many seconds from now: this host's clock is behind.
+async fn behind_by(data: &Path, seconds: i64) {
+    seed(data).await;
+    let now = wan_collector::clock::now();
+    let alive = Some(Alive { start: now.plus_millis(-3_600_000), end: now.plus_millis(seconds * 1000) });
+    let store = SqliteStore::open(&config(data).database()).await.unwrap();
+    store.checkpoint(Checkpoint { updates: &[], alive, journal_position: None }).await.unwrap();
+    store.close().await;
+}
+
+/// Waits for an answer of `/readyz` with this status.
+async fn readyz(collector: &Collector, status: u16) -> String {
+    for _ in 0..1200 {
+        if let Ok(answer) = collector.client.get(collector.url("/readyz")).send().await
+            && answer.status() == status
+        {
+            return answer.text().await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("/readyz was never answered with {status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_its_clock_is_behind_a_former_run_agents_keep_their_rounds_and_learn_no_time() {
+    let data = tempfile::tempdir().unwrap();
+    behind_by(data.path(), 7200).await;
+    let collector = Collector::spawn(config(data.path())).await;
+    let why = readyz(&collector, 503).await;
+    assert!(why.contains("the collector's clock is wrong"), "{why}");
+    // The right time, two hours ahead of this clock.
+    let right = base().plus_millis(7_200_000);
+    let push = || request(Protocol::V2, &[round("wan", right, 5, None)]);
+    let refused = collector.push("an-hoa", push()).await;
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after") && !refused.headers().contains_key("wan-time"));
+    let asked =
+        collector.client.get(collector.url("/api/v1/agent/config")).bearer_auth(secret_text("an-hoa"));
+    let asked = asked.send().await.unwrap();
+    assert_eq!((asked.status().as_u16(), asked.headers().get("wan-time")), (503, None));
+    // A person says that the clock is right: it was ahead before.
+    std::fs::write(data.path().join("clock-is-right"), "").unwrap();
+    readyz(&collector, 200).await;
+    let now = request(Protocol::V2, &[round("wan", base(), 5, None)]);
+    let taken = collector.push("an-hoa", now).await;
+    assert_eq!(taken.status(), 204);
+    assert!(taken.headers().contains_key("wan-time"));
+    assert!(!data.path().join("clock-is-right").exists());
+    collector.stop().await;
+    // A later start in the same boot does not ask again.
+    Collector::start(data.path()).await.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_its_clock_is_past_the_former_run_it_goes_on_by_itself_and_counts_as_running_from_then() {
+    let data = tempfile::tempdir().unwrap();
+    // A minute does no harm, so this is some seconds too much.
+    behind_by(data.path(), 65).await;
+    let began = wan_collector::clock::now();
+    let collector = Collector::spawn(config(data.path())).await;
+    readyz(&collector, 503).await;
+    let state = wan_collector::load_read_only(config(data.path())).await.unwrap();
+    assert_eq!(state.alive(began).len(), 1, "time in which agents were not heard is no time of running");
+    readyz(&collector, 200).await;
+    collector.stop().await;
+    let state = wan_collector::load_read_only(config(data.path())).await.unwrap();
+    let runs = state.alive(began);
+    assert!(runs.iter().any(|run| run.start.millis_since(began) >= 2000), "{runs:?} since {began}");
 }

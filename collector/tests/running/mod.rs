@@ -17,14 +17,19 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Runs it, and waits until it is ready.
-    pub(crate) async fn begin(config: Config) -> Self {
+    /// Runs it.
+    pub(crate) async fn spawn(config: Config) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let task = tokio::spawn(wan_collector::run(config, vec![listener], stop.clone()));
-        let running = Self { address, stop, task, client: reqwest::Client::new() };
+        Self { address, stop, task, client: reqwest::Client::new() }
+    }
+
+    /// Runs it, and waits until it is ready.
+    pub(crate) async fn begin(config: Config) -> Self {
+        let running = Self::spawn(config).await;
         for _ in 0..1200 {
             if running.client.get(running.url("/readyz")).send().await.is_ok_and(|r| r.status() == 200) {
                 return running;

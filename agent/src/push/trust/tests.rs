@@ -237,6 +237,34 @@ fn a_kept_time_that_lies_ahead_of_a_good_clock_locks_nobody_out() {
 }
 
 #[test]
+fn that_a_certificate_has_ended_is_told_to_who_tells_the_time() {
+    struct Told(TlsTimes, std::sync::atomic::AtomicU32);
+    impl TellsTimes for Told {
+        fn times(&self) -> TlsTimes {
+            self.0
+        }
+        fn ended(&self) {
+            self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let authority = authority();
+    let (root, leaf) = (certificate_of(&authority), signed(&[COLLECTOR_NAME], &authority));
+    let stranger = certificate_of(&self::authority());
+    let far = UnixMillis(TODAY.0 + 12 * YEAR);
+    let ended = |anchors, now, floor| {
+        let times = Arc::new(Told(TlsTimes { now, floor, host: None }, 0.into()));
+        let count = Arc::clone(&times);
+        let _ = told(&Verifier { times, ..verifier(anchors, today()) }, &[&leaf, &root]);
+        count.1.load(std::sync::atomic::Ordering::Relaxed)
+    };
+    assert_eq!(ended(pinning(&[&root]), far, None), 1);
+    assert_eq!(ended(pinning(&[&root]), far, Some(far)), 1);
+    assert_eq!(ended(pinning(&[&root]), far, Some(TODAY)), 0, "it was taken");
+    assert_eq!(ended(pinning(&[&root]), TODAY, None), 0);
+    assert_eq!(ended(pinning(&[&stranger]), far, None), 0, "another's certificate says nothing");
+}
+
+#[test]
 fn the_time_of_another_try_excuses_nothing_but_time() {
     let authority = authority();
     let leaf = signed(&["mail.example"], &authority);
