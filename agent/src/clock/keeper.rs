@@ -137,8 +137,6 @@ impl Keeper {
         let Some(tracker) = self.tracker else { return learnt };
         self.assumed = None;
         let stepped = matches!(learnt, Learnt::Stepped(_));
-        // A collector that answers before its own clock is set: rounds that wait for their time must not get that one.
-        let anchored_wrongly = stepped && !self.has_agreed() && self.anchors < MOST_ANCHORS;
         if self.agreed_since.is_none() || stepped {
             self.agreed_since = Some(exchange.received);
         }
@@ -150,8 +148,11 @@ impl Keeper {
         let contact = Contact { since_boot: now.since_boot, error: now.host.millis_since(time) };
         match self.memory.boot_mut(&self.boot) {
             Some(boot) => {
+                // The first answers may be of a collector whose own clock was not set yet: rounds that wait for their time must
+                // not get that one. An anchor that has held for as long as a time needs to be confirmed stays.
+                let is_young = boot.last.since_boot.saturating_sub(boot.first.since_boot) < GOOD_AFTER_MILLIS;
                 (boot.applied, boot.last, boot.estimate) = (tracker.applied, contact, tracker.estimate);
-                if anchored_wrongly {
+                if stepped && is_young && self.anchors < MOST_ANCHORS {
                     boot.anchor = tracker.applied;
                     (self.anchors, self.anchor_safe, self.saved) = (self.anchors + 1, false, None);
                 }
