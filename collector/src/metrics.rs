@@ -75,8 +75,8 @@ fn sites(province: &Province<'_>, page: &mut Page) {
             }
         }
     };
-    each(Metric::AgentClockOffsetSeconds, |facts| facts.clock_offset);
-    each(Metric::AgentClockOffsetBoundSeconds, |facts| facts.clock_offset_bound);
+    each(Metric::SiteClockOffsetSeconds, |facts| facts.clock_offset);
+    each(Metric::SiteClockOffsetBoundSeconds, |facts| facts.clock_offset_bound);
     page.family(Metric::SitePathLastSeenTimestampSeconds);
     for site in &registered {
         for (path, at) in &site.facts.paths {
@@ -318,6 +318,8 @@ mod tests {
     fn the_state_of_now_is_exposed() {
         let text = exposition(&province(), NOW);
         for line in [
+            "wan_site_clock_offset_seconds{site=\"trung-tam\"} -400.5",
+            "wan_site_clock_offset_bound_seconds{site=\"trung-tam\"} 0.012",
             "wan_site_info{site=\"ubnd-loc-hung\",name=\"Ủy ban nhân dân xã Lộc Hưng\",tier=\"commune\",branch=\"state\",parent=\"trung-tam\"} 1",
             "wan_site_info{site=\"trung-tam\",name=\"Trung tâm dữ liệu\",tier=\"province\",branch=\"state\"} 1",
             "wan_site_verdict{site=\"ubnd-loc-hung\",verdict=\"wan_down\"} 1",

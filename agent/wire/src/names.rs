@@ -136,6 +136,8 @@ metrics! {
     SiteVerdict "wan_site_verdict" Gauge Collector "1 for the verdict that holds for the site now";
     SiteLastSeenTimestampSeconds "wan_site_last_seen_timestamp_seconds" Gauge Collector "When the site's agent last pushed, in Unix seconds";
     SitePathLastSeenTimestampSeconds "wan_site_path_last_seen_timestamp_seconds" Gauge Collector "When the site's agent last pushed by this path, in Unix seconds";
+    SiteClockOffsetSeconds "wan_site_clock_offset_seconds" Gauge Collector "The collector's clock less that of the site's agent's host, as the agent last said, in seconds";
+    SiteClockOffsetBoundSeconds "wan_site_clock_offset_bound_seconds" Gauge Collector "How far from the truth the site's clock offset can be at most, in seconds";
     LinkUp "wan_link_up" Gauge Collector "1 when the link is up or degraded, 0 when it is down, absent when unknown";
     LinkDegraded "wan_link_degraded" Gauge Collector "1 when the link is degraded, 0 when it is up or down, absent when unknown";
     LinkLossRatio "wan_link_loss_ratio" Gauge Collector "Loss of the link's latest round, 0 to 1";
