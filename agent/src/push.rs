@@ -9,7 +9,7 @@
 //! | 413 | half of the batch; one that cannot be halved is set aside, unless a web page says so |
 //! | 415 | in 2.0: the same again in 1.0; in 1.0: keep, back off |
 //! | 404, 405, 408, 410, 421, 425, 429 | keep, back off: a wrong URL or a busy peer says nothing about the data |
-//! | other 4xx with `…-Written` headers, or in 1.0 and no HTML | set aside: sending it again would change nothing |
+//! | other 4xx with `…-Written` headers or the collector's time, or in 1.0 and no HTML | set aside: sending it again would change nothing |
 //! | other 4xx | not the receiver but something on the way (a firewall, a proxy): keep, back off |
 //! | 1xx, 3xx, 5xx, timeout, no connection | keep, back off |
 
@@ -40,6 +40,8 @@ pub enum Answered {
         html: bool,
         /// Whether it has one of remote write 2.0's `…-Written` headers.
         written: bool,
+        /// Whether it tells the time as a collector of ours does.
+        collector: bool,
         /// Its `Retry-After`.
         retry_after: Option<Duration>,
     },
@@ -66,7 +68,7 @@ pub enum Action {
 
 /// What an answer means.
 pub fn action(answered: Answered, protocol: Protocol, items: usize) -> Action {
-    let Answered::Status { code, html, written, .. } = answered else { return Action::BackOff };
+    let Answered::Status { code, html, written, collector, .. } = answered else { return Action::BackOff };
     match (code, protocol) {
         (200..=299, Protocol::V2) if !written && !html => Action::SpeakV1,
         (200..=299, Protocol::V1 | Protocol::V2) if html && !written => Action::BackOff,
@@ -77,7 +79,7 @@ pub fn action(answered: Answered, protocol: Protocol, items: usize) -> Action {
         (415, Protocol::V2) => Action::SpeakV1,
         (415, Protocol::V1) => Action::BackOff,
         (413, Protocol::V1 | Protocol::V2) if !html => Action::SetAside,
-        (400..=499, Protocol::V2) if written => Action::SetAside,
+        (400..=499, Protocol::V2) if written || collector => Action::SetAside,
         // Version 1.0 knows no such headers.
         (400..=499, Protocol::V1) if !html => Action::SetAside,
         (_, Protocol::V1 | Protocol::V2) => Action::BackOff,
@@ -268,7 +270,7 @@ mod tests {
     use super::*;
 
     fn status(code: u16, written: bool, html: bool) -> Answered {
-        Answered::Status { code, html, written, retry_after: None }
+        Answered::Status { code, html, written, collector: false, retry_after: None }
     }
 
     #[test]
@@ -310,6 +312,13 @@ mod tests {
             let bare = action(status(code, false, false), Protocol::V2, 1);
             assert_eq!(bare == Action::SetAside, code == 413, "{code} without the headers of 2.0");
         }
+    }
+
+    #[test]
+    fn a_request_that_the_collector_cannot_read_is_not_sent_for_ever() {
+        let malformed =
+            Answered::Status { code: 400, html: false, written: false, collector: true, retry_after: None };
+        assert_eq!(action(malformed, Protocol::V2, 1), Action::SetAside);
     }
 
     #[test]

@@ -70,7 +70,7 @@ async fn replace(pushing: &Pushing, path: usize, file: &Path) {
     let offer = SecretOffer { secret_sha256: secret.sha256() };
     let told = pushing.offer(path, &present, &offer).await;
     // Something on the way may answer anything: the only good secret is not given away for it.
-    let is_collectors = told.exchange.is_some_and(|exchange| exchange.resolution < 1000);
+    let is_collectors = told.exchange.is_some_and(|exchange| exchange.is_collectors());
     match told.answered {
         Answered::Status { .. } if !is_collectors => {
             tracing::debug!(

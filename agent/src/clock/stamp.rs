@@ -50,6 +50,13 @@ pub struct Exchange {
     pub resolution: u32,
 }
 
+impl Exchange {
+    /// Whether the time is a collector's: nothing else tells it to the millisecond.
+    pub fn is_collectors(&self) -> bool {
+        self.resolution < 1000
+    }
+}
+
 /// The wall time of a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dating {

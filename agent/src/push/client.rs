@@ -212,6 +212,7 @@ impl Pushing {
                     code: status,
                     html,
                     written: written.is_some(),
+                    collector: exchange.is_some_and(|exchange| exchange.is_collectors()),
                     retry_after: retry_after(text(&headers, RETRY_AFTER.as_str())),
                 };
                 let told = Told {

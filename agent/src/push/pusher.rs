@@ -586,7 +586,7 @@ fn tells_time(answered: &Answered, resolution: u32) -> bool {
 
 /// Whether the peer is a collector that knows this agent.
 fn is_known(told: &Told) -> bool {
-    told.exchange.is_some_and(|exchange| exchange.resolution < 1000)
+    told.exchange.is_some_and(|exchange| exchange.is_collectors())
 }
 
 fn samples(items: &[Item]) -> u64 {
