@@ -539,7 +539,9 @@ mod tests {
         }
         let internet = spans("internet");
         let lan = spans("lan");
-        let without_lan: Vec<_> = wan.iter().filter(|span| !lan.contains(span)).copied().collect();
+        // The stop may cut the last round between the packets of two links.
+        let whole = &wan[..wan.len() - 1];
+        let without_lan: Vec<_> = whole.iter().filter(|span| !lan.contains(span)).copied().collect();
         assert_eq!(without_lan, internet, "one link gave way to the other at a boundary, both ways");
         for round in &rounds[..rounds.len() - 2] {
             assert!(round.targets.iter().all(|target| target.facts.sent > 0), "{round:?}");
