@@ -168,7 +168,7 @@ metrics! {
     CollectorCertificateExpiryTimestampSeconds "wan_collector_certificate_expiry_timestamp_seconds" Gauge Collector "When the certificate in use ends, in Unix seconds";
     CollectorLoginsTotal "wan_collector_logins_total" Counter Collector "Logins by result";
     CollectorEnrolmentsTotal "wan_collector_enrolments_total" Counter Collector "Enrolments by result";
-    CollectorAgentConfigGood "wan_collector_agent_config_good" Gauge Collector "0 while the agents' configuration has mistakes and the last good one goes on, else 1";
+    CollectorAgentConfigGood "wan_collector_agent_config_good" Gauge Collector "0 while the agents' configuration has mistakes, its own or by the register, and the last good one goes on, else 1";
     CollectorSeries "wan_collector_series" Gauge Collector "Series that the collector knows by their bytes";
     CollectorSites "wan_collector_sites" Gauge Collector "Sites in the register that are valid now";
     CollectorEvidenceSpans "wan_collector_evidence_spans" Gauge Collector "Spans of evidence in memory";
