@@ -63,7 +63,7 @@ use record::Record;
 use store::{Store, Tally};
 use told::Told;
 
-/// How long a disk that could not be used is left alone; less where syncs are close together: [`RETRY_SYNCS`] of them.
+/// How long a disk that could not be used is left alone; less where syncs are close together: `RETRY_SYNCS` of them.
 pub const RETRY: Duration = Duration::from_secs(60);
 /// See [`RETRY`].
 const RETRY_SYNCS: u32 = 10;

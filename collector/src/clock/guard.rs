@@ -8,8 +8,8 @@
 //! What has certainly passed is this program's build, and the time until which a former run was alive. The latter is only
 //! held against the first start of a boot: a clock that was accepted in this boot is as good as whoever set it since, and the
 //! former run may have been the one with the wrong clock, hours ahead until NTP came. The data folder remembers the boot in
-//! which it was last accepted ([`ACCEPTED`]). A clock that was ahead when the host went down leaves a trace that a right
-//! clock contradicts; only a person can say which of the two it was, and does so by a file, [`IS_RIGHT`].
+//! which it was last accepted (`clock-boot`). A clock that was ahead when the host went down leaves a trace that a right
+//! clock contradicts; only a person can say which of the two it was, and does so by a file, `clock-is-right`.
 //!
 //! A clock that is set back while the collector runs is said as an error, and followed: who set it, NTP or a person, most
 //! likely knew better than the clock, and to wait until it is as late as it was would leave the collector deaf for as long.
