@@ -200,6 +200,10 @@ impl Central {
 
     /// A document has come. Reading and keeping it takes its time, on a thread of its own.
     pub async fn fetched(&self, etag: String, body: Vec<u8>, now: UnixMillis) {
+        // What was not wanted is not taken, however it came to be asked for.
+        if !self.state().on {
+            return;
+        }
         let central = self.clone();
         let work = tokio::task::spawn_blocking(move || central.settle(&etag, &body, now));
         if let Err(error) = work.await {
