@@ -219,6 +219,15 @@ async fn the_last_good_document_outlives_the_process_and_a_refused_one_does_not_
     assert_eq!(off.report(), None, "said once");
 }
 
+#[tokio::test]
+async fn a_document_that_came_unasked_is_not_taken_where_the_file_says_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let off = Central::open(local("central: off", Some(folder.path())));
+    off.fetched("\"1\"".to_owned(), b"round: {interval: 2s}".to_vec(), NOW).await;
+    assert_eq!(off.current().begin(NOW).round.interval, Duration::from_secs(5));
+    assert!(off.view().good.is_none() && !file_in(folder.path()).exists());
+}
+
 #[test]
 fn a_damaged_or_unfit_document_leaves_the_agents_own_file() {
     let folder = tempfile::tempdir().unwrap();
