@@ -77,7 +77,12 @@ fn view((number, [lan, wan, internet, centre]): (usize, &[Spans; 4])) -> SiteVie
         equipped_from: Some(UnixMillis(0)),
         links: vec![
             LinkView { kind: LinkKind::Lan, own: Some(lan), others: Vec::new(), hold: Duration::ZERO },
-            LinkView { kind: LinkKind::Wan, own: Some(wan), others: vec![centre], hold: Duration::ZERO },
+            LinkView {
+                kind: LinkKind::Wan,
+                own: Some(wan),
+                others: vec![centre.into()],
+                hold: Duration::ZERO,
+            },
             LinkView {
                 kind: LinkKind::Internet,
                 own: Some(internet),

@@ -23,3 +23,4 @@
 
 pub mod span;
 pub mod timeline;
+pub mod vantage;

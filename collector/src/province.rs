@@ -11,9 +11,10 @@ use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 
 use crate::central::{Document, Told};
 use crate::config::Config;
-use crate::inventory::{Register, Site};
+use crate::inventory::{Register, Site, Watches};
 use crate::ledger::span::{Periods, Spans};
-use crate::ledger::timeline::{Basis, LinkView, SiteView, Timeline, Window};
+use crate::ledger::timeline::{Basis, LinkView, Other, SiteView, Timeline, Window};
+use crate::ledger::vantage::{self, Vantage};
 use crate::report::coverage::{Coverage, TierTarget};
 use crate::report::uptime::Uptime;
 use crate::state::{AgentFacts, Latest, State};
@@ -27,9 +28,18 @@ pub struct Link {
     /// What the site's own agent saw, and its newest round.
     pub own: Option<(Arc<Spans>, Option<Latest>)>,
     /// What others saw, by vantage.
-    pub others: BTreeMap<SiteId, Arc<Spans>>,
+    pub others: BTreeMap<SiteId, Seen>,
     /// The longest of the observers' last rounds.
     pub round: Duration,
+}
+
+/// What another site's agent saw of a link.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What it saw.
+    pub spans: Arc<Spans>,
+    /// When it was itself cut off.
+    pub cut_off: Arc<Periods>,
 }
 
 /// Everything about one site at the instant of its [`Province`].
@@ -84,9 +94,15 @@ impl Link {
         LinkView {
             kind: self.name.kind(),
             own: self.own.as_ref().map(|(spans, _)| &**spans),
-            others: self.others.values().map(|spans| &**spans).collect(),
+            others: self.others.values().map(Seen::view).collect(),
             hold: verdict::rounds_hold(self.round),
         }
+    }
+}
+
+impl Seen {
+    fn view(&self) -> Other<'_> {
+        Other { spans: &self.spans, cut_off: &self.cut_off }
     }
 }
 
@@ -98,7 +114,7 @@ pub struct Province<'c> {
     evidence: BTreeMap<SiteId, SiteEvidence>,
     running: Periods,
     required: Vec<LinkKind>,
-    started: Option<UnixMillis>,
+    hears_since: Option<UnixMillis>,
     /// The present of all that is derived.
     pub now: UnixMillis,
 }
@@ -138,6 +154,8 @@ impl<'c> Province<'c> {
     fn with_sites(state: &'c State, now: UnixMillis, wanted: impl Fn(&SiteId) -> bool) -> Self {
         let directory = state.directory();
         let enrolled: BTreeSet<&SiteId> = directory.credentials.values().map(|site| &site.id).collect();
+        let cut_offs = cut_offs(state, now);
+        let never = Arc::new(Periods::new());
         let mut evidence = BTreeMap::new();
         for site in directory.register.sites().filter(|site| wanted(&site.id)) {
             let Some(runtime) = directory.runtimes.get(&site.id) else { continue };
@@ -168,18 +186,28 @@ impl<'c> Province<'c> {
                 if own {
                     link.own = Some((Arc::clone(&track.spans), track.latest));
                 } else {
-                    link.others.insert(track.vantage.clone(), Arc::clone(&track.spans));
+                    let cut_off = Arc::clone(cut_offs.get(&track.vantage).unwrap_or(&never));
+                    link.others
+                        .insert(track.vantage.clone(), Seen { spans: Arc::clone(&track.spans), cut_off });
                 }
             }
             evidence.insert(site.id.clone(), of_site);
+        }
+        let mut running: Periods = state.alive(now).into_iter().map(|run| (run.start, run.end)).collect();
+        let mut hears_since = state.started();
+        for blind in centre_cut_off(&directory.register, &cut_offs).as_slice() {
+            running.remove(blind.start, blind.end);
+            if blind.start <= now {
+                hears_since = hears_since.map(|since| since.max(blind.end)).filter(|since| *since <= now);
+            }
         }
         Self {
             config: &state.config,
             register: Arc::clone(&directory.register),
             evidence,
-            running: state.alive(now).into_iter().map(|run| (run.start, run.end)).collect(),
+            running,
             required: state.config.plan.required.iter().copied().collect(),
-            started: state.started(),
+            hears_since,
             now,
         }
     }
@@ -277,7 +305,7 @@ impl<'c> Province<'c> {
                 parent_cut_off: parent
                     .filter(|parent| parent.verdict.cuts_children_off())
                     .map(|parent| parent.since),
-                hears_since: self.started,
+                hears_since: self.hears_since,
                 silence_limit: evidence
                     .map_or(self.config.ingest.silence_limit, |evidence| evidence.silence_limit),
             };
@@ -328,6 +356,46 @@ impl<'c> Province<'c> {
     pub fn uptime(&self, site: &SiteNow<'_>, link: Option<&LinkName>, window: Window) -> Option<Uptime> {
         self.timeline(site, link, window).map(|timeline| Uptime::of(&timeline, &Periods::new()))
     }
+}
+
+/// When each site that watches others was itself cut off.
+fn cut_offs(state: &State, now: UnixMillis) -> BTreeMap<SiteId, Arc<Periods>> {
+    let directory = state.directory();
+    let vantages = directory.register.sites().filter(|site| site.watches != Watches::None);
+    let cut_off = |site: &Site| {
+        let runtime = directory.runtimes.get(&site.id)?;
+        let own: Vec<(LinkKind, Arc<Spans>)> = {
+            let evidence = runtime.evidence();
+            let own = evidence.tracks().iter().filter(|track| track.vantage == site.id);
+            own.map(|track| (track.link.kind(), Arc::clone(&track.spans))).collect()
+        };
+        let own: Vec<(LinkKind, &Spans)> = own.iter().map(|(kind, spans)| (*kind, &**spans)).collect();
+        let hold = state.config.ingest.silence_limit;
+        let mut suspect = Vantage { own: &own, now, hold }.suspect();
+        for (id, watched) in &directory.runtimes {
+            if suspect.is_empty() {
+                return None;
+            }
+            if *id == site.id {
+                continue;
+            }
+            for track in watched.evidence().tracks().iter().filter(|track| track.vantage == site.id) {
+                vantage::clear(&mut suspect, &track.spans);
+            }
+        }
+        Some((site.id.clone(), Arc::new(vantage::settled(&suspect))))
+    };
+    vantages.filter_map(cut_off).collect()
+}
+
+/// When the centre was cut off: every site that watches all others. Where no site does, nothing is known of it.
+fn centre_cut_off(register: &Register, cut_offs: &BTreeMap<SiteId, Arc<Periods>>) -> Periods {
+    let centres = register.sites().filter(|site| site.watches == Watches::All);
+    let all: Option<Vec<&Periods>> = centres.map(|site| cut_offs.get(&site.id).map(|cut| &**cut)).collect();
+    let all = all.unwrap_or_default();
+    all.split_first().map_or_else(Periods::new, |(first, others)| {
+        others.iter().fold((*first).clone(), |both, other| both.intersect(other))
+    })
 }
 
 impl SiteEvidence {

@@ -361,7 +361,11 @@ fn since(
     basis: &Basis<'_>,
     same: impl Fn(&Kinds) -> bool,
 ) -> UnixMillis {
-    let views = || site.links.iter().flat_map(|link| link.own.iter().chain(&link.others));
+    let views = || {
+        site.links
+            .iter()
+            .flat_map(|link| link.own.into_iter().chain(link.others.iter().map(|other| other.spans)))
+    };
     // Nothing changes before the first evidence of all.
     let first = views().filter_map(|spans| spans.first()).map(|span| span.start).min();
     let first = first.unwrap_or(basis.now).min(basis.now);
@@ -579,7 +583,7 @@ mod tests {
                 equipped_from: self.facts.enrolled,
                 links: vec![
                     link(LinkKind::Lan, &self.lan, vec![]),
-                    link(LinkKind::Wan, &self.wan, vec![&self.centre]),
+                    link(LinkKind::Wan, &self.wan, vec![(&self.centre).into()]),
                     link(LinkKind::Internet, &self.internet, vec![]),
                 ],
             };

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 use proptest::test_runner::TestCaseResult;
 use wan_collector::ledger::span::{Changed, Periods, Spans};
-use wan_collector::ledger::timeline::{Basis, LinkView, SiteView, State, Timeline, Why, Window};
+use wan_collector::ledger::timeline::{Basis, LinkView, Other, SiteView, State, Timeline, Why, Window};
 use wan_collector::report::coverage::{Counts, Coverage, Row, TierTarget};
 use wan_collector::report::uptime::{Outage, Uptime};
 use wan_wire::{LinkKind, Outcome, UnixMillis};
@@ -52,6 +52,8 @@ struct Province {
     sites: Vec<Site>,
     running: Vec<(i64, i64)>,
     planned: Vec<(i64, i64)>,
+    /// When the second vantage of every link was itself cut off.
+    cut_off: Vec<(i64, i64)>,
     required: Vec<LinkKind>,
     now: i64,
     hold: i64,
@@ -106,11 +108,12 @@ fn periods() -> impl Strategy<Value = Vec<(i64, i64)>> {
 fn province() -> impl Strategy<Value = Province> {
     let required = subsequence(LinkKind::ALL.to_vec(), 0..=4);
     let times = (T / 2..T + 20, 0..15i64, -20..T, 0..T + 40i64);
-    (vec(site(), 0..5), periods(), periods(), required, times).prop_map(
-        |(sites, running, planned, required, (now, hold, from, length))| Province {
+    (vec(site(), 0..5), periods(), periods(), periods(), required, times).prop_map(
+        |(sites, running, planned, cut_off, required, (now, hold, from, length))| Province {
             sites,
             running,
             planned,
+            cut_off,
             required,
             now,
             hold,
@@ -153,7 +156,13 @@ impl Province {
 
     fn naive_link(&self, site: &Site, link: &Link, t: i64) -> State {
         let own = self.naive_word(&link.vantages[0], t);
-        let others = link.vantages[1..].iter().filter_map(|rounds| self.naive_word(rounds, t)).max();
+        // What the second vantage could not reach while it was itself cut off says nothing.
+        let heeded = |&(vantage, word): &(usize, Outcome)| {
+            vantage != 1 || word != Outcome::Down || !covers(&self.cut_off, t)
+        };
+        let words = link.vantages.iter().enumerate().skip(1);
+        let words = words.filter_map(|(vantage, rounds)| Some((vantage, self.naive_word(rounds, t)?)));
+        let others = words.filter(heeded).map(|(_, word)| word).max();
         let decisive = own.filter(|&outcome| outcome != Outcome::Fault);
         match decisive.or(own.max(others)) {
             Some(Outcome::Up) => State::Up,
@@ -244,6 +253,7 @@ struct Painted {
     spans: Vec<Vec<Vec<Spans>>>,
     running: Periods,
     planned: Periods,
+    cut_off: Periods,
 }
 
 impl Painted {
@@ -257,6 +267,7 @@ impl Painted {
             spans: province.sites.iter().map(site).collect(),
             running: set(&province.running),
             planned: set(&province.planned),
+            cut_off: set(&province.cut_off),
         }
     }
 
@@ -266,7 +277,7 @@ impl Painted {
             let links = site.links.iter().zip(spans).map(|(link, vantages)| LinkView {
                 kind: link.kind,
                 own: vantages.first(),
-                others: vantages[1..].iter().collect(),
+                others: self.others(vantages),
                 hold: Duration::ZERO,
             });
             views.push(SiteView {
@@ -279,6 +290,14 @@ impl Painted {
             });
         }
         views
+    }
+
+    fn others<'a>(&'a self, vantages: &'a [Spans]) -> Vec<Other<'a>> {
+        let mut others: Vec<Other<'a>> = vantages[1..].iter().map(Into::into).collect();
+        if let Some(second) = others.first_mut() {
+            second.cut_off = &self.cut_off;
+        }
+        others
     }
 
     fn basis<'a>(&'a self, province: &'a Province) -> Basis<'a> {
@@ -477,6 +496,25 @@ proptest! {
         let instants: Vec<i64> = (-2..T + 32).filter(differs).collect();
         let hull = instants.first().zip(instants.last());
         prop_assert_eq!(changed, hull.map(|(&from, &to)| Changed { from: ms(from), to: ms(to + 1) }));
+    }
+
+    #[test]
+    fn sets_of_instants_are_the_oracles(a in periods(), b in periods(), by in 0..20i64) {
+        let set = |periods: &[(i64, i64)]| -> Periods { periods.iter().map(|&(a, b)| (ms(a), ms(b))).collect() };
+        let mut removed = set(&a);
+        b.iter().for_each(|&(start, end)| removed.remove(ms(start), ms(end)));
+        let both = set(&a).intersect(&set(&b));
+        let widened = set(&a).widened(Duration::from_millis(by.unsigned_abs()));
+        for t in -40..T + 90 {
+            prop_assert_eq!(removed.contains(ms(t)), covers(&a, t) && !covers(&b, t), "removed at {}", t);
+            prop_assert_eq!(both.contains(ms(t)), covers(&a, t) && covers(&b, t), "both at {}", t);
+            let near = a.iter().any(|&(start, end)| start < end && start - by <= t && t < end + by);
+            prop_assert_eq!(widened.contains(ms(t)), near, "widened at {}", t);
+            prop_assert_eq!(set(&a).overlaps(ms(t), ms(t + by)), (t..t + by).any(|i| covers(&a, i)), "overlaps at {}", t);
+        }
+        for set in [removed, both, widened] {
+            prop_assert!(set.as_slice().windows(2).all(|pair| pair[0].end < pair[1].start), "{:?}", set);
+        }
     }
 
     #[test]

@@ -468,7 +468,7 @@ fn view<'a>(id: &'a str, site: &'a Site, evidence: &'a Evidence) -> SiteView<'a>
             let of_link = evidence.iter().filter(|(key, _)| key.0 == id && key.1 == name).collect::<Vec<_>>();
             of_link.into_iter().filter(move |(key, _)| (key.2 == id) == own).map(|(_, spans)| spans)
         };
-        let (own, others) = (seen(true).next(), seen(false).collect());
+        let (own, others) = (seen(true).next(), seen(false).map(Into::into).collect());
         LinkView { kind: name.kind(), own, others, hold: Duration::ZERO }
     };
     SiteView {

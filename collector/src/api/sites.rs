@@ -391,7 +391,8 @@ fn link_now(province: &Province<'_>, site: &SiteNow<'_>, link: &Link) -> LinkNow
         outcome: latest.outcome,
     });
     let own = link.own.iter().map(|(spans, _)| (&site.site.id, spans));
-    let vantages = own.chain(&link.others).filter_map(|(vantage, spans)| {
+    let others = link.others.iter().map(|(vantage, seen)| (vantage, &seen.spans));
+    let vantages = own.chain(others).filter_map(|(vantage, spans)| {
         let until = spans.last()?.end;
         Some(VantageNow {
             vantage: vantage.to_string(),

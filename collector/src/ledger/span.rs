@@ -18,6 +18,7 @@
 //! Equal functions are therefore equal values, and "the same ledger" can be tested with `==`.
 
 use std::fmt;
+use std::time::Duration;
 
 use wan_wire::{Outcome, UnixMillis};
 
@@ -345,10 +346,57 @@ impl Periods {
         &self.periods
     }
 
+    /// The periods that end at or after `instant`, in order: for a cursor that starts there.
+    #[must_use]
+    pub fn from(&self, instant: UnixMillis) -> &[Period] {
+        &self.periods[self.periods.partition_point(|period| period.end < instant)..]
+    }
+
     /// Whether the set holds no instant.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.periods.is_empty()
+    }
+
+    /// Whether the set holds an instant of `[start, end)`.
+    #[must_use]
+    pub fn overlaps(&self, start: UnixMillis, end: UnixMillis) -> bool {
+        let index = self.periods.partition_point(|period| period.end <= start);
+        start < end && self.periods.get(index).is_some_and(|period| period.start < end)
+    }
+
+    /// Takes every instant of `[start, end)` out.
+    pub fn remove(&mut self, start: UnixMillis, end: UnixMillis) {
+        if !self.overlaps(start, end) {
+            return;
+        }
+        let first = self.periods.partition_point(|period| period.end <= start);
+        let count = self.periods[first..].partition_point(|period| period.start < end);
+        let (before, after) = (self.periods[first].start, self.periods[first + count - 1].end);
+        let left = [Period { start: before, end: start }, Period { start: end, end: after }];
+        let left = left.into_iter().filter(|period| period.start < period.end);
+        self.periods.splice(first..first + count, left);
+    }
+
+    /// The instants that both sets hold.
+    #[must_use]
+    pub fn intersect(&self, other: &Self) -> Self {
+        let mut both = Self::new();
+        for period in &self.periods {
+            for other in other.from(period.start) {
+                if other.start >= period.end {
+                    break;
+                }
+                both.add(period.start.max(other.start), period.end.min(other.end));
+            }
+        }
+        both
+    }
+
+    /// Every instant that is at most `by` before or after one of the set.
+    #[must_use]
+    pub fn widened(&self, by: Duration) -> Self {
+        self.periods.iter().map(|period| (period.start.minus(by), period.end.plus(by))).collect()
     }
 }
 
@@ -360,6 +408,20 @@ impl FromIterator<(UnixMillis, UnixMillis)> for Periods {
         }
         set
     }
+}
+
+/// Moves a cursor over periods to `at`, which never goes back: whether the set holds it, and until when that is so.
+pub fn look_in(rest: &mut &[Period], at: UnixMillis) -> (bool, UnixMillis) {
+    while let [first, behind @ ..] = *rest {
+        if at < first.start {
+            return (false, first.start);
+        }
+        if at < first.end {
+            return (true, first.end);
+        }
+        *rest = behind;
+    }
+    (false, UnixMillis::MAX)
 }
 
 /// Appends `[start, end)`, if it holds an instant, as a continuation of the last piece where that is what it is.

@@ -11,7 +11,8 @@
 //!
 //! 1. The site's own agent decides where it says up, degraded or down: it stands where the users are.
 //! 2. Where it says nothing, or that its instrument failed, the best that any other vantage saw holds. Of several
-//!    failed paths to a site one that works is proof; a path that fails may have failed nearer to the observer.
+//!    failed paths to a site one that works is proof; a path that fails may have failed nearer to the observer. While a
+//!    vantage is known to be cut off itself ([`super::vantage`]), what it could not reach is no evidence at all.
 //! 3. Else the link is unknown: because every instrument failed (`fault`), because the site had no agent yet
 //!    (`not_equipped`), because the collector did not run and no backlog has filled the time since
 //!    (`collector_stopped`), or simply because nobody spoke (`silent`). Silence is never `down`.
@@ -50,7 +51,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wan_wire::{LinkKind, Outcome, UnixMillis};
 
-use super::span::{Period, Periods, Span, Spans};
+use super::span::{Period, Periods, Span, Spans, look_in};
 
 /// Why a state is unknown. The order is that of explanation: of several reasons the first is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
@@ -204,10 +205,27 @@ pub struct LinkView<'a> {
     /// What the site's own agent saw.
     pub own: Option<&'a Spans>,
     /// What the others saw, one each.
-    pub others: Vec<&'a Spans>,
+    pub others: Vec<Other<'a>>,
     /// How long the newest word about it holds at least, where [`Basis::hold`] lets any hold: as long as some rounds of those
     /// that observe it.
     pub hold: Duration,
+}
+
+/// What another vantage saw of a link.
+#[derive(Debug, Clone, Copy)]
+pub struct Other<'a> {
+    /// What it saw.
+    pub spans: &'a Spans,
+    /// When it was itself cut off ([`super::vantage`]): what it could not reach then is no evidence of a failure.
+    pub cut_off: &'a Periods,
+}
+
+/// The word of a vantage that was never cut off.
+impl<'a> From<&'a Spans> for Other<'a> {
+    fn from(spans: &'a Spans) -> Self {
+        static NEVER: Periods = Periods::new();
+        Self { spans, cut_off: &NEVER }
+    }
 }
 
 /// One site: its place in the register, and the evidence about its links.
@@ -315,7 +333,7 @@ pub struct LinkSweep<'a> {
     at: UnixMillis,
     end: UnixMillis,
     own: Lane<'a>,
-    others: Vec<Lane<'a>>,
+    others: Vec<OtherLane<'a>>,
     nobody: Nobody<'a>,
 }
 
@@ -334,7 +352,11 @@ impl<'a> LinkSweep<'a> {
             at: window.start,
             end: window.end,
             own: link.own.map_or(Lane::EMPTY, lane),
-            others: link.others.iter().map(|spans| lane(spans)).collect(),
+            others: link
+                .others
+                .iter()
+                .map(|other| OtherLane { lane: lane(other.spans), cut_off: other.cut_off.from(window.start) })
+                .collect(),
             nobody,
         }
     }
@@ -561,6 +583,25 @@ impl<'a> Lane<'a> {
     }
 }
 
+/// A cursor over what another vantage saw, without what it could not reach while it was itself cut off.
+#[derive(Debug, Clone)]
+struct OtherLane<'a> {
+    lane: Lane<'a>,
+    cut_off: &'a [Period],
+}
+
+impl OtherLane<'_> {
+    /// As [`Lane::look`].
+    fn look(&mut self, t: UnixMillis) -> (Option<Outcome>, UnixMillis) {
+        let (seen, until) = self.lane.look(t);
+        if seen != Some(Outcome::Down) {
+            return (seen, until);
+        }
+        let (cut_off, change) = look_in(&mut self.cut_off, t);
+        (seen.filter(|_| !cut_off), until.min(change))
+    }
+}
+
 /// A cursor over the reasons for which nobody spoke.
 #[derive(Debug, Clone)]
 struct Nobody<'a> {
@@ -577,10 +618,7 @@ impl<'a> Nobody<'a> {
         now: UnixMillis,
         from: UnixMillis,
     ) -> Self {
-        let running = running.map(|running| {
-            let all = running.as_slice();
-            &all[all.partition_point(|period| period.end < from)..]
-        });
+        let running = running.map(|running| running.from(from));
         Self { now, equipped: equipped.unwrap_or(FOREVER), running }
     }
 
@@ -649,7 +687,8 @@ mod tests {
     }
 
     fn link<'a>(kind: LinkKind, own: Option<&'a Spans>, others: &[&'a Spans]) -> LinkView<'a> {
-        LinkView { kind, own, others: others.to_vec(), hold: Duration::ZERO }
+        let others = others.iter().map(|&spans| spans.into()).collect();
+        LinkView { kind, own, others, hold: Duration::ZERO }
     }
 
     fn rows(timeline: &Timeline) -> Vec<(i64, i64, State)> {

@@ -21,7 +21,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wan_wire::UnixMillis;
 
-use crate::ledger::span::{Period, Periods};
+use crate::ledger::span::{Periods, look_in};
 use crate::ledger::timeline::{Interval, State, Timeline, Window};
 
 /// A window's milliseconds, by what is charged to them. They add up to the window.
@@ -122,7 +122,7 @@ impl Uptime {
         for interval in sweep {
             let mut at = interval.start;
             while at < interval.end {
-                let (is_planned, until) = look(&mut planned, at);
+                let (is_planned, until) = look_in(&mut planned, at);
                 let end = until.min(interval.end);
                 let millis = end.millis_since(at);
                 if is_planned {
@@ -194,20 +194,6 @@ impl Outages {
             self.longest = Some(outage);
         }
     }
-}
-
-/// Whether `at` is planned, and until when that is so. `at` never goes back.
-fn look(rest: &mut &[Period], at: UnixMillis) -> (bool, UnixMillis) {
-    while let [first, behind @ ..] = *rest {
-        if at < first.start {
-            return (false, first.start);
-        }
-        if at < first.end {
-            return (true, first.end);
-        }
-        *rest = behind;
-    }
-    (false, UnixMillis::MAX)
 }
 
 #[cfg(test)]
