@@ -21,6 +21,8 @@
 //! That these derivations are right is tested against an oracle that asks every rule anew at every single instant of random
 //! histories (`tests/ledger_properties.rs`), and against text scenarios (`tests/scenarios/`).
 
+pub mod cause;
+pub mod incident;
 pub mod span;
 pub mod timeline;
 pub mod vantage;

@@ -29,6 +29,7 @@ pub mod engine;
 pub mod enrolment;
 pub mod ingest;
 pub mod inventory;
+pub mod lang;
 pub mod ledger;
 pub mod load;
 pub mod localtime;

@@ -3,10 +3,13 @@
 //! Taking one copies no evidence: spans are shared with the engine, which copies a track only when it changes it while a
 //! reader still looks. So a report over a year neither delays a push nor sees half of one.
 
+mod causes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use causes::Causes;
 use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 
 use crate::central::{Document, Told};
@@ -75,8 +78,25 @@ impl SiteNow<'_> {
             valid_from: self.valid_from,
             valid_to: self.valid_to,
             equipped_from: self.issued,
-            links: self.links.values().filter(|link| link.is_seen()).map(Link::view).collect(),
+            links: self.seen_links().map(Link::view).collect(),
         }
+    }
+
+    /// Its links of which there is evidence, in the order of [`SiteNow::view`].
+    pub fn seen_links(&self) -> impl Iterator<Item = &Link> {
+        self.links.values().filter(|link| link.is_seen())
+    }
+
+    /// When its host booted, as far as its agent told, in order.
+    #[must_use]
+    pub fn boots(&self) -> Vec<UnixMillis> {
+        self.facts.boot_time.and_then(from_seconds).into_iter().collect()
+    }
+
+    /// When its agent was started, as far as it told, in order.
+    #[must_use]
+    pub fn starts(&self) -> Vec<UnixMillis> {
+        self.facts.start_time.and_then(from_seconds).into_iter().collect()
     }
 }
 
@@ -356,6 +376,12 @@ impl<'c> Province<'c> {
     pub fn uptime(&self, site: &SiteNow<'_>, link: Option<&LinkName>, window: Window) -> Option<Uptime> {
         self.timeline(site, link, window).map(|timeline| Uptime::of(&timeline, &Periods::new()))
     }
+}
+
+#[allow(clippy::cast_possible_truncation)] // beyond the years that can be told it is no time
+fn from_seconds(seconds: f64) -> Option<UnixMillis> {
+    let millis = seconds * 1000.0;
+    (millis.abs() < 1e15).then(|| UnixMillis(millis.round() as i64))
 }
 
 /// When each site that watches others was itself cut off.

@@ -51,6 +51,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wan_wire::{LinkKind, Outcome, UnixMillis};
 
+use super::cause::Voice;
 use super::span::{Period, Periods, Span, Spans, look_in};
 
 /// Why a state is unknown. The order is that of explanation: of several reasons the first is shown.
@@ -363,24 +364,34 @@ impl<'a> LinkSweep<'a> {
 
     /// The state at `t`, and until when nothing that decided it changes. `t` never goes back.
     fn look(&mut self, t: UnixMillis) -> (State, UnixMillis) {
+        let (state, _, until) = self.look_with_voice(t);
+        (state, until)
+    }
+
+    /// The same, and who says so.
+    pub(super) fn look_with_voice(&mut self, t: UnixMillis) -> (State, Voice, UnixMillis) {
         let (mut seen, mut until) = self.own.look(t);
+        let mut voice = Voice::Own;
         if !matches!(seen, Some(Outcome::Up | Outcome::Degraded | Outcome::Down)) {
             for other in &mut self.others {
                 let (outcome, change) = other.look(t);
-                seen = seen.max(outcome);
+                if outcome > seen {
+                    (seen, voice) = (outcome, Voice::Other);
+                }
                 until = until.min(change);
             }
         }
-        match seen {
-            Some(Outcome::Up) => (State::Up, until),
-            Some(Outcome::Degraded) => (State::Degraded, until),
-            Some(Outcome::Down) => (State::Down, until),
-            Some(Outcome::Fault) => (State::Unknown(Why::Fault), until),
+        let state = match seen {
+            Some(Outcome::Up) => State::Up,
+            Some(Outcome::Degraded) => State::Degraded,
+            Some(Outcome::Down) => State::Down,
+            Some(Outcome::Fault) => State::Unknown(Why::Fault),
             None => {
                 let (why, change) = self.nobody.look(t);
-                (State::Unknown(why), until.min(change))
+                return (State::Unknown(why), Voice::Nobody, until.min(change));
             }
-        }
+        };
+        (state, voice, until)
     }
 }
 

@@ -1,0 +1,174 @@
+//! Incidents: the runs of bad time that people talk about, each with its cause.
+//!
+//! Three kinds:
+//!
+//! - an **outage** is a run of down that nothing seen up or degraded interrupts. Unknown time does not end it (nothing said that it
+//!   had ended), and is not counted into it; it ends with the last instant seen down;
+//! - a **degradation** is a run of degraded;
+//! - a **gap** is a run of unknown that belongs to no outage: nobody can say what was.
+//!
+//! Degradations and gaps shorter than [`NOTED`] are charged like all bad time, but are not told as incidents: of five packets two are
+//! lost by chance now and then, and a push may be late.
+//!
+//! An incident's cause is the one with the most bad time in it; of several as long, the one nearest to the root.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use wan_wire::UnixMillis;
+
+use super::cause::{Cause, Charge, Rule, Scene};
+use super::timeline::State;
+
+/// Degradations and gaps that are shorter are not told as incidents.
+pub const NOTED: Duration = Duration::from_secs(60);
+
+/// What sort of run it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentKind {
+    /// Down.
+    Outage,
+    /// Degraded.
+    Degradation,
+    /// Unknown.
+    Gap,
+}
+
+impl IncidentKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Outage, Self::Degradation, Self::Gap];
+
+    /// The word for it in the API and the metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Outage => "outage",
+            Self::Degradation => "degradation",
+            Self::Gap => "gap",
+        }
+    }
+}
+
+impl std::str::FromStr for IncidentKind {
+    type Err = NotAKind;
+
+    fn from_str(text: &str) -> Result<Self, NotAKind> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(NotAKind)
+    }
+}
+
+/// Text that is no kind of incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected outage, degradation or gap")]
+pub struct NotAKind;
+
+/// One incident of a link or a site, as the evidence has it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incident {
+    /// What sort of run it is.
+    pub kind: IncidentKind,
+    /// Its first bad instant.
+    pub start: UnixMillis,
+    /// The first instant after its last bad one; of one that goes on, the end of what was asked about.
+    pub end: UnixMillis,
+    /// It reaches the end of what was asked about: nothing says that it is over.
+    pub ongoing: bool,
+    /// Milliseconds of it in which it was as its kind says.
+    pub bad_ms: i64,
+    /// Milliseconds by cause; they add up to `bad_ms`.
+    pub causes: BTreeMap<Cause, i64>,
+    /// The rule with the most time of those that charge [`Self::cause`].
+    pub rule: Rule,
+    /// What that rule first looked at.
+    pub scene: Scene,
+}
+
+impl Incident {
+    /// The cause that is charged.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.rule.cause()
+    }
+}
+
+/// The incidents among the charges of a link or a site: those of [`super::cause::of_links`] or [`super::cause::of_site`] over a window
+/// that ends at `until`. In order of start.
+#[must_use]
+pub fn incidents(charges: &[Charge], until: UnixMillis) -> Vec<Incident> {
+    let mut found = Vec::new();
+    let mut rest = charges;
+    while let Some(first) = rest.first() {
+        // As long as charges touch and are alike, nothing that works came between.
+        let degraded = first.state == State::Degraded;
+        let mut length = 1;
+        while let Some(next) = rest.get(length) {
+            if next.start != rest[length - 1].end || (next.state == State::Degraded) != degraded {
+                break;
+            }
+            length += 1;
+        }
+        let (run, behind) = rest.split_at(length);
+        if degraded {
+            found.extend(told(IncidentKind::Degradation, run, until));
+        } else {
+            split(run, until, &mut found);
+        }
+        rest = behind;
+    }
+    found
+}
+
+/// A run of down and unknown: an outage from the first down to the last, and what is unknown before and after it.
+fn split(run: &[Charge], until: UnixMillis, found: &mut Vec<Incident>) {
+    let is_down = |charge: &Charge| charge.state == State::Down;
+    let Some(first) = run.iter().position(is_down) else {
+        found.extend(told(IncidentKind::Gap, run, until));
+        return;
+    };
+    let last = run.iter().rposition(is_down).unwrap_or(first);
+    let goes_on = run.last().is_some_and(|charge| charge.end >= until);
+    let (before, rest) = run.split_at(first);
+    // While it is not known to be over, what is unknown after it belongs to it.
+    let (outage, after) = if goes_on { (rest, &rest[..0]) } else { rest.split_at(last - first + 1) };
+    found.extend(told(IncidentKind::Gap, before, until));
+    found.extend(told(IncidentKind::Outage, outage, until));
+    found.extend(told(IncidentKind::Gap, after, until));
+}
+
+fn told(kind: IncidentKind, run: &[Charge], until: UnixMillis) -> Option<Incident> {
+    let (first, last) = run.first().zip(run.last())?;
+    let counts = |charge: &&Charge| match kind {
+        IncidentKind::Outage => charge.state == State::Down,
+        IncidentKind::Degradation | IncidentKind::Gap => true,
+    };
+    let mut causes: BTreeMap<Cause, i64> = BTreeMap::new();
+    let mut rules: BTreeMap<Rule, (i64, Scene)> = BTreeMap::new();
+    let mut bad_ms = 0;
+    for charge in run.iter().filter(counts) {
+        bad_ms += charge.millis();
+        *causes.entry(charge.rule.cause()).or_default() += charge.millis();
+        rules.entry(charge.rule).or_insert((0, charge.scene)).0 += charge.millis();
+    }
+    let noted = i64::try_from(NOTED.as_millis()).unwrap_or(i64::MAX);
+    if kind != IncidentKind::Outage && bad_ms < noted {
+        return None;
+    }
+    let cause = *causes.iter().max_by_key(|(cause, millis)| (**millis, u8::MAX - cause.rank()))?.0;
+    let of_cause = rules.iter().filter(|(rule, _)| rule.cause() == cause);
+    // Of rules that charged as long, the first of the table.
+    let (rule, (_, scene)) = of_cause.rev().max_by_key(|(_, (millis, _))| *millis)?;
+    let ongoing = last.end >= until;
+    Some(Incident {
+        kind,
+        start: first.start,
+        end: last.end,
+        ongoing,
+        bad_ms,
+        causes,
+        rule: *rule,
+        scene: *scene,
+    })
+}

@@ -1,0 +1,115 @@
+//! Charges and incidents of the province's sites over a window.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wan_wire::{LinkName, SiteId, UnixMillis};
+
+use super::{Province, SiteNow};
+use crate::ledger::cause::{self, Around, Charge, LinkAround};
+use crate::ledger::incident::{Incident, incidents};
+use crate::ledger::span::Periods;
+use crate::ledger::timeline::Window;
+
+/// The causes of the province's bad time over one window. What is found of a site's parents is remembered, so that asking for every
+/// site costs each site's own evidence.
+#[derive(Debug)]
+pub struct Causes<'p> {
+    province: &'p Province<'p>,
+    window: Window,
+    path_cut: RefCell<BTreeMap<SiteId, Arc<Periods>>>,
+}
+
+/// What the rules know of one site beside its evidence, kept while they look at it.
+struct Kept {
+    boots: Vec<UnixMillis>,
+    starts: Vec<UnixMillis>,
+    path_cut: Arc<Periods>,
+    planned: Vec<Periods>,
+}
+
+impl Kept {
+    fn around<'a>(&'a self, site: &'a SiteNow<'_>) -> Around<'a> {
+        let links = site.seen_links().zip(&self.planned).map(|(link, planned)| LinkAround {
+            planned,
+            carrier: site.site.link(&link.name).and_then(|link| link.carrier.as_deref()),
+        });
+        Around { boots: &self.boots, starts: &self.starts, path_cut: &self.path_cut, links: links.collect() }
+    }
+}
+
+impl Province<'_> {
+    /// The causes of all bad time in a window, which is cut to now.
+    #[must_use]
+    pub fn causes(&self, window: Window) -> Causes<'_> {
+        Causes { province: self, window: window.within(window.start, self.now), path_cut: RefCell::default() }
+    }
+}
+
+impl Causes<'_> {
+    /// The window, cut to now.
+    #[must_use]
+    pub fn window(&self) -> Window {
+        self.window
+    }
+
+    /// The charges of every link of a site that was ever seen, by name of the link; each in order of time.
+    #[must_use]
+    pub fn of_links(&self, site: &SiteNow<'_>) -> BTreeMap<LinkName, Vec<Charge>> {
+        let kept = self.kept(site);
+        let (view, basis) = (site.view(), self.province.basis());
+        let charges = cause::of_links(&view, &kept.around(site), &basis, self.window);
+        site.seen_links().map(|link| link.name.clone()).zip(charges).collect()
+    }
+
+    /// The charges of a site, in order of time.
+    #[must_use]
+    pub fn of_site(&self, site: &SiteNow<'_>) -> Vec<Charge> {
+        let kept = self.kept(site);
+        cause::of_site(&site.view(), &kept.around(site), &self.province.basis(), self.window)
+    }
+
+    /// The incidents of a site and of its links (`None`: of the site as a whole), by link, then start.
+    #[must_use]
+    pub fn incidents(&self, site: &SiteNow<'_>) -> BTreeMap<Option<LinkName>, Vec<Incident>> {
+        let until = site.view().clip(self.window, self.province.now).end;
+        let mut all: BTreeMap<Option<LinkName>, Vec<Incident>> = BTreeMap::new();
+        all.insert(None, incidents(&self.of_site(site), until));
+        for (link, charges) in self.of_links(site) {
+            all.insert(Some(link), incidents(&charges, until));
+        }
+        all.retain(|_, incidents| !incidents.is_empty());
+        all
+    }
+
+    fn kept(&self, site: &SiteNow<'_>) -> Kept {
+        let (boots, starts) = (site.boots(), site.starts());
+        let planned = site.seen_links().map(|_| Periods::new()).collect();
+        Kept { boots, starts, path_cut: self.path_cut(&site.site.id), planned }
+    }
+
+    /// When the path to a site was cut above it. The register has no circle of parents, so the chain ends.
+    fn path_cut(&self, id: &SiteId) -> Arc<Periods> {
+        if let Some(known) = self.path_cut.borrow().get(id) {
+            return Arc::clone(known);
+        }
+        let cut = self.parent(id).map_or_else(Periods::new, |parent| {
+            let kept = self.kept(&parent);
+            cause::cut_for_children(
+                &parent.view(),
+                &kept.around(&parent),
+                &self.province.basis(),
+                self.window,
+            )
+        });
+        let cut = Arc::new(cut);
+        self.path_cut.borrow_mut().insert(id.clone(), Arc::clone(&cut));
+        cut
+    }
+
+    fn parent(&self, id: &SiteId) -> Option<SiteNow<'_>> {
+        let parent = self.province.register.get(id)?.parent.as_ref()?;
+        self.province.site(parent)
+    }
+}
