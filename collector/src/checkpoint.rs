@@ -14,8 +14,8 @@ use wan_journal::Seq;
 
 use crate::clock;
 use crate::engine::{Command, EngineHandle};
-use crate::state::{DirtyTrack, SiteRuntime, State};
-use crate::store::{Alive, Checkpoint, EvidenceUpdate, Series, Store, StoreError};
+use crate::state::{DirtyLives, DirtyTrack, SiteRuntime, State};
+use crate::store::{Alive, Checkpoint, EvidenceUpdate, LifeUpdate, Series, Store, StoreError};
 
 /// How a checkpoint is spread over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,15 +77,20 @@ async fn write_all<S: Store>(state: &State, store: &S, position: Seq, pace: Pace
     loop {
         let started = clock::monotonic();
         let mut dirty = Vec::new();
-        while dirty.len() < PART
+        let mut lives = Vec::new();
+        while dirty.len() + lives.len() < PART
             && let Some(site) = sites.next()
         {
             site.take_dirty(&mut dirty);
+            site.take_dirty_lives(&mut lives);
         }
         let is_last = sites.len() == 0;
-        if let Err(error) = write(state, store, &mut dirty, is_last.then_some(position)).await {
+        if let Err(error) = write(state, store, &mut dirty, &lives, is_last.then_some(position)).await {
             for track in &dirty {
                 track.runtime.mark_dirty(track.track, track.from);
+            }
+            for of_site in &lives {
+                of_site.runtime.mark_dirty_lives(of_site.lives.iter().map(|(key, _)| *key));
             }
             return Err(error);
         }
@@ -102,6 +107,7 @@ async fn write<S: Store>(
     state: &State,
     store: &S,
     dirty: &mut [DirtyTrack],
+    lives: &[DirtyLives],
     position: Option<Seq>,
 ) -> Result<(), StoreError> {
     let (unnumbered, series): (Vec<usize>, Vec<Series>) = dirty
@@ -124,9 +130,13 @@ async fn write<S: Store>(
             track.id.map(|series| EvidenceUpdate { series, dirty_from: track.from, spans })
         })
         .collect();
+    let lives: Vec<LifeUpdate> = lives
+        .iter()
+        .map(|of_site| LifeUpdate { site: of_site.runtime.id.clone(), lives: of_site.lives.clone() })
+        .collect();
     let now = clock::now();
     let run = state.started().map(|start| Alive { start, end: now.max(start) });
     let alive = run.filter(|_| position.is_some());
     let journal_position = position.map(|position| position.0);
-    store.checkpoint(Checkpoint { updates: &updates, alive, journal_position }).await
+    store.checkpoint(Checkpoint { updates: &updates, lives: &lives, alive, journal_position }).await
 }

@@ -19,6 +19,7 @@ use wan_wire::{Outcome, UnixMillis};
 
 use crate::clock;
 use crate::counters::Counters;
+use crate::ledger::life::Life;
 use crate::state::{AgentFacts, Latest, SiteRuntime};
 
 /// The name of the journal cursor behind which everything is in the store's evidence.
@@ -59,6 +60,8 @@ pub struct Submission {
     pub paintings: Vec<Painting>,
     /// What it says about the agent itself, if anything.
     pub facts: Option<Box<AgentFacts>>,
+    /// Which boot and start of the agent it tells of.
+    pub lives: Vec<Life>,
     /// Told once the record is durable, or why it is not.
     pub reply: oneshot::Sender<Result<(), CommitError>>,
 }
@@ -211,9 +214,10 @@ impl Engine {
         match result {
             Ok(()) => {
                 for submission in group.drain(..) {
-                    apply(&submission.site, submission.received, submission.paintings, submission.facts);
+                    let Submission { site, received, paintings, facts, lives, reply, .. } = submission;
+                    apply(&site, received, paintings, facts, lives);
                     // A handler whose client has gone no longer listens; the data is kept all the same.
-                    let _ = submission.reply.send(Ok(()));
+                    let _ = reply.send(Ok(()));
                 }
                 self.applied.store(self.journal.next_seq().0, Ordering::Release);
             }
@@ -264,10 +268,14 @@ pub fn apply(
     received: UnixMillis,
     paintings: Vec<Painting>,
     facts: Option<Box<AgentFacts>>,
+    lives: Vec<Life>,
 ) {
     site.note_push(received);
     if let Some(facts) = facts {
         site.note_facts(*facts);
+    }
+    if !lives.is_empty() {
+        site.note_lives(lives);
     }
     // One lock at a time: a reader that walks over all sites may hold any other.
     {

@@ -273,6 +273,7 @@ impl Ingest {
             record,
             paintings: std::mem::take(&mut decoded.paintings),
             facts: decoded.facts.take(),
+            lives: std::mem::take(&mut decoded.lives),
             reply,
         };
         let rounds = submission.paintings.len();

@@ -18,11 +18,14 @@
 //!            state of a site ─► crate::report: uptime, coverage, with bounds
 //! ```
 //!
+//! Beside the rounds, [`life::Lives`] keeps when a site's host booted and its agent started: evidence too, for causes.
+//!
 //! That these derivations are right is tested against an oracle that asks every rule anew at every single instant of random
 //! histories (`tests/ledger_properties.rs`), and against text scenarios (`tests/scenarios/`).
 
 pub mod cause;
 pub mod incident;
+pub mod life;
 pub mod span;
 pub mod timeline;
 pub mod vantage;

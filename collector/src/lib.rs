@@ -201,7 +201,9 @@ async fn start_state(state: &Arc<State>, store: &SqliteStore) -> anyhow::Result<
     );
     if let Some(alive) = load::last_run(&store.alive().await?, replay.last_received) {
         let journal_position = Some(from.0);
-        store.checkpoint(Checkpoint { updates: &[], alive: Some(alive), journal_position }).await?;
+        store
+            .checkpoint(Checkpoint { alive: Some(alive), journal_position, ..Checkpoint::default() })
+            .await?;
         state.restore_alive(store.alive().await?);
     }
     journal.set_cursor(engine::LEDGER_CURSOR, from)?;

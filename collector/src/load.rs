@@ -61,6 +61,15 @@ pub async fn store<S: Store>(state: &State, store: &S) -> Result<(), LoadError> 
             runtime.restore(id, &series, merged);
         }
     }
+    let mut lives = Vec::new();
+    store.load_lives(|site, of_site| lives.push((site, of_site))).await?;
+    state.ensure_runtimes(lives.iter().map(|(site, _)| site));
+    let directory = state.directory();
+    for (site, of_site) in lives {
+        if let Some(runtime) = directory.runtimes.get(&site) {
+            runtime.restore_lives(&of_site);
+        }
+    }
     state.restore_alive(store.alive().await?);
     Ok(())
 }
@@ -140,7 +149,7 @@ fn record(state: &State, payload: &[u8], limits: &Limits) -> Result<UnixMillis, 
     }
     let directory = state.directory();
     let Some(site) = directory.runtimes.get(&record.site) else { return Ok(record.received) };
-    let Decoded { paintings, facts, .. } = series::decode(
+    let Decoded { paintings, facts, lives, .. } = series::decode(
         &state.config,
         &directory,
         site,
@@ -149,6 +158,6 @@ fn record(state: &State, payload: &[u8], limits: &Limits) -> Result<UnixMillis, 
         record.received,
         limits,
     )?;
-    engine::apply(&Arc::clone(site), record.received, paintings, facts);
+    engine::apply(&Arc::clone(site), record.received, paintings, facts, lives);
     Ok(record.received)
 }

@@ -15,6 +15,7 @@ use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 use crate::central::{Document, Told};
 use crate::config::Config;
 use crate::inventory::{Register, Site, Watches};
+use crate::ledger::life::Lives;
 use crate::ledger::span::{Periods, Spans};
 use crate::ledger::timeline::{Basis, LinkView, Other, SiteView, Timeline, Window};
 use crate::ledger::vantage::{self, Vantage};
@@ -56,6 +57,8 @@ pub struct SiteNow<'r> {
     pub last_push: Option<UnixMillis>,
     /// What its agent last said of itself.
     pub facts: AgentFacts,
+    /// When its host booted and its agent started, by the agent's word.
+    pub lives: Arc<Lives>,
     /// When it was first given a secret.
     pub issued: Option<UnixMillis>,
     /// What its agent is told to probe.
@@ -144,6 +147,7 @@ struct SiteEvidence {
     links: BTreeMap<LinkName, Link>,
     last_push: Option<UnixMillis>,
     facts: AgentFacts,
+    lives: Arc<Lives>,
     issued: Option<UnixMillis>,
     enrolled: bool,
     document: Option<Arc<Document>>,
@@ -183,6 +187,7 @@ impl<'c> Province<'c> {
                 links: BTreeMap::new(),
                 last_push: runtime.last_push(),
                 facts: runtime.facts(),
+                lives: runtime.lives(),
                 issued: directory.issued.get(&site.id).copied(),
                 enrolled: enrolled.contains(&site.id),
                 document: runtime.document(),
@@ -275,6 +280,7 @@ impl<'c> Province<'c> {
             links: evidence.map(|evidence| evidence.links.clone()).unwrap_or_default(),
             last_push: evidence.and_then(|evidence| evidence.last_push),
             facts: evidence.map(|evidence| evidence.facts.clone()).unwrap_or_default(),
+            lives: evidence.map(|evidence| Arc::clone(&evidence.lives)).unwrap_or_default(),
             issued: evidence.and_then(|evidence| evidence.issued),
             document: evidence.and_then(|evidence| evidence.document.clone()),
             told: evidence.and_then(|evidence| evidence.told.clone()),

@@ -24,6 +24,7 @@ use crate::credential;
 use crate::engine::Painting;
 use crate::ingest::series::SeriesCache;
 use crate::inventory::Register;
+use crate::ledger::life::{LastWord, Life, LifeKey, Lives};
 use crate::ledger::span::{Span, Spans};
 use crate::store::{Alive, Rotation, Series, SeriesId, Snapshot};
 use crate::verdict;
@@ -99,6 +100,13 @@ pub(crate) struct DirtyTrack {
     pub(crate) id: Option<SeriesId>,
     pub(crate) from: UnixMillis,
     pub(crate) spans: Vec<Span>,
+}
+
+/// Lives of one site that the store lacks, or is to drop.
+#[derive(Debug, Clone)]
+pub(crate) struct DirtyLives {
+    pub(crate) runtime: Arc<SiteRuntime>,
+    pub(crate) lives: Vec<(LifeKey, Option<LastWord>)>,
 }
 
 impl Evidence {
@@ -213,6 +221,13 @@ impl AgentFacts {
     }
 }
 
+/// The lives of a site's agent, shared with readers, and those that the store lacks.
+#[derive(Debug, Default)]
+struct LifeSlot {
+    lives: Arc<Lives>,
+    dirty: BTreeSet<LifeKey>,
+}
+
 /// "No push yet" in [`SiteRuntime::last_push`].
 const NEVER: i64 = i64::MIN;
 
@@ -223,6 +238,7 @@ pub struct SiteRuntime {
     pub id: SiteId,
     evidence: RwLock<Evidence>,
     facts: RwLock<AgentFacts>,
+    lives: Mutex<LifeSlot>,
     last_push: AtomicI64,
     document: Slot,
     /// Requests of this site that are being read or wait for the journal ([`crate::ingest`] bounds them).
@@ -236,6 +252,7 @@ impl SiteRuntime {
             id,
             evidence: RwLock::default(),
             facts: RwLock::default(),
+            lives: Mutex::default(),
             last_push: AtomicI64::new(NEVER),
             document: Slot::default(),
             in_flight: AtomicU32::new(0),
@@ -321,6 +338,48 @@ impl SiteRuntime {
 
     pub(crate) fn note_facts(&self, newer: AgentFacts) {
         self.facts.write().update(newer);
+    }
+
+    /// When its host booted and its agent started, by the agent's word.
+    #[must_use]
+    pub fn lives(&self) -> Arc<Lives> {
+        Arc::clone(&self.lives.lock().lives)
+    }
+
+    pub(crate) fn note_lives(&self, words: Vec<Life>) {
+        let mut slot = self.lives.lock();
+        let changed = Arc::make_mut(&mut slot.lives).merge(words);
+        slot.dirty.extend(changed);
+    }
+
+    /// Takes in what the store has. What is dropped for it to have room is dropped from the store too.
+    pub(crate) fn restore_lives(&self, stored: &[Life]) {
+        let mut slot = self.lives.lock();
+        let changed = Arc::make_mut(&mut slot.lives).merge(stored.iter().copied());
+        slot.dirty.extend(changed);
+        for life in stored {
+            if slot.lives.get(life.key) == Some(life.told) {
+                slot.dirty.remove(&life.key);
+            } else {
+                slot.dirty.insert(life.key);
+            }
+        }
+    }
+
+    /// Moves the lives that the store lacks into `out`; such that it is to drop are there without a word.
+    pub(crate) fn take_dirty_lives(self: &Arc<Self>, out: &mut Vec<DirtyLives>) {
+        let mut slot = self.lives.lock();
+        if slot.dirty.is_empty() {
+            return;
+        }
+        let keys = std::mem::take(&mut slot.dirty);
+        let lives = keys.into_iter().map(|key| (key, slot.lives.get(key))).collect();
+        out.push(DirtyLives { runtime: Arc::clone(self), lives });
+    }
+
+    /// Takes back lives that a failed checkpoint did not store.
+    pub(crate) fn mark_dirty_lives(&self, keys: impl Iterator<Item = LifeKey>) {
+        self.lives.lock().dirty.extend(keys);
     }
 
     /// Moves what the store lacks into `out`. A failed checkpoint gives it back with [`Self::mark_dirty`].

@@ -29,6 +29,7 @@ use crate::access::user::{Hash, Role, Session, Token, User, UserName};
 use crate::central::Told;
 use crate::inventory::Register;
 use crate::inventory::diff::Change;
+use crate::ledger::life::{LastWord, Life, LifeKey};
 use crate::ledger::span::Span;
 
 /// Why the store did not do what it was asked to. Each names the database and the operation.
@@ -146,11 +147,22 @@ pub struct Alive {
     pub end: UnixMillis,
 }
 
+/// What the lives of one site's agent have become.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LifeUpdate {
+    /// The site.
+    pub site: SiteId,
+    /// Each life that has changed with its newest word; `None`: it is to be dropped.
+    pub lives: Vec<(LifeKey, Option<LastWord>)>,
+}
+
 /// What [`Store::checkpoint`] makes durable, all or nothing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Checkpoint<'c> {
     /// The series that have changed; each at most once.
     pub updates: &'c [EvidenceUpdate],
+    /// The lives that have changed; each site at most once.
+    pub lives: &'c [LifeUpdate],
     /// The collector's present life: replaces the stored one with the same start.
     pub alive: Option<Alive>,
     /// Sequence number of the first journal record that is not yet in the evidence.
@@ -372,6 +384,12 @@ pub trait Store: Send + Sync + 'static {
     fn load_evidence(
         &self,
         each: impl FnMut(SeriesId, Series, Vec<Span>) + Send,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Hands every site's lives to `each`, one site at a time.
+    fn load_lives(
+        &self,
+        each: impl FnMut(SiteId, Vec<Life>) + Send,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The times in which the collector was able to hear the agents, in order.

@@ -153,7 +153,12 @@ fn a_checkpoint_replaces_evidence_from_its_dirty_instant_on() {
             let update = EvidenceUpdate { series, dirty_from: UnixMillis(dirty_from), spans: spans.to_vec() };
             let alive = Some(Alive { start: UnixMillis(5), end: UnixMillis(position as i64) });
             store
-                .checkpoint(Checkpoint { updates: &[update], alive, journal_position: Some(position) })
+                .checkpoint(Checkpoint {
+                    updates: &[update],
+                    alive,
+                    journal_position: Some(position),
+                    ..Checkpoint::default()
+                })
                 .await
                 .unwrap();
         };
@@ -253,7 +258,8 @@ fn measure_checkpoint_and_load() {
                     })
                     .collect();
                 let clock = self::clock();
-                let checkpoint = Checkpoint { updates: &updates, alive: None, journal_position: Some(1) };
+                let checkpoint =
+                    Checkpoint { updates: &updates, journal_position: Some(1), ..Checkpoint::default() };
                 store.checkpoint(checkpoint).await.unwrap();
                 println!("checkpoint {} updates, {label}: {:?}", updates.len(), clock.elapsed());
             }
@@ -306,7 +312,8 @@ proptest! {
                 let update = EvidenceUpdate { series: ids[*which], dirty_from: UnixMillis(*dirty_from), spans };
                 apply(&mut model[*which], &update);
                 let journal_position = Some(position as u64);
-                store.checkpoint(Checkpoint { updates: &[update], alive: None, journal_position }).await.unwrap();
+                let checkpoint = Checkpoint { updates: &[update], journal_position, ..Checkpoint::default() };
+                store.checkpoint(checkpoint).await.unwrap();
             }
             let expected: Vec<_> =
                 ids.iter().zip(&model).map(|(id, spans)| (*id, spans.values().copied().collect::<Vec<_>>())).collect();

@@ -200,6 +200,8 @@ pub struct AgentNow {
     pub boot_time: Option<i64>,
     /// The same, RFC 3339 in the province's zone.
     pub boot_time_local: Option<String>,
+    /// The last boots of its host, the newest first, at most five.
+    pub boots: Vec<BootSeen>,
     /// When it was started, Unix milliseconds.
     pub start_time: Option<i64>,
     /// The same, RFC 3339 in the province's zone.
@@ -219,6 +221,28 @@ pub struct AgentNow {
     pub config: ConfigNow,
     /// By which links its requests came, the latest first: a site whose WAN is cut is seen to be alive by its Internet link.
     pub paths: Vec<PathSeen>,
+}
+
+/// One boot of the agent's host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BootSeen {
+    /// What it is known by: the kernel's boot id, or `@` and the minute since 1970 where the agent tells none.
+    pub boot: String,
+    /// When it was, by the agent's newest word, Unix milliseconds.
+    pub at: i64,
+    /// The same, RFC 3339 in the province's zone.
+    pub at_local: String,
+    /// The last starts of the agent in it, the newest first, at most five; each to the second, rounded down.
+    pub starts: Vec<StartSeen>,
+}
+
+/// One start of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct StartSeen {
+    /// When it was, Unix milliseconds.
+    pub at: i64,
+    /// The same, RFC 3339 in the province's zone.
+    pub at_local: String,
 }
 
 /// When a site was last heard by one of its links.
@@ -424,6 +448,21 @@ fn children(province: &Province<'_>, id: &SiteId) -> Vec<String> {
 /// A host's clock that is further off than this is called wrong: sign-ins and certificates of other services on that host
 /// begin to fail there (Kerberos refuses from 5 minutes on).
 const WRONG_CLOCK: Duration = Duration::from_secs(300);
+/// So many boots, and so many starts of each, are shown.
+const SHOWN_LIVES: usize = 5;
+
+fn boots(province: &Province<'_>, site: &SiteNow<'_>) -> Vec<BootSeen> {
+    let local = |at: UnixMillis| localtime::rfc3339(at, &province.config().timezone);
+    let start = |at: &UnixMillis| StartSeen { at: at.0, at_local: local(*at) };
+    let boots = site.lives.all();
+    let boots = boots.iter().rev().take(SHOWN_LIVES).map(|boot| BootSeen {
+        boot: boot.key.to_string(),
+        at: boot.at.0,
+        at_local: local(boot.at),
+        starts: boot.starts.iter().rev().take(SHOWN_LIVES).map(start).collect(),
+    });
+    boots.collect()
+}
 
 fn agent(province: &Province<'_>, site: &SiteNow<'_>) -> AgentNow {
     let zone = &province.config().timezone;
@@ -442,6 +481,7 @@ fn agent(province: &Province<'_>, site: &SiteNow<'_>) -> AgentNow {
         boot_id: facts.boot_id,
         boot_time,
         boot_time_local: local(boot_time),
+        boots: boots(province, site),
         start_time,
         start_time_local: local(start_time),
         clock_offset_seconds: offset,

@@ -21,6 +21,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::config::Config;
 use crate::engine::Painting;
 use crate::inventory::Watches;
+use crate::ledger::life::Life;
 use crate::state::{AgentFacts, Directory, Latest, MAX_TRACKS, SiteRuntime};
 
 /// So many series of a site are known by their bytes. An agent has 8 for each target and a few of its own; past this the
@@ -40,6 +41,8 @@ pub(crate) struct Decoded {
     pub(crate) paintings: Vec<Painting>,
     /// What it says of the agent.
     pub(crate) facts: Option<Box<AgentFacts>>,
+    /// Which boot and start of the agent it tells of.
+    pub(crate) lives: Vec<Life>,
     /// How much was accepted.
     pub(crate) written: Written,
     /// What was refused by name.
@@ -102,6 +105,15 @@ enum Known {
 enum AgentInfo {
     Build { version: Option<String>, boot_id: Option<String> },
     Path(LinkName),
+}
+
+impl AgentInfo {
+    fn boot_id(&self) -> Option<&str> {
+        match self {
+            Self::Build { boot_id, .. } => boot_id.as_deref(),
+            Self::Path(_) => None,
+        }
+    }
 }
 
 /// Where the rounds of one (link, probe, target, about) go.
@@ -171,8 +183,15 @@ pub(crate) fn decode(
     limits: &Limits,
 ) -> Result<Decoded, DecodeError> {
     BUFFERS.with_borrow_mut(|buffers| {
-        let mut request =
-            Request { config, directory, site, protocol, received, decoded: Decoded::default() };
+        let mut request = Request {
+            config,
+            directory,
+            site,
+            protocol,
+            received,
+            decoded: Decoded::default(),
+            words: Vec::new(),
+        };
         let result = request.read(body, limits, buffers);
         buffers.assembler.clear();
         if buffers.plain.capacity() + buffers.scratch.capacity_bytes() > KEEP_BYTES {
@@ -189,6 +208,15 @@ struct Request<'r> {
     protocol: Protocol,
     received: UnixMillis,
     decoded: Decoded,
+    words: Vec<(UnixMillis, Word)>,
+}
+
+/// A part of what an agent says of its life at one time.
+#[derive(Debug)]
+enum Word {
+    BootId(Arc<AgentInfo>),
+    Boot(f64),
+    Start(f64),
 }
 
 impl Request<'_> {
@@ -233,12 +261,15 @@ impl Request<'_> {
                     Known::Round(metric, key) => {
                         assembler.push(*key, *metric, sample.time, sample.value);
                     }
-                    Known::Agent(metric, info) => self.fact(*metric, info.as_deref(), sample.value),
+                    Known::Agent(metric, info) => {
+                        self.fact(*metric, info.as_ref(), sample.time, sample.value)
+                    }
                     Known::Other | Known::Refused(_) => {}
                 }
             }
         }
         self.rounds(&cache.keys, assembler);
+        self.lives();
         self.decoded.refused.accepted = self.decoded.written.samples;
         Ok(())
     }
@@ -295,25 +326,49 @@ impl Request<'_> {
         )
     }
 
-    fn fact(&mut self, metric: Metric, info: Option<&AgentInfo>, value: f64) {
+    /// Puts together what was said of the same moment: start − boot is exact only within one word.
+    fn lives(&mut self) {
+        self.words.sort_by_key(|(time, _)| *time);
+        for words in self.words.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some((time, _)) = words.first() else { continue };
+            let (mut id, mut boot, mut start) = (None, None, None);
+            for (_, word) in words {
+                match word {
+                    Word::BootId(info) => id = info.boot_id(),
+                    Word::Boot(at) => boot = Some(*at),
+                    Word::Start(at) => start = Some(*at),
+                }
+            }
+            self.decoded.lives.extend(Life::of(*time, id, boot, start));
+        }
+    }
+
+    fn fact(&mut self, metric: Metric, info: Option<&Arc<AgentInfo>>, time: UnixMillis, value: f64) {
         if is_stale_marker(value) || !value.is_finite() {
             return;
         }
         let facts = self.decoded.facts.get_or_insert_default();
-        match info {
-            Some(AgentInfo::Build { version, boot_id }) => {
+        match info.map(|info| (&**info, info)) {
+            Some((AgentInfo::Build { version, boot_id }, info)) => {
+                self.words.push((time, Word::BootId(Arc::clone(info))));
                 facts.version.clone_from(version);
                 facts.boot_id.clone_from(boot_id);
             }
-            Some(AgentInfo::Path(path)) => {
+            Some((AgentInfo::Path(path), _)) => {
                 // By the collector's clock: the request is here now, whatever its rounds tell of.
                 facts.paths.insert(path.clone(), self.received);
             }
             None => {}
         }
         let slot = match agent_fact(metric) {
-            Some(AgentFact::BootTime) => &mut facts.boot_time,
-            Some(AgentFact::StartTime) => &mut facts.start_time,
+            Some(AgentFact::BootTime) => {
+                self.words.push((time, Word::Boot(value)));
+                &mut facts.boot_time
+            }
+            Some(AgentFact::StartTime) => {
+                self.words.push((time, Word::Start(value)));
+                &mut facts.start_time
+            }
             Some(AgentFact::ClockOffset) => &mut facts.clock_offset,
             Some(AgentFact::ClockOffsetBound) => &mut facts.clock_offset_bound,
             Some(AgentFact::QueueBytes) => &mut facts.queue_bytes,

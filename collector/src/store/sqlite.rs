@@ -11,6 +11,7 @@ mod access;
 mod agent_config;
 mod enrolment;
 mod evidence;
+mod lives;
 mod open;
 mod register;
 
@@ -27,6 +28,7 @@ use super::{
 use crate::access::user::{Hash, Role, Session, Token, User, UserName};
 use crate::central::Told;
 use crate::inventory::diff::Change;
+use crate::ledger::life::Life;
 use crate::ledger::span::Span;
 
 /// A store in one SQLite file.
@@ -154,6 +156,10 @@ impl Store for SqliteStore {
         each: impl FnMut(SeriesId, Series, Vec<Span>) + Send,
     ) -> Result<(), StoreError> {
         self.read_evidence(each).await
+    }
+
+    async fn load_lives(&self, each: impl FnMut(SiteId, Vec<Life>) + Send) -> Result<(), StoreError> {
+        self.read_lives(each).await
     }
 
     async fn alive(&self) -> Result<Vec<Alive>, StoreError> {

@@ -207,6 +207,14 @@ function clockOffset(agent) {
   return `${text.fixed(agent.clock_offset_seconds, 3)}${bound} s${agent.clock_wrong ? ` – ${t('wrong_clock')}` : ''}`;
 }
 
+// Boots of the host and, below each, starts of the agent: a power cut shows as a boot, an agent's restart only as a start.
+function lives(boots) {
+  return boots.flatMap((boot, i) => [
+    ...(i > 0 ? [el('br')] : []), text.exact(boot.at),
+    ...(boot.starts.length > 0 ? [` – ${t('start')}: ${boot.starts.map((start) => text.exact(start.at)).join(', ')}`] : []),
+  ]);
+}
+
 function configuration(config) {
   const since = config.state !== 'waiting' && config.at != null ? ` (${text.exact(config.at)})` : '';
   return `${t(`config_${config.state}`, { why: config.reason ?? '' })}${since}`;
@@ -225,6 +233,7 @@ function facts() {
     ['issued', agent.issued != null ? text.exact(agent.issued) : t('no_agent')], ['last_push', site.last_push != null && text.exact(site.last_push)],
     ['paths', agent.paths.length > 0 && agent.paths.map((seen) => `${seen.path} (${text.exact(seen.last_seen)})`).join(', ')],
     ['version', agent.version], ['boot', agent.boot_time != null && text.exact(agent.boot_time)], ['start', agent.start_time != null && text.exact(agent.start_time)],
+    ['boots', agent.boots.length > 0 && el('span', {}, ...lives(agent.boots))],
     ['offset', agent.clock_offset_seconds != null && el('span', { 'data-wrong': String(agent.clock_wrong) }, clockOffset(agent))],
     ['config', agent.config.state !== 'none' && configuration(agent.config)],
     ['queue', agent.queue_bytes != null && `${agent.queue_bytes} B`], ['dropped', agent.dropped_samples != null && String(agent.dropped_samples)],

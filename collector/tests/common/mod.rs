@@ -70,7 +70,9 @@ impl Folder {
             })
             .collect();
         let alive = Some(Alive { start: UnixMillis(START), end: UnixMillis(START + 24 * HOUR) });
-        store.checkpoint(Checkpoint { updates: &updates, alive, journal_position: Some(1) }).await.unwrap();
+        let checkpoint =
+            Checkpoint { updates: &updates, alive, journal_position: Some(1), ..Checkpoint::default() };
+        store.checkpoint(checkpoint).await.unwrap();
     }
 
     pub(crate) fn path(&self) -> String {

@@ -47,7 +47,7 @@ impl SqliteStore {
 
     pub(super) async fn write_checkpoint(&self, checkpoint: Checkpoint<'_>) -> Result<(), StoreError> {
         let failed = || self.failed("write the evidence");
-        let Checkpoint { updates, alive, journal_position } = checkpoint;
+        let Checkpoint { updates, lives, alive, journal_position } = checkpoint;
         let checked = |position: u64| {
             i64::try_from(position).map_err(|_| self.invalid("a journal position", position.to_string()))
         };
@@ -55,6 +55,7 @@ impl SqliteStore {
         let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
         delete_stale(&mut writing, updates).await.map_err(failed())?;
         put_spans(&mut writing, updates).await.map_err(failed())?;
+        super::lives::put(&mut writing, lives).await.map_err(failed())?;
         if let Some(alive) = alive {
             sqlx::query(
                 "INSERT INTO collector_alive (start_ms, end_ms) VALUES ($1, $2) \
