@@ -76,15 +76,23 @@ fn view((number, [lan, wan, internet, centre]): (usize, &[Spans; 4])) -> SiteVie
         valid_to: None,
         equipped_from: Some(UnixMillis(0)),
         links: vec![
-            LinkView { kind: LinkKind::Lan, own: Some(lan), others: Vec::new(), hold: Duration::ZERO },
+            LinkView {
+                kind: LinkKind::Lan,
+                valid: Window::ALWAYS,
+                own: Some(lan),
+                others: Vec::new(),
+                hold: Duration::ZERO,
+            },
             LinkView {
                 kind: LinkKind::Wan,
+                valid: Window::ALWAYS,
                 own: Some(wan),
                 others: vec![centre.into()],
                 hold: Duration::ZERO,
             },
             LinkView {
                 kind: LinkKind::Internet,
+                valid: Window::ALWAYS,
                 own: Some(internet),
                 others: Vec::new(),
                 hold: Duration::ZERO,

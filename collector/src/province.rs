@@ -116,6 +116,7 @@ impl Link {
     pub fn view(&self) -> LinkView<'_> {
         LinkView {
             kind: self.name.kind(),
+            valid: Window::ALWAYS,
             own: self.own.as_ref().map(|(spans, _)| &**spans),
             others: self.others.values().map(Seen::view).collect(),
             hold: verdict::rounds_hold(self.round),

@@ -574,7 +574,13 @@ mod tests {
         }
 
         fn at(&self, now: i64) -> (Verdict, i64, Rule) {
-            let link = |kind, own, others| LinkView { kind, own: Some(own), others, hold: Duration::ZERO };
+            let link = |kind, own, others| LinkView {
+                kind,
+                valid: Window::ALWAYS,
+                own: Some(own),
+                others,
+                hold: Duration::ZERO,
+            };
             let site = SiteView {
                 tier: "commune",
                 branch: "state",

@@ -33,6 +33,8 @@ struct Round {
 #[derive(Debug, Clone)]
 struct Link {
     kind: LinkKind,
+    /// When it is one of the site's.
+    valid: (i64, i64),
     /// What each vantage sent; the first is the site's own agent.
     vantages: Vec<Vec<Round>>,
 }
@@ -41,6 +43,8 @@ struct Link {
 struct Site {
     tier: &'static str,
     branch: &'static str,
+    /// Until when it was of another tier and branch, and of which.
+    former: Option<(i64, &'static str, &'static str)>,
     valid_from: i64,
     valid_to: Option<i64>,
     equipped_from: Option<i64>,
@@ -83,16 +87,27 @@ fn round() -> impl Strategy<Value = Round> {
 
 fn link() -> impl Strategy<Value = Link> {
     let kind = prop::sample::select(LinkKind::ALL.to_vec());
-    (kind, vec(vec(round(), 0..12), 1..4)).prop_map(|(kind, vantages)| Link { kind, vantages })
+    let valid = prop_oneof![
+        2 => Just((-1000, 1000)),
+        1 => (-20..T, 0..T).prop_map(|(from, length)| (from, from + length)),
+    ];
+    (kind, valid, vec(vec(round(), 0..12), 1..4)).prop_map(|(kind, valid, vantages)| Link {
+        kind,
+        valid,
+        vantages,
+    })
 }
 
 fn site() -> impl Strategy<Value = Site> {
-    let tier = prop::sample::select(vec!["province", "commune", "hamlet"]);
-    let branch = prop::sample::select(vec!["party", "state"]);
-    (tier, branch, -20..T / 2, option::of(0..T + 10), option::of(-20..T), vec(link(), 0..5)).prop_map(
-        |(tier, branch, valid_from, valid_to, equipped_from, links)| Site {
+    let tier = || prop::sample::select(vec!["province", "commune", "hamlet"]);
+    let branch = || prop::sample::select(vec!["party", "state"]);
+    let now = (tier(), branch());
+    let former = option::of((-30..T + 10, tier(), branch()));
+    (now, former, -20..T / 2, option::of(0..T + 10), option::of(-20..T), vec(link(), 0..5)).prop_map(
+        |((tier, branch), former, valid_from, valid_to, equipped_from, links)| Site {
             tier,
             branch,
+            former,
             valid_from,
             valid_to,
             equipped_from,
@@ -177,7 +192,7 @@ impl Province {
         let measured = site.links.iter().any(|link| self.required.contains(&link.kind));
         let mut kinds = Vec::new();
         for kind in &self.required {
-            let links = site.links.iter().filter(|link| link.kind == *kind);
+            let links = site.links.iter().filter(|link| link.kind == *kind && link.naive_valid(t));
             let states: Vec<State> = links.map(|link| self.naive_link(site, link, t)).collect();
             kinds.push(if states.is_empty() {
                 match self.naive_nobody(site, t) {
@@ -229,7 +244,19 @@ impl Province {
     }
 }
 
+impl Link {
+    fn naive_valid(&self, t: i64) -> bool {
+        self.valid.0 <= t && t < self.valid.1
+    }
+}
+
 impl Site {
+    /// The tier and branch that it had.
+    fn naive_group(&self, t: i64) -> (&'static str, &'static str) {
+        let now = (self.tier, self.branch);
+        self.former.filter(|&(until, _, _)| t < until).map_or(now, |(_, tier, branch)| (tier, branch))
+    }
+
     fn naive_registered(&self, t: i64) -> bool {
         self.valid_from <= t && self.valid_to.is_none_or(|to| t < to)
     }
@@ -276,6 +303,7 @@ impl Painted {
         for (site, spans) in province.sites.iter().zip(&self.spans) {
             let links = site.links.iter().zip(spans).map(|(link, vantages)| LinkView {
                 kind: link.kind,
+                valid: Window::new(ms(link.valid.0), ms(link.valid.1)),
                 own: vantages.first(),
                 others: self.others(vantages),
                 hold: Duration::ZERO,
@@ -298,6 +326,21 @@ impl Painted {
             second.cut_off = &self.cut_off;
         }
         others
+    }
+
+    /// For coverage: one view for each era of a site.
+    fn eras<'a>(&'a self, province: &'a Province) -> Vec<SiteView<'a>> {
+        let mut eras = Vec::new();
+        for (site, view) in province.sites.iter().zip(self.views(province)) {
+            let Some((until, tier, branch)) = site.former else {
+                eras.push(view);
+                continue;
+            };
+            let (until, end) = (ms(until), view.valid_to.unwrap_or(UnixMillis::MAX));
+            eras.push(SiteView { tier, branch, valid_to: Some(until.min(end)), ..view.clone() });
+            eras.push(SiteView { valid_from: view.valid_from.max(until), ..view });
+        }
+        eras
     }
 
     fn basis<'a>(&'a self, province: &'a Province) -> Basis<'a> {
@@ -423,13 +466,18 @@ fn check_coverage(coverage: &Coverage, province: &Province, instants: &[i64]) ->
         groups.insert((Some(tier), None), vec![Counts::default(); instants.len()]);
     }
     groups.insert((None, None), vec![Counts::default(); instants.len()]);
+    let of_site = [-1000, 1000].map(|t| province.sites.iter().map(move |site| site.naive_group(t)));
+    for (tier, branch) in of_site.into_iter().flatten() {
+        for group in [(Some(tier), Some(branch)), (Some(tier), None)] {
+            groups.entry(group).or_insert_with(|| vec![Counts::default(); instants.len()]);
+        }
+    }
     for site in &province.sites {
-        let tier = Some(site.tier);
-        for group in [(tier, Some(site.branch)), (tier, None), (None, None)] {
-            let counts = groups.entry(group).or_insert_with(|| vec![Counts::default(); instants.len()]);
-            for (sum, &t) in counts.iter_mut().zip(instants) {
-                if site.naive_registered(t) {
-                    let one = province.naive_count(site, t);
+        for (i, &t) in instants.iter().enumerate().filter(|(_, t)| site.naive_registered(**t)) {
+            let one = province.naive_count(site, t);
+            let (tier, branch) = site.naive_group(t);
+            for group in [(Some(tier), Some(branch)), (Some(tier), None), (None, None)] {
+                if let Some(sum) = groups.get_mut(&group).and_then(|counts| counts.get_mut(i)) {
                     sum.registered += one.registered;
                     sum.equipped += one.equipped;
                     sum.covered += one.covered;
@@ -538,15 +586,17 @@ proptest! {
         let basis = painted.basis(&province);
         let window = Window::new(ms(province.from), ms(province.to));
         for (site, view) in province.sites.iter().zip(painted.views(&province)) {
-            let instants: Vec<i64> = province.instants(site).collect();
             for (link, link_view) in site.links.iter().zip(&view.links) {
+                let instants: Vec<i64> = province.instants(site).filter(|&t| link.naive_valid(t)).collect();
                 let naive = |t| province.naive_link(site, link, t);
                 let timeline = Timeline::of_link(&view, link_view, &basis, window);
                 check_timeline(&timeline, &instants, naive)?;
                 let states: Vec<_> = instants.iter().map(|&t| (t, naive(t))).collect();
                 check_uptime(&Uptime::of(&timeline, &painted.planned), &states, &province.planned)?;
                 for t in -5..=province.now {
-                    prop_assert_eq!(view.link_state_at(link_view, &basis, ms(t)), naive(t), "at {}", t);
+                    let not_its = State::Unknown(Why::NotMeasured);
+                    let expected = if link.naive_valid(t) { naive(t) } else { not_its };
+                    prop_assert_eq!(view.link_state_at(link_view, &basis, ms(t)), expected, "at {}", t);
                 }
             }
         }
@@ -574,7 +624,7 @@ proptest! {
     fn coverage_at_an_instant_and_over_a_window_is_the_oracles(province in province()) {
         let painted = Painted::new(&province);
         let basis = painted.basis(&province);
-        let views = painted.views(&province);
+        let views = painted.eras(&province);
         let plan = [
             TierTarget { tier: "province", target: Some(0.7) },
             TierTarget { tier: "commune", target: Some(0.5) },
@@ -585,6 +635,20 @@ proptest! {
         let window = Window::new(ms(province.from), ms(province.to));
         let instants: Vec<i64> = (province.from..province.to.min(province.now)).collect();
         check_coverage(&Coverage::over(&views, &plan, &basis, window), &province, &instants)?;
+        // The same day by day, in one pass: each as if it had been asked for alone.
+        let midnights: Vec<_> = (province.from..=province.to).step_by(17).map(ms).collect();
+        let days = midnights.windows(2).map(|day| Window::new(day[0], day[1]));
+        let alone: Vec<_> = days
+            .filter(|day| day.start < ms(province.now))
+            .map(|day| Coverage::over(&views, &plan, &basis, day))
+            .collect();
+        let by_day = Coverage::by_day(&views, &plan, &basis, &midnights);
+        prop_assert_eq!(by_day.len(), alone.len());
+        for (day, alone) in by_day.iter().zip(&alone) {
+            let instants: Vec<i64> = (day.window.start.0..day.window.end.0).collect();
+            prop_assert_eq!(day.window, alone.window);
+            check_coverage(day, &province, &instants)?;
+        }
     }
 
     #[test]

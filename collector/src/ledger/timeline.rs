@@ -30,6 +30,9 @@
 //!
 //! # The window
 //!
+//! A link that is valid for a part of the time only (it was renamed, ended, or came later) is no link of the site for the
+//! rest of it: nothing that is heard of it then counts, and its silence then is not that of its kind.
+//!
 //! A window is cut to the time in which the site is registered (`[valid_from, valid_to)`) and to `now`: neither the
 //! future nor the time before an agency existed is unknown, it is not part of the question.
 //!
@@ -152,6 +155,9 @@ pub struct Window {
 }
 
 impl Window {
+    /// Without beginning or end.
+    pub const ALWAYS: Self = Self { start: UnixMillis::MIN, end: UnixMillis::MAX };
+
     /// The time from `start` up to, not including, `end`.
     #[must_use]
     pub const fn new(start: UnixMillis, end: UnixMillis) -> Self {
@@ -169,6 +175,12 @@ impl Window {
     pub fn within(self, from: UnixMillis, to: UnixMillis) -> Self {
         let start = self.start.max(from);
         Self { start, end: self.end.min(to).max(start) }
+    }
+
+    /// Whether it holds the instant.
+    #[must_use]
+    pub fn holds(&self, at: UnixMillis) -> bool {
+        self.start <= at && at < self.end
     }
 
     /// Whether it holds no instant.
@@ -203,6 +215,8 @@ pub struct Basis<'a> {
 pub struct LinkView<'a> {
     /// What the link is for.
     pub kind: LinkKind,
+    /// When it is a link of the site.
+    pub valid: Window,
     /// What the site's own agent saw.
     pub own: Option<&'a Spans>,
     /// What the others saw, one each.
@@ -277,7 +291,13 @@ impl SiteView<'_> {
         state.unwrap_or(State::Unknown(Why::NotYet))
     }
 
-    /// What one of its links is at an instant, registered or not.
+    /// The part of a window in which the link was one of the site's, the site was registered, and that is not in the future.
+    #[must_use]
+    pub fn clip_link(&self, link: &LinkView<'_>, window: Window, now: UnixMillis) -> Window {
+        self.clip(window, now).within(link.valid.start, link.valid.end)
+    }
+
+    /// What one of its links is at an instant, registered or not. While it is none of its links, it is not measured.
     #[must_use]
     pub fn link_state_at(&self, link: &LinkView<'_>, basis: &Basis<'_>, at: UnixMillis) -> State {
         if at > basis.now {
@@ -302,7 +322,7 @@ impl Timeline {
     /// The timeline of one link of a site.
     #[must_use]
     pub fn of_link(site: &SiteView<'_>, link: &LinkView<'_>, basis: &Basis<'_>, window: Window) -> Self {
-        let window = site.clip(window, basis.now);
+        let window = site.clip_link(link, window, basis.now);
         Self::collect(window, LinkSweep::new(site, link, basis, window))
     }
 
@@ -326,13 +346,17 @@ impl Timeline {
     }
 }
 
+/// What a link is while it is none of its site's: no link that is one is ever this.
+const NOT_ITS: State = State::Unknown(Why::NotMeasured);
+
 /// The states of one link from the start of a window to its end, gap-free, in order; neighbours may be equal.
 ///
-/// The window is taken as it is: cut it with [`SiteView::clip`] first.
+/// The window is taken as it is: cut it with [`SiteView::clip_link`] first.
 #[derive(Debug, Clone)]
 pub struct LinkSweep<'a> {
     at: UnixMillis,
     end: UnixMillis,
+    valid: Window,
     own: Lane<'a>,
     others: Vec<OtherLane<'a>>,
     nobody: Nobody<'a>,
@@ -352,6 +376,7 @@ impl<'a> LinkSweep<'a> {
         Self {
             at: window.start,
             end: window.end,
+            valid: link.valid,
             own: link.own.map_or(Lane::EMPTY, lane),
             others: link
                 .others
@@ -370,7 +395,12 @@ impl<'a> LinkSweep<'a> {
 
     /// The same, and who says so.
     pub(super) fn look_with_voice(&mut self, t: UnixMillis) -> (State, Voice, UnixMillis) {
+        if !self.valid.holds(t) {
+            let until = if t < self.valid.start { self.valid.start } else { FOREVER };
+            return (NOT_ITS, Voice::Nobody, until);
+        }
         let (mut seen, mut until) = self.own.look(t);
+        until = until.min(self.valid.end);
         let mut voice = Voice::Own;
         if !matches!(seen, Some(Outcome::Up | Outcome::Degraded | Outcome::Down)) {
             for other in &mut self.others {
@@ -442,14 +472,15 @@ impl Kinds {
 
 /// The states of a site's kinds of link from the start of a window to its end, gap-free, in order.
 ///
-/// Yields `(start, end, states)`. A kind that is not asked for, or that the site has no link of, is not measured.
+/// Yields `(start, end, states)`. A kind that is not asked for, or that the site has no valid link of, is not measured.
 #[derive(Debug, Clone)]
 pub struct KindsSweep<'a> {
     at: UnixMillis,
     end: UnixMillis,
     lines: Vec<Line<'a>>,
-    /// For the kinds asked for of which the site has no link.
-    missing: Missing<'a>,
+    asked: [bool; 4],
+    /// For the kinds asked for of which the site has no valid link.
+    nobody: Nobody<'a>,
 }
 
 #[derive(Debug, Clone)]
@@ -460,24 +491,17 @@ struct Line<'a> {
     until: UnixMillis,
 }
 
-#[derive(Debug, Clone)]
-struct Missing<'a> {
-    kinds: [bool; 4],
-    nobody: Nobody<'a>,
-}
-
 impl<'a> KindsSweep<'a> {
     /// A sweep over the site's links of these kinds.
     #[must_use]
     pub fn new(site: &SiteView<'a>, kinds: &[LinkKind], basis: &Basis<'a>, window: Window) -> Self {
         let equipped = site.equipped();
-        let mut missing = [false; 4];
+        let mut asked = [false; 4];
         for &kind in kinds {
-            missing[index(kind)] = true;
+            asked[index(kind)] = true;
         }
         let mut lines = Vec::with_capacity(site.links.len());
         for link in site.links.iter().filter(|link| kinds.contains(&link.kind)) {
-            missing[index(link.kind)] = false;
             let nobody = Nobody::new(equipped, Some(basis.running), basis.now, window.start);
             let sweep = LinkSweep::with(link, nobody, basis, window);
             // Ends before it begins: the first step looks.
@@ -492,7 +516,7 @@ impl<'a> KindsSweep<'a> {
         // all the silence is the better word.
         let running = lines.is_empty().then_some(basis.running);
         let nobody = Nobody::new(equipped, running, basis.now, window.start);
-        Self { at: window.start, end: window.end, lines, missing: Missing { kinds: missing, nobody } }
+        Self { at: window.start, end: window.end, lines, asked, nobody }
     }
 }
 
@@ -506,25 +530,28 @@ impl Iterator for KindsSweep<'_> {
         let start = self.at;
         let mut until = self.end;
         let mut kinds = Kinds::NOT_MEASURED;
-        if self.missing.kinds.contains(&true) {
-            let (why, change) = self.missing.nobody.look(start);
-            until = until.min(change);
-            for (state, missing) in kinds.states.iter_mut().zip(self.missing.kinds) {
-                if missing {
-                    *state = State::Unknown(why);
-                }
-            }
-        }
         let mut seen = [false; 4];
         for line in &mut self.lines {
             if line.until <= start {
                 (line.state, line.until) = line.sweep.look(start);
             }
             until = until.min(line.until);
+            if line.state == NOT_ITS {
+                continue;
+            }
             let index = index(line.kind);
             let state = &mut kinds.states[index];
             *state = if seen[index] { state.either(line.state) } else { line.state };
             seen[index] = true;
+        }
+        if seen != self.asked {
+            let (why, change) = self.nobody.look(start);
+            until = until.min(change);
+            for ((state, asked), seen) in kinds.states.iter_mut().zip(self.asked).zip(seen) {
+                if asked && !seen {
+                    *state = State::Unknown(why);
+                }
+            }
         }
         self.at = until;
         Some((start, until, kinds))
@@ -699,7 +726,7 @@ mod tests {
 
     fn link<'a>(kind: LinkKind, own: Option<&'a Spans>, others: &[&'a Spans]) -> LinkView<'a> {
         let others = others.iter().map(|&spans| spans.into()).collect();
-        LinkView { kind, own, others, hold: Duration::ZERO }
+        LinkView { kind, valid: Window::ALWAYS, own, others, hold: Duration::ZERO }
     }
 
     fn rows(timeline: &Timeline) -> Vec<(i64, i64, State)> {
@@ -857,5 +884,27 @@ mod tests {
         };
         assert_eq!(at(5), Down);
         assert_eq!(at(0), Unknown(Why::Silent), "of what is past nothing is held");
+    }
+
+    #[test]
+    fn a_link_outside_its_validity_is_none_of_the_sites() {
+        let (old, new) = (spans(&[(0, 60, Outcome::Down)]), spans(&[(40, 100, Outcome::Up)]));
+        let running = [(ms(0), ms(1000))].into_iter().collect();
+        let basis = Basis { now: ms(1000), running: &running, hold: Duration::ZERO, required: &[Wan] };
+        let first = LinkView { valid: Window::new(UnixMillis::MIN, ms(50)), ..link(Wan, Some(&old), &[]) };
+        let second = LinkView { valid: Window::new(ms(50), ms(90)), ..link(Wan, Some(&new), &[]) };
+        let mut site = site(vec![first, second]);
+        let window = Window::new(ms(0), ms(100));
+        // Renamed at 50: neither is the old one's silence unknown afterwards, nor the new one's word heard before. From 90 on
+        // the site has no such line at all.
+        let expected = [(0, 50, Down), (50, 90, Up), (90, 100, Unknown(Why::NotMeasured))];
+        assert_eq!(rows(&Timeline::of_site(&site, &basis, window)), expected);
+        let of_link = |i: usize| rows(&Timeline::of_link(&site, &site.links[i], &basis, window));
+        assert_eq!((of_link(0), of_link(1)), (vec![(0, 50, Down)], vec![(50, 90, Up)]));
+        let at = |t| site.link_state_at(&site.links[0], &basis, ms(t));
+        assert_eq!((at(49), at(50)), (Down, Unknown(Why::NotMeasured)));
+        site.valid_to = Some(ms(20));
+        let cut = Timeline::of_link(&site, &site.links[1], &basis, window);
+        assert!(cut.window.is_empty() && cut.intervals.is_empty(), "valid only after the site has closed");
     }
 }

@@ -19,12 +19,28 @@
 //! which some site opens or closes, where the number of registered sites is constant. The counts are given as site-time:
 //! milliseconds times sites.
 //!
+//! # A register that changes
+//!
+//! A site whose tier or branch changed on a date is given as one view for each of its eras, each registered for that era only and
+//! all sharing its links: at every instant it is counted once, in the tier and branch that it had then.
+//!
+//! # By day
+//!
+//! [`Coverage::by_day`] is [`Coverage::over`] for each of many days that follow each other, in one pass over the evidence.
+//!
+//! # By something else
+//!
+//! The two names that sites are grouped by need not be tier and branch: whoever makes the views may put a district in the
+//! place of the tier, say. A site that belongs to several groups at once (carriers) is given once for each; the total then counts it
+//! as often, and is not to be used.
+//!
 //! # Against the plan
 //!
-//! A tier's target is **met** when low reaches it, **missed** when high does not, and **undecided** while it lies within
+//! The targets are those that hold at the time asked about; for a window, at its end. A tier's target is **met** when low reaches it, **missed** when high does not, and **undecided** while it lies within
 //! the bounds: then the unknown sites decide, and a claim either way would be a guess.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -122,32 +138,40 @@ impl Coverage {
     #[must_use]
     pub fn over(sites: &[SiteView<'_>], plan: &[TierTarget<'_>], basis: &Basis<'_>, window: Window) -> Self {
         let window = window.within(window.start, basis.now);
-        let mut grid = Grid::new(sites, plan, borders(sites, window));
-        for site in sites {
-            let clipped = site.clip(window, basis.now);
-            if clipped.is_empty() {
-                continue;
-            }
-            let column = grid.column(site);
-            let equipped = site.equipped().unwrap_or(UnixMillis::MAX);
-            let mut piece = grid.piece_at(clipped.start);
-            for interval in SiteSweep::new(site, basis, clipped) {
-                let mut at = interval.start;
-                while at < interval.end {
-                    let has_agent = equipped <= at;
-                    let mut end = interval.end.min(grid.borders[piece + 1]);
-                    if !has_agent {
-                        end = end.min(equipped);
-                    }
-                    grid.add(piece, column, count(interval.state, has_agent, end.millis_since(at)));
-                    if end == grid.borders[piece + 1] {
-                        piece += 1;
-                    }
-                    at = end;
-                }
-            }
-        }
+        let mut grid = Grid::new(sites, plan, borders(sites, window, &[]));
+        grid.sweep(sites, basis, window);
         grid.coverage(window)
+    }
+
+    /// Coverage over each of the times between neighbours of `midnights`, which ascend, cut to `basis.now`; what begins later is
+    /// left out.
+    #[must_use]
+    pub fn by_day(
+        sites: &[SiteView<'_>],
+        plan: &[TierTarget<'_>],
+        basis: &Basis<'_>,
+        midnights: &[UnixMillis],
+    ) -> Vec<Self> {
+        let (Some(&first), Some(&last)) = (midnights.first(), midnights.last()) else { return Vec::new() };
+        let window = Window::new(first, last).within(first, basis.now);
+        let mut grid = Grid::new(sites, plan, borders(sites, window, midnights));
+        grid.sweep(sites, basis, window);
+        let days = midnights.windows(2).filter_map(|pair| match pair {
+            [start, end] => Some(Window::new(*start, *end).within(*start, basis.now)),
+            _ => None,
+        });
+        days.filter(|day| !day.is_empty()).map(|day| grid.coverage(day)).collect()
+    }
+
+    /// The same against other targets.
+    #[must_use]
+    pub fn against(mut self, plan: &[TierTarget<'_>]) -> Self {
+        for row in self.cells.iter_mut().chain(&mut self.tiers) {
+            let tier = row.tier.as_deref();
+            row.target = plan.iter().find(|of| Some(of.tier) == tier).and_then(|of| of.target);
+            row.standing = standing(row.low, row.high, row.target);
+        }
+        self
     }
 
     /// One of its counts as a number of sites: the mean over the window; at an instant the count itself.
@@ -156,7 +180,6 @@ impl Coverage {
         ratio(count, self.window.millis())
     }
 }
-
 impl Counts {
     fn add(&mut self, other: &Self) {
         self.registered += other.registered;
@@ -179,10 +202,11 @@ fn count(state: State, has_agent: bool, weight: i64) -> Counts {
     }
 }
 
-/// The window's ends, and every instant within it at which a site opens or closes: sorted, each once.
-fn borders(sites: &[SiteView<'_>], window: Window) -> Vec<UnixMillis> {
+/// The window's ends, and every instant within it at which a site opens or closes, or that is one of `more`: sorted, each once.
+fn borders(sites: &[SiteView<'_>], window: Window, more: &[UnixMillis]) -> Vec<UnixMillis> {
     let changes = sites.iter().flat_map(|site| [Some(site.valid_from), site.valid_to]).flatten();
-    let mut borders: Vec<_> = changes.filter(|&at| window.start < at && at < window.end).collect();
+    let mut borders: Vec<_> =
+        changes.chain(more.iter().copied()).filter(|&at| window.start < at && at < window.end).collect();
     borders.extend([window.start, window.end]);
     borders.sort_unstable();
     borders.dedup();
@@ -216,6 +240,34 @@ impl<'a> Grid<'a> {
         self.columns.partition_point(|have| *have < wanted)
     }
 
+    /// Counts what the sites are all through the window, whose ends are borders.
+    fn sweep(&mut self, sites: &[SiteView<'a>], basis: &Basis<'_>, window: Window) {
+        for site in sites {
+            let clipped = site.clip(window, basis.now);
+            if clipped.is_empty() {
+                continue;
+            }
+            let column = self.column(site);
+            let equipped = site.equipped().unwrap_or(UnixMillis::MAX);
+            let mut piece = self.piece_at(clipped.start);
+            for interval in SiteSweep::new(site, basis, clipped) {
+                let mut at = interval.start;
+                while at < interval.end {
+                    let has_agent = equipped <= at;
+                    let mut end = interval.end.min(self.borders[piece + 1]);
+                    if !has_agent {
+                        end = end.min(equipped);
+                    }
+                    self.add(piece, column, count(interval.state, has_agent, end.millis_since(at)));
+                    if end == self.borders[piece + 1] {
+                        piece += 1;
+                    }
+                    at = end;
+                }
+            }
+        }
+    }
+
     fn piece_at(&self, at: UnixMillis) -> usize {
         self.borders.partition_point(|&border| border <= at).saturating_sub(1)
     }
@@ -224,11 +276,15 @@ impl<'a> Grid<'a> {
         self.counts[piece * self.columns.len() + column].add(&counts);
     }
 
+    /// The figures of a part of the window whose ends are borders.
     fn coverage(&self, window: Window) -> Coverage {
+        let last = self.borders.len() - 1;
+        let border = |at: UnixMillis| self.borders.partition_point(|&border| border < at).min(last);
+        let pieces = border(window.start)..border(window.end);
         let target = |tier: &str| self.plan.iter().find(|t| t.tier == tier).and_then(|t| t.target);
         let cell = |&wanted: &Column<'a>| {
             let (_, tier, branch) = wanted;
-            self.row(|column| column == wanted, Some(tier), Some(branch), target(tier))
+            self.row(&pieces, |column| column == wanted, Some(tier), Some(branch), target(tier))
         };
         let cells: Vec<Row> = self.columns.iter().map(cell).filter(|row| row.counts.registered > 0).collect();
         let mut tiers: Vec<&str> = self.plan.iter().map(|t| t.tier).collect();
@@ -238,14 +294,15 @@ impl<'a> Grid<'a> {
                 tiers.push(row.1);
             }
         }
-        let tier = |tier: &str| self.row(|column| column.1 == tier, Some(tier), None, target(tier));
+        let tier = |tier: &str| self.row(&pieces, |column| column.1 == tier, Some(tier), None, target(tier));
         let tiers = tiers.into_iter().map(tier).collect();
-        Coverage { window, cells, tiers, total: self.row(|_| true, None, None, None) }
+        Coverage { window, cells, tiers, total: self.row(&pieces, |_| true, None, None, None) }
     }
 
     /// The figures of all the columns that belong.
     fn row(
         &self,
+        pieces: &Range<usize>,
         belongs: impl Fn(Column<'a>) -> bool,
         tier: Option<&str>,
         branch: Option<&str>,
@@ -255,7 +312,8 @@ impl<'a> Grid<'a> {
         let mut counts = Counts::default();
         // By the number of sites registered: how long that was so, and what was counted meanwhile.
         let mut by_size: BTreeMap<i64, (i64, Counts)> = BTreeMap::new();
-        for (piece, row) in self.counts.chunks(self.columns.len().max(1)).enumerate() {
+        let rows = self.counts.chunks(self.columns.len().max(1)).enumerate();
+        for (piece, row) in rows.skip(pieces.start).take(pieces.len()) {
             let mut sum = Counts::default();
             for &column in &columns {
                 sum.add(&row[column]);
@@ -332,6 +390,7 @@ mod tests {
     fn site<'a>(tier: &'a str, branch: &'a str, own: Option<&'a Spans>) -> SiteView<'a> {
         let links = own.map(|own| LinkView {
             kind: LinkKind::Wan,
+            valid: Window::ALWAYS,
             own: Some(own),
             others: Vec::new(),
             hold: Duration::ZERO,

@@ -216,7 +216,7 @@ impl<'s> Answers<'s> {
             let hold = rounds_hold(rounds.max().unwrap_or_default());
             let own = seen.clone().find(|(key, _)| key.2 == *id).map(|(_, spans)| spans);
             let others = seen.filter(|(key, _)| key.2 != *id).map(|(key, spans)| self.other(&key.2, spans));
-            LinkView { kind: name.kind(), own, others: others.collect(), hold }
+            LinkView { kind: name.kind(), valid: Window::ALWAYS, own, others: others.collect(), hold }
         };
         Ok(SiteView {
             tier: &site.tier,

@@ -265,9 +265,10 @@ impl<'a> Stage<'a> {
         UnixMillis::MAX
     }
 
-    /// The best of the links of a kind; not measured where there is none.
+    /// The best of the links of a kind; not measured where there is none. A link outside its validity is none.
     fn kind(&self, kind: LinkKind) -> State {
-        let states = self.lines.iter().filter(|line| line.kind == kind).map(|line| line.state);
+        let of_kind = self.lines.iter().filter(|line| line.kind == kind).map(|line| line.state);
+        let states = of_kind.filter(|state| *state != State::Unknown(Why::NotMeasured));
         states.reduce(State::either).unwrap_or(State::Unknown(Why::NotMeasured))
     }
 
