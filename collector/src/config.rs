@@ -19,7 +19,7 @@ use wan_wire::api::PathUrl;
 use crate::access::user::SessionRules;
 use crate::server::Network;
 
-pub use plan::{Branch, BranchId, LocalName, Plan, Tier, TierId};
+pub use plan::{Branch, BranchId, LocalName, Plan, Target, Targets, Tier, TierId};
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/wanwatch/collector.yaml";

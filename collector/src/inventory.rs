@@ -4,14 +4,29 @@
 //! that are consistent with each other: ids are unique, every parent is a site, no site is its own ancestor.
 //!
 //! Dates are days of the province. `valid_from` is the first day on which the site is registered, `valid_to` the first
-//! day on which it is not any more, so that two sites can follow each other without a gap or an overlap.
+//! day on which it is not any more, so that two sites can follow each other without a gap or an overlap. What a site was
+//! before a day is kept with it ([`era`]), so that every figure about a past day uses that day's register.
+//!
+//! | odd | what follows |
+//! | --- | --- |
+//! | a parent that is no site at all, now or formerly | refused |
+//! | parents that form a circle on some day | refused |
+//! | a parent that opens later than its child or closes earlier | a warning; for that time the child has no parent |
+//! | `merged_into` of a site that is not closed, is itself, or leads in a circle | refused |
+//! | a site merged into one that is not registered on that day | a warning |
+//! | former facts that hold on no day of the site's registration | refused |
+//! | a link that is valid on no day of the site's registration | refused |
+//! | a link that is valid also before or after it | cut to the registration |
 
 mod csv_file;
 pub mod diff;
+pub mod era;
 pub mod read;
 mod slug;
 mod value;
 mod yaml_file;
+
+pub(crate) use value::day as parse_day;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +38,7 @@ use serde::{Serialize, Serializer};
 use wan_settings::InterfaceName;
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
+use self::era::Former;
 use crate::config::{BranchId, Plan, TierId};
 
 /// One agency at one place.
@@ -44,6 +60,10 @@ pub struct Site {
     pub valid_from: Option<Date>,
     /// First day on which it is not registered any more; `None`: not closed.
     pub valid_to: Option<Date>,
+    /// What it was before what stands above: ascending by the day until which that was so.
+    pub former: Vec<Former>,
+    /// The site that took over its duties when it closed.
+    pub merged_into: Option<SiteId>,
     /// Where it stands.
     pub location: Option<Location>,
     /// Whom to call, each as one line of text.
@@ -114,12 +134,25 @@ pub struct Link {
     pub interface: Option<InterfaceName>,
     /// The site's router on it: what the centre's agent probes.
     pub router: Option<IpAddr>,
+    /// First day on which it is one of the site's; `None`: as long as the site.
+    pub valid_from: Option<Date>,
+    /// First day on which it is not any more; `None`: as long as the site.
+    pub valid_to: Option<Date>,
 }
 
 impl Link {
     /// A link of which only the name is known.
     pub fn named(name: LinkName) -> Self {
-        Self { name, carrier: None, contract: None, uptime: None, interface: None, router: None }
+        Self {
+            name,
+            carrier: None,
+            contract: None,
+            uptime: None,
+            interface: None,
+            router: None,
+            valid_from: None,
+            valid_to: None,
+        }
     }
 }
 
@@ -138,6 +171,12 @@ impl Site {
     pub fn registered_at(&self, at: UnixMillis, zone: &TimeZone) -> bool {
         self.valid_from_ms(zone).is_none_or(|from| from <= at)
             && self.valid_to_ms(zone).is_none_or(|to| at < to)
+    }
+
+    /// Whether it was registered on a day.
+    #[must_use]
+    pub fn registered_on(&self, day: Date) -> bool {
+        self.valid_from.is_none_or(|from| from <= day) && self.valid_to.is_none_or(|to| day < to)
     }
 
     /// The link called `name`.
@@ -169,6 +208,20 @@ pub enum Inconsistent {
     /// Sites are each other's ancestors; the first is repeated at the end.
     #[error("the parents form a circle: {}", show_cycle(.0))]
     Cycle(Vec<SiteId>),
+    /// A site is merged into one that is no site.
+    #[error("{site} is merged into {into}, which is not registered")]
+    NoSuccessor {
+        /// The site that closes.
+        site: SiteId,
+        /// What it names.
+        into: SiteId,
+    },
+    /// A site that is not closed is merged into another.
+    #[error("{0} is merged into another site and has no valid_to")]
+    MergedAndOpen(SiteId),
+    /// Sites are merged into each other; the first is repeated at the end.
+    #[error("sites are merged in a circle: {}", show_cycle(.0))]
+    MergeCycle(Vec<SiteId>),
 }
 
 impl Register {
@@ -185,13 +238,25 @@ impl Register {
             }
         }
         for site in register.sites.values() {
-            if let Some(parent) = &site.parent
-                && !register.sites.contains_key(parent)
-            {
-                wrong.push(Inconsistent::NoParent { site: site.id.clone(), parent: parent.clone() });
+            let former = site.former.iter().filter_map(|former| former.parent.as_ref());
+            let parents: BTreeSet<&SiteId> = former.chain(&site.parent).collect();
+            let missing = parents.into_iter().filter(|parent| !register.sites.contains_key(*parent));
+            wrong.extend(
+                missing
+                    .map(|parent| Inconsistent::NoParent { site: site.id.clone(), parent: parent.clone() }),
+            );
+            if let Some(into) = &site.merged_into {
+                if !register.sites.contains_key(into) {
+                    wrong.push(Inconsistent::NoSuccessor { site: site.id.clone(), into: into.clone() });
+                }
+                if site.valid_to.is_none() {
+                    wrong.push(Inconsistent::MergedAndOpen(site.id.clone()));
+                }
             }
         }
-        wrong.extend(register.cycles().into_iter().map(Inconsistent::Cycle));
+        wrong.extend(register.parent_cycles().into_iter().map(Inconsistent::Cycle));
+        let merges = circles(register.sites.keys(), |id| register.sites.get(id)?.merged_into.as_ref());
+        wrong.extend(merges.into_iter().map(Inconsistent::MergeCycle));
         if wrong.is_empty() { Ok(register) } else { Err(wrong) }
     }
 
@@ -215,10 +280,13 @@ impl Register {
         self.sites.is_empty()
     }
 
-    /// The sites whose tier or branch is not in `plan`: they would be counted nowhere.
+    /// The sites whose tier or branch, now or formerly, is not in `plan`: they would be counted nowhere.
     pub fn outside<'r>(&'r self, plan: &'r Plan) -> impl Iterator<Item = &'r Site> {
         self.sites().filter(|site| {
-            plan.tier(site.tier.as_str()).is_none() || plan.branch(site.branch.as_str()).is_none()
+            let former = site.former.iter().map(Former::registered);
+            former
+                .chain([site.latest()])
+                .any(|of| plan.tier(of.tier.as_str()).is_none() || plan.branch(of.branch.as_str()).is_none())
         })
     }
 
@@ -227,30 +295,86 @@ impl Register {
         self.sites
     }
 
-    /// Every circle of parents once, each beginning and ending with its smallest id.
-    fn cycles(&self) -> Vec<Vec<SiteId>> {
-        let mut done: BTreeSet<&SiteId> = BTreeSet::new();
-        let mut cycles = Vec::new();
-        for start in self.sites.keys() {
-            let mut trail: Vec<&SiteId> = Vec::new();
-            let mut on_trail: BTreeMap<&SiteId, usize> = BTreeMap::new();
-            let mut next = Some(start);
-            while let Some(id) = next {
-                if done.contains(id) {
-                    break;
+    /// Every circle that the parents form on some day, once.
+    ///
+    /// Only on days on which a parent changes can a circle come to be. Each of them is looked at, but only among the sites whose
+    /// parents of any time lead back to them: in a register without a circle of that kind, which is the rule, there are none.
+    fn parent_cycles(&self) -> Vec<Vec<SiteId>> {
+        let suspects = self.suspects();
+        let changes = suspects.iter().filter_map(|id| self.sites.get(*id)).flat_map(|site| &site.former);
+        let mut days: BTreeSet<Date> = changes.map(|former| former.until).collect();
+        days.insert(Date::MIN);
+        let mut found: Vec<Vec<SiteId>> = Vec::new();
+        for day in days.into_iter().filter(|_| !suspects.is_empty()) {
+            for circle in circles(suspects.iter().copied(), |id| self.sites.get(id)?.as_of(day).parent) {
+                if !found.contains(&circle) {
+                    found.push(circle);
                 }
-                if let Some(&from) = on_trail.get(id) {
-                    cycles.push(circle(trail.get(from..).unwrap_or_default()));
-                    break;
-                }
-                on_trail.insert(id, trail.len());
-                trail.push(id);
-                next = self.sites.get(id).and_then(|site| site.parent.as_ref());
             }
-            done.extend(trail);
         }
-        cycles
+        found
     }
+
+    /// The sites that remain when those are taken away, again and again, none of whose parents of any time remain.
+    fn suspects(&self) -> BTreeSet<&SiteId> {
+        let parents = |site: &'_ Site| -> BTreeSet<SiteId> {
+            let former = site.former.iter().filter_map(|former| former.parent.clone());
+            former.chain(site.parent.clone()).filter(|parent| self.sites.contains_key(parent)).collect()
+        };
+        let mut children: BTreeMap<SiteId, Vec<&SiteId>> = BTreeMap::new();
+        let mut left: BTreeMap<&SiteId, usize> = BTreeMap::new();
+        let mut free: Vec<&SiteId> = Vec::new();
+        for (id, site) in &self.sites {
+            let parents = parents(site);
+            if parents.is_empty() {
+                free.push(id);
+            }
+            left.insert(id, parents.len());
+            for parent in parents {
+                children.entry(parent).or_default().push(id);
+            }
+        }
+        while let Some(id) = free.pop() {
+            left.remove(id);
+            for child in children.get(id).into_iter().flatten() {
+                if let Some(count) = left.get_mut(child) {
+                    *count -= 1;
+                    if *count == 0 {
+                        free.push(child);
+                    }
+                }
+            }
+        }
+        left.into_keys().collect()
+    }
+}
+
+/// Every circle once that `next` leads round from one of `ids`, each beginning and ending with its smallest id.
+fn circles<'i>(
+    ids: impl Iterator<Item = &'i SiteId>,
+    next: impl Fn(&'i SiteId) -> Option<&'i SiteId>,
+) -> Vec<Vec<SiteId>> {
+    let mut done: BTreeSet<&SiteId> = BTreeSet::new();
+    let mut found = Vec::new();
+    for start in ids {
+        let mut trail: Vec<&SiteId> = Vec::new();
+        let mut on_trail: BTreeMap<&SiteId, usize> = BTreeMap::new();
+        let mut at = Some(start);
+        while let Some(id) = at {
+            if done.contains(id) {
+                break;
+            }
+            if let Some(&from) = on_trail.get(id) {
+                found.push(circle(trail.get(from..).unwrap_or_default()));
+                break;
+            }
+            on_trail.insert(id, trail.len());
+            trail.push(id);
+            at = next(id);
+        }
+        done.extend(trail);
+    }
+    found
 }
 
 /// A circle from its smallest id round to the same.

@@ -47,13 +47,13 @@ fn sites(province: &Province<'_>, page: &mut Page) {
     let registered: Vec<SiteNow<'_>> =
         province.sites().filter(|site| standings.contains_key(&site.site.id)).collect();
     page.family(Metric::SiteInfo);
-    for SiteNow { site, .. } in &registered {
+    for SiteNow { site, registered, .. } in &registered {
         let labels = [
             (Label::Site, site.id.as_str()),
-            (Label::SiteName, &site.name),
-            (Label::Tier, site.tier.as_str()),
-            (Label::Branch, site.branch.as_str()),
-            (Label::Parent, site.parent.as_ref().map_or("", |parent| parent.as_str())),
+            (Label::SiteName, registered.name),
+            (Label::Tier, registered.tier.as_str()),
+            (Label::Branch, registered.branch.as_str()),
+            (Label::Parent, registered.parent.map_or("", |parent| parent.as_str())),
         ];
         page.sample(&labels, 1.0);
     }
@@ -102,7 +102,10 @@ fn links(province: &Province<'_>, page: &mut Page) {
     let rows: Vec<LinkRow<'_>> = registered
         .iter()
         .flat_map(|site| {
-            site.links.values().filter(|link| link.is_seen()).map(|link| row(province, site, link))
+            site.links
+                .values()
+                .filter(|link| link.is_seen() && link.valid.holds(province.now))
+                .map(|link| row(province, site, link))
         })
         .collect();
     let mut each = |metric: Metric, value: &dyn Fn(&LinkRow<'_>) -> Option<f64>| {
@@ -150,7 +153,7 @@ fn row<'p>(province: &Province<'_>, site: &'p SiteNow<'_>, link: &'p Link) -> Li
     let latest = link.own.as_ref().and_then(|(_, latest)| latest.as_ref()).filter(|_| known);
     let (view, link_view, basis) = (site.view(), link.view(), province.basis());
     let windows = Rolling::ALL.map(|rolling| {
-        let window = view.clip(rolling.window(province.now, zone), province.now);
+        let window = view.clip_link(&link_view, rolling.window(province.now, zone), province.now);
         let sweep = LinkSweep::new(&view, &link_view, &basis, window);
         (rolling.as_str(), Uptime::over(window, sweep, &Periods::new()))
     });

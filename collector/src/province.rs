@@ -14,6 +14,7 @@ use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 
 use crate::central::{Document, Told};
 use crate::config::Config;
+use crate::inventory::era::{Registered, day_of};
 use crate::inventory::{Register, Site, Watches};
 use crate::ledger::life::Lives;
 use crate::ledger::span::{Periods, Spans};
@@ -35,6 +36,8 @@ pub struct Link {
     pub others: BTreeMap<SiteId, Seen>,
     /// The longest of the observers' last rounds.
     pub round: Duration,
+    /// When it is one of the site's links.
+    pub valid: Window,
 }
 
 /// What another site's agent saw of a link.
@@ -51,6 +54,8 @@ pub struct Seen {
 pub struct SiteNow<'r> {
     /// Its entry in the register.
     pub site: &'r Site,
+    /// What the register says of it at that instant.
+    pub registered: Registered<'r>,
     /// Its links, by name: those of the register and those that were seen.
     pub links: BTreeMap<LinkName, Link>,
     /// When its agent last pushed, if that is remembered.
@@ -72,12 +77,13 @@ pub struct SiteNow<'r> {
 }
 
 impl SiteNow<'_> {
-    /// The view that timelines and figures are derived from.
+    /// The view that timelines and figures of the site are derived from: all the time of its registration, in its present tier and
+    /// branch. What counts sites by tier or branch takes [`Province::eras`].
     #[must_use]
     pub fn view(&self) -> SiteView<'_> {
         SiteView {
-            tier: self.site.tier.as_str(),
-            branch: self.site.branch.as_str(),
+            tier: self.registered.tier.as_str(),
+            branch: self.registered.branch.as_str(),
             valid_from: self.valid_from,
             valid_to: self.valid_to,
             equipped_from: self.issued,
@@ -116,7 +122,7 @@ impl Link {
     pub fn view(&self) -> LinkView<'_> {
         LinkView {
             kind: self.name.kind(),
-            valid: Window::ALWAYS,
+            valid: self.valid,
             own: self.own.as_ref().map(|(spans, _)| &**spans),
             others: self.others.values().map(Seen::view).collect(),
             hold: verdict::rounds_hold(self.round),
@@ -164,14 +170,19 @@ impl<'c> Province<'c> {
         Self::with_sites(state, now, |_| true)
     }
 
-    /// The same with the evidence of one site (and its parents, whose verdict bears on its own): for pages about one site.
+    /// The same with the evidence of one site (and its parents of any time, whose verdict bears on its own): for pages about one
+    /// site.
     #[must_use]
     pub fn of_site(state: &'c State, now: UnixMillis, site: &SiteId) -> Self {
         let directory = state.directory();
         let mut wanted = BTreeSet::new();
-        let mut next = directory.register.get(site);
-        while let Some(site) = next.filter(|site| wanted.insert(site.id.clone())) {
-            next = site.parent.as_ref().and_then(|parent| directory.register.get(parent));
+        let mut next = vec![site.clone()];
+        while let Some(id) = next.pop() {
+            let Some(site) = directory.register.get(&id) else { continue };
+            if wanted.insert(id) {
+                let former = site.former.iter().filter_map(|former| former.parent.as_ref());
+                next.extend(former.chain(&site.parent).cloned());
+            }
         }
         Self::with_sites(state, now, |site| wanted.contains(site))
     }
@@ -198,7 +209,7 @@ impl<'c> Province<'c> {
             };
             let before = runtime.expected_round().unwrap_or_default();
             for link in &site.links {
-                of_site.link(&link.name);
+                of_site.link(&link.name).valid = link.valid(&state.config.timezone);
             }
             for track in runtime.evidence().tracks() {
                 let link = of_site.link(&track.link);
@@ -278,6 +289,7 @@ impl<'c> Province<'c> {
         let evidence = self.evidence.get(&site.id);
         SiteNow {
             site,
+            registered: site.as_of_instant(self.now, zone),
             links: evidence.map(|evidence| evidence.links.clone()).unwrap_or_default(),
             last_push: evidence.and_then(|evidence| evidence.last_push),
             facts: evidence.map(|evidence| evidence.facts.clone()).unwrap_or_default(),
@@ -289,6 +301,30 @@ impl<'c> Province<'c> {
             valid_from: site.valid_from_ms(zone).unwrap_or(UnixMillis::MIN),
             valid_to: site.valid_to_ms(zone),
         }
+    }
+
+    /// One view for each era of a site, each registered for that era only: what counts sites by tier, branch, district or carrier at a
+    /// time. They share the site's links.
+    pub fn eras<'s>(&self, site: &'s SiteNow<'_>) -> Vec<(Registered<'s>, SiteView<'s>)> {
+        let view = site.view();
+        let eras = site.site.eras(&self.config.timezone).map(|era| {
+            let registered = era.registered;
+            let view = SiteView {
+                tier: registered.tier.as_str(),
+                branch: registered.branch.as_str(),
+                valid_from: era.from.unwrap_or(UnixMillis::MIN),
+                valid_to: era.to,
+                ..view.clone()
+            };
+            (registered, view)
+        });
+        eras.collect()
+    }
+
+    /// The site that another's WAN path depends on at an instant; see [`Register::parent_at`].
+    #[must_use]
+    pub fn parent_at(&self, site: &SiteId, at: UnixMillis) -> Option<&Site> {
+        self.register.parent_at(site, at, &self.config.timezone)
     }
 
     /// The verdict of one site now.
@@ -309,10 +345,12 @@ impl<'c> Province<'c> {
         known
     }
 
-    /// Parents first: the register has no cycle, so the chain ends.
+    /// Parents first: the parents of a day form no circle, so the chain ends.
     fn standing_under(&self, id: &SiteId, known: &mut BTreeMap<SiteId, Standing>) -> Option<Standing> {
         let mut chain = vec![id.clone()];
-        while let Some(parent) = chain.last().and_then(|id| self.register.get(id)?.parent.clone()) {
+        while let Some(parent) =
+            chain.last().and_then(|id| self.parent_at(id, self.now)).map(|site| site.id.clone())
+        {
             if known.contains_key(&parent) {
                 break;
             }
@@ -323,7 +361,7 @@ impl<'c> Province<'c> {
                 continue;
             }
             let Some(site) = self.site(&id) else { continue };
-            let parent = site.site.parent.as_ref().and_then(|parent| known.get(parent));
+            let parent = self.parent_at(&id, self.now).and_then(|parent| known.get(&parent.id));
             let evidence = self.evidence.get(&id);
             let facts = Facts {
                 enrolled: site.issued.filter(|_| evidence.is_some_and(|evidence| evidence.enrolled)),
@@ -342,27 +380,39 @@ impl<'c> Province<'c> {
         known.get(id).copied()
     }
 
-    /// The plan's tiers with their targets, in the plan's order.
+    /// The plan's tiers with the targets that hold at an instant, in the plan's order.
     #[must_use]
-    pub fn targets(&self) -> Vec<TierTarget<'_>> {
-        let tier = |tier: &'c crate::config::Tier| TierTarget { tier: tier.id.as_str(), target: tier.target };
+    pub fn targets_at(&self, at: UnixMillis) -> Vec<TierTarget<'_>> {
+        let day = day_of(at, &self.config.timezone);
+        let tier = |tier: &'c crate::config::Tier| TierTarget {
+            tier: tier.id.as_str(),
+            target: tier.target.on(day),
+        };
         self.config.plan.tiers.iter().map(tier).collect()
+    }
+
+    /// The targets of figures over a window: those that hold at its end.
+    #[must_use]
+    pub fn targets_over(&self, window: Window) -> Vec<TierTarget<'_>> {
+        self.targets_at(window.end.min(self.now).plus_millis(-1))
     }
 
     /// Coverage at an instant.
     #[must_use]
     pub fn coverage_at(&self, at: UnixMillis) -> Coverage {
         let sites: Vec<SiteNow<'_>> = self.sites().collect();
-        let views: Vec<SiteView<'_>> = sites.iter().map(SiteNow::view).collect();
-        Coverage::at(&views, &self.targets(), &self.basis(), at)
+        let views: Vec<SiteView<'_>> =
+            sites.iter().flat_map(|site| self.eras(site)).map(|era| era.1).collect();
+        Coverage::at(&views, &self.targets_at(at), &self.basis(), at)
     }
 
     /// Coverage over a window, time-weighted.
     #[must_use]
     pub fn coverage_over(&self, window: Window) -> Coverage {
         let sites: Vec<SiteNow<'_>> = self.sites().collect();
-        let views: Vec<SiteView<'_>> = sites.iter().map(SiteNow::view).collect();
-        Coverage::over(&views, &self.targets(), &self.basis(), window)
+        let views: Vec<SiteView<'_>> =
+            sites.iter().flat_map(|site| self.eras(site)).map(|era| era.1).collect();
+        Coverage::over(&views, &self.targets_over(window), &self.basis(), window)
     }
 
     /// The timeline of a site, or of one of its links; `None` when it has no such link.
@@ -438,6 +488,7 @@ impl SiteEvidence {
             own: None,
             others: BTreeMap::new(),
             round: Duration::ZERO,
+            valid: Window::ALWAYS,
         })
     }
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use proptest::prelude::*;
-use wan_collector::config::{Config, Tls};
+use wan_collector::config::{Config, Targets, Tls};
 
 const SAMPLE: &str = include_str!("../../deploy/examples/collector.yaml");
 /// What the Debian package installs as the configuration.
@@ -13,7 +13,7 @@ const PACKAGED: &str = include_str!("../../deploy/debian/collector.yaml");
 fn the_shipped_sample_is_the_defaults_and_the_provinces_targets() {
     let mut expected = Config::default();
     for tier in &mut expected.plan.tiers {
-        tier.target = Some(if tier.id.as_str() == "commune" { 0.5 } else { 0.7 });
+        tier.target = Targets::always(if tier.id.as_str() == "commune" { 0.5 } else { 0.7 });
     }
     assert_eq!(Config::parse("collector.yaml", SAMPLE.as_bytes()).unwrap(), expected);
 }
@@ -246,11 +246,43 @@ fn each_bad_file_is_answered_with_line_key_and_remedy() {
             "plan: {tiers: [{id: a, name: A, target: 70}]}",
             "c:1:41: plan.tiers[0].target: found 70, expected a share from 0 to 1, or a percentage such as 70%; write 70% or 0.7",
         ),
+        (
+            "plan: {tiers: [{id: a, name: A, target: []}]}",
+            "c:1:41: plan.tiers[0].target: found a list of 0, expected at least one; remove the key to have the default",
+        ),
+        (
+            "plan: {tiers: [{id: a, name: A, target: [{target: 70%}]}]}",
+            "c:1:42: plan.tiers[0].target[0].from: found nothing, expected the first day of the target; add “from: …”",
+        ),
+        (
+            "plan: {tiers: [{id: a, name: A, target: [{from: 2026-02-30, target: 70%}]}]}",
+            "c:1:49: plan.tiers[0].target[0].from: found “2026-02-30”, expected a day that exists, as 2026-01-01 or 1/1/2026; write year-month-day, or day/month/year",
+        ),
+        (
+            "plan: {tiers: [{id: a, name: A, target: [{from: 2026-01-01, target: 7}]}]}",
+            "c:1:69: plan.tiers[0].target[0].target: found 7, expected a share from 0 to 1, or a percentage such as 70%; write 70% or 0.7",
+        ),
+        (
+            "plan: {tiers: [{id: a, name: A, target: [{from: 2026-01-01, target: 7%}, {from: 1/1/2026, target: 8%}]}]}",
+            "c:1:74: plan.tiers[0].target[1]: found 2026-01-01 again, expected one target for each day; remove one of them",
+        ),
     ];
     for (text, expected) in cases {
         let answer = Config::parse("c", text.as_bytes()).expect_err(text);
         assert_eq!(answer.to_string(), format!("{expected}\n1 mistake"), "{text}");
     }
+}
+
+#[test]
+fn a_target_holds_from_its_day_to_the_next_ones() {
+    let text = "plan: {tiers: [{id: a, name: A, target: [{from: 2026-01-01, target: 100%}, {from: 1/7/2018, target: 0.5}]}, {id: b, name: B, target: 70%}, {id: c, name: C}]}";
+    let plan = Config::parse("c", text.as_bytes()).unwrap().plan;
+    let on = |tier: usize, day: &str| plan.tiers[tier].target.on(day.parse().unwrap());
+    assert_eq!(on(0, "2018-06-30"), None);
+    assert_eq!((on(0, "2018-07-01"), on(0, "2025-12-31")), (Some(0.5), Some(0.5)));
+    assert_eq!(on(0, "2026-01-01"), Some(1.0));
+    assert_eq!((on(1, "0001-01-01"), on(2, "2026-01-01")), (Some(0.7), None));
+    assert_eq!(plan.tiers[1].target, Targets::always(0.7));
 }
 
 #[test]

@@ -51,6 +51,8 @@ fn site(id: &str, valid_to: Option<&str>) -> Site {
         district: None,
         valid_from: None,
         valid_to: valid_to.map(|day| day.parse().unwrap()),
+        former: Vec::new(),
+        merged_into: None,
         location: None,
         contacts: Vec::new(),
         watches: Watches::None,

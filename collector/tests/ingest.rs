@@ -38,6 +38,8 @@ fn site(id: &str, watches: Watches) -> Site {
         district: None,
         valid_from: None,
         valid_to: None,
+        former: Vec::new(),
+        merged_into: None,
         location: None,
         contacts: Vec::new(),
         watches,

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use jiff::civil::Date;
 use proptest::prelude::*;
 use wan_collector::config::{Config, Plan};
 use wan_collector::inventory::diff::{Absent, Change, changes};
+use wan_collector::inventory::era::Former;
 use wan_collector::inventory::read::{File, Format, read, write};
 use wan_collector::inventory::{Link, Location, Register, Site, Watches};
 use wan_settings::Mistakes;
@@ -270,7 +272,7 @@ fn each_bad_yaml_is_answered_with_line_column_and_remedy() {
         ("site: []", "f:1:1: site: found an unknown key, expected one of sites; did you mean sites?"),
         (
             "sites:\n- {id: a, name: A, tier: commune, branch: state, parant: b}",
-            "f:2:50: sites[0].parant: found an unknown key, expected one of id, name, tier, branch, parent, district, valid_from, valid_to, latitude, longitude, contacts, watches, links, note; did you mean parent?",
+            "f:2:50: sites[0].parant: found an unknown key, expected one of id, name, tier, branch, parent, district, valid_from, valid_to, merged_into, latitude, longitude, contacts, watches, links, note, former; did you mean parent?",
         ),
         (
             "sites:\n- {id: a, name: 17, tier: commune, branch: state}",
@@ -446,14 +448,18 @@ fn link() -> impl Strategy<Value = Link> {
     let interface = prop::option::of("[a-z0-9@-][a-z0-9.@-]{0,14}")
         .prop_map(|name| name.map(|name| name.parse().unwrap()));
     let uptime = prop::option::of(0.0..=1.0f64);
-    (name, optional_text(), optional_text(), uptime, interface, router).prop_map(
-        |(name, carrier, contract, uptime, interface, router)| Link {
+    let days = (prop::option::of(day()), prop::option::of(day()))
+        .prop_filter("in order", |(from, to)| from.zip(*to).is_none_or(|(from, to)| from < to));
+    (name, optional_text(), optional_text(), uptime, interface, router, days).prop_map(
+        |(name, carrier, contract, uptime, interface, router, (valid_from, valid_to))| Link {
             name: name.parse().unwrap(),
             carrier,
             contract,
             uptime,
             interface,
             router,
+            valid_from,
+            valid_to,
         },
     )
 }
@@ -469,9 +475,25 @@ fn site() -> impl Strategy<Value = Site> {
     let place = prop::option::of((-90.0..=90.0f64, -180.0..=180.0f64));
     let contacts = prop::collection::vec(text().prop_filter("a contact", |text| !text.is_empty()), 0..3);
     let links = prop::collection::btree_map(0u8..4, link(), 0..4);
-    (names, days, place, contacts, links, 0usize..6, 0usize..3).prop_map(
-        |((name, district, note), (valid_from, valid_to), place, contacts, links, kind, watches)| {
+    let former = prop::collection::btree_map(day(), (former(), 0usize..6), 0..4);
+    (names, days, place, contacts, links, former, 0usize..6, 0usize..3).prop_map(
+        |((name, district, note), (valid_from, valid_to), place, contacts, links, eras, kind, watches)| {
+            let overlaps =
+                |from: Option<Date>, to: Option<Date>| from.zip(to).is_none_or(|(from, to)| from < to);
             let mut links: Vec<Link> = links.into_values().collect();
+            links.retain(|link| overlaps(valid_from, link.valid_to) && overlaps(link.valid_from, valid_to));
+            let inside = |until: &Date| {
+                valid_from.is_none_or(|from| from < *until) && overlaps(Some(*until), valid_to)
+            };
+            let of =
+                |kind: usize| (["province", "district", "commune"][kind % 3], ["party", "state"][kind % 2]);
+            let former = eras.into_iter().filter(|(until, _)| inside(until)).map(
+                |(until, ((name, district), kind))| {
+                    let (tier, branch) = (of(kind).0.parse().unwrap(), of(kind).1.parse().unwrap());
+                    let parent = (kind == 1).then(|| "site-0".parse().unwrap());
+                    Former { until, name, tier, branch, parent, district }
+                },
+            );
             links.sort_by(|a, b| a.name.cmp(&b.name));
             links.dedup_by(|a, b| a.name == b.name);
             Site {
@@ -483,6 +505,8 @@ fn site() -> impl Strategy<Value = Site> {
                 district,
                 valid_from,
                 valid_to,
+                former: former.collect(),
+                merged_into: None,
                 location: place.map(|(latitude, longitude)| Location { latitude, longitude }),
                 contacts,
                 watches: match watches {
@@ -497,11 +521,30 @@ fn site() -> impl Strategy<Value = Site> {
     )
 }
 
+fn former() -> impl Strategy<Value = (String, Option<String>)> {
+    (text().prop_filter("a name", |name| !name.is_empty()), optional_text())
+}
+
 fn register() -> impl Strategy<Value = Vec<Site>> {
     prop::collection::vec(site(), 1..6).prop_map(|mut sites| {
         for (index, site) in sites.iter_mut().enumerate() {
             site.id = format!("site-{index}").parse().unwrap();
             site.parent = (index % 3 == 2).then(|| format!("site-{}", index / 2).parse().unwrap());
+            if index == 0 {
+                site.former.iter_mut().for_each(|former| former.parent = None);
+            }
+            // What changed nothing is no era, and is not written.
+            let mut later = site.latest().until(Date::MAX);
+            let mut kept = Vec::new();
+            for former in std::mem::take(&mut site.former).into_iter().rev() {
+                if former.registered() != later.registered() {
+                    kept.push(former.clone());
+                }
+                later = former;
+            }
+            site.former = kept.into_iter().rev().collect();
+            site.merged_into =
+                site.valid_to.filter(|_| index > 0).map(|_| format!("site-{}", index - 1).parse().unwrap());
         }
         sites
     })

@@ -39,6 +39,8 @@ async fn seed(data: &Path) {
         district: None,
         valid_from: None,
         valid_to: None,
+        former: Vec::new(),
+        merged_into: None,
         location: None,
         contacts: Vec::new(),
         watches: Watches::None,

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 use wan_collector::inventory::diff::Change;
+use wan_collector::inventory::era::Former;
 use wan_collector::inventory::{Link, Location, Site, Watches};
 use wan_collector::ledger::span::Span;
 use wan_collector::store::sqlite::SqliteStore;
@@ -28,7 +29,16 @@ fn site(id: &str, parent: Option<&str>) -> Site {
         parent: parent.map(|id| id.parse().unwrap()),
         district: Some("Châu Thành".to_owned()),
         valid_from: Some("2020-01-01".parse().unwrap()),
-        valid_to: None,
+        valid_to: parent.map(|_| "2025-07-01".parse().unwrap()),
+        former: vec![Former {
+            until: "2022-01-01".parse().unwrap(),
+            name: format!("Ủy ban nhân dân {id} cũ"),
+            tier: "district".parse().unwrap(),
+            branch: "party".parse().unwrap(),
+            parent: None,
+            district: parent.map(|_| "Gò Dầu".to_owned()),
+        }],
+        merged_into: parent.map(|id| id.parse().unwrap()),
         location: Some(Location { latitude: 11.31, longitude: 106.1 }),
         contacts: vec!["Nguyễn Văn A, 0276 3822 123".to_owned()],
         watches: Watches::Only([parent.unwrap_or("x").parse().unwrap()].into()),
@@ -40,6 +50,8 @@ fn site(id: &str, parent: Option<&str>) -> Site {
                 uptime: Some(0.995),
                 interface: Some("eth0".parse().unwrap()),
                 router: Some("10.72.3.1".parse().unwrap()),
+                valid_from: Some("2021-01-01".parse().unwrap()),
+                valid_to: Some("2024-01-01".parse().unwrap()),
             },
             Link::named("lan".parse().unwrap()),
         ],

@@ -391,10 +391,14 @@ impl<'d> Fields<'d> {
 
     /// The value of `key`, where the file gives one that is not null.
     pub fn get(&self, key: &str) -> Option<At<'d>> {
+        self.named(key).filter(|at| !at.is_null())
+    }
+
+    /// The value of `key`, where the file names it: null where it says nothing more.
+    pub fn named(&self, key: &str) -> Option<At<'d>> {
         let (index, (_, node)) = self.entries.iter().enumerate().find(|(_, (name, _))| name == key)?;
         let path = self.at.path.then(Step::Child(index));
-        let at = At { document: self.at.document, node, path, name: self.at.child_name(key) };
-        (!at.is_null()).then_some(at)
+        Some(At { document: self.at.document, node, path, name: self.at.child_name(key) })
     }
 
     /// The value of `key`, which must be there.

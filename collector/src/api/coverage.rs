@@ -106,16 +106,21 @@ pub fn answer(province: &Province<'_>, question: Question<'_>) -> Result<Coverag
     let plan: Vec<&str> = province.config().plan.tiers.iter().map(|tier| tier.id.as_str()).collect();
     let only = params::list("tier", question.tier, &plan)?;
     let wanted = |tier: &str| only.as_ref().is_none_or(|only| only.contains(&tier));
-    let sites: Vec<SiteNow<'_>> = province.sites().filter(|site| wanted(site.site.tier.as_str())).collect();
-    let views: Vec<_> = sites.iter().map(SiteNow::view).collect();
-    let mut targets = province.targets();
+    let sites: Vec<SiteNow<'_>> = province.sites().collect();
+    let eras = sites.iter().flat_map(|site| province.eras(site)).map(|era| era.1);
+    let views: Vec<_> = eras.filter(|view| wanted(view.tier)).collect();
+    let window = match at {
+        Some(_) => None,
+        None => Some(params::window(province, question.from, question.to)?),
+    };
+    let mut targets = match (at, window) {
+        (_, Some(window)) => province.targets_over(window),
+        (at, None) => province.targets_at(at.unwrap_or(now)),
+    };
     targets.retain(|target| wanted(target.tier));
-    let coverage = match at {
-        Some(at) => Coverage::at(&views, &targets, &province.basis(), at),
-        None => {
-            let window = params::window(province, question.from, question.to)?;
-            Coverage::over(&views, &targets, &province.basis(), window)
-        }
+    let coverage = match window {
+        Some(window) => Coverage::over(&views, &targets, &province.basis(), window),
+        None => Coverage::at(&views, &targets, &province.basis(), at.unwrap_or(now)),
     };
     Ok(tell(province, &coverage, at))
 }

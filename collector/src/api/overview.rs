@@ -104,10 +104,10 @@ pub fn answer(province: &Province<'_>, started: Option<i64>) -> Overview {
         let kinds = sites::kinds(province, &site);
         tiles.push(Tile {
             id: site.site.id.to_string(),
-            name: site.site.name.clone(),
-            tier: site.site.tier.to_string(),
-            branch: site.site.branch.to_string(),
-            district: site.site.district.clone(),
+            name: site.registered.name.to_owned(),
+            tier: site.registered.tier.to_string(),
+            branch: site.registered.branch.to_string(),
+            district: site.registered.district.map(str::to_owned),
             verdict: standing.verdict,
             since: sites::begun(*standing).map(|at| at.0),
             rule: standing.rule,

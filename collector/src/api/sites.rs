@@ -12,7 +12,8 @@ use super::common::{Figures, Rolling, StateNow};
 use super::fold::fold;
 use super::params;
 use super::problem::Problem;
-use crate::inventory::Watches;
+use crate::inventory::era::Former;
+use crate::inventory::{Site, Watches};
 use crate::ledger::timeline::{Kinds, KindsSweep, State, Why, Window};
 use crate::localtime;
 use crate::province::{Link, Province, SiteNow};
@@ -112,6 +113,10 @@ pub struct LinkNow {
     pub interface: Option<String>,
     /// The site's router on it.
     pub router: Option<String>,
+    /// First day on which it is one of the site's, YYYY-MM-DD; null: as long as the site.
+    pub valid_from: Option<String>,
+    /// First day on which it is not any more; null: as long as the site.
+    pub valid_to: Option<String>,
     /// What it is now.
     pub state: StateNow,
     /// The newest round of the site's own agent since the collector's start.
@@ -171,6 +176,10 @@ pub struct SiteAnswer {
     pub valid_from: Option<String>,
     /// First day on which it is not registered any more; null: not closed.
     pub valid_to: Option<String>,
+    /// What it was before, in the order of time.
+    pub former: Vec<FormerRow>,
+    /// The site that took over when it closed.
+    pub merged_into: Option<String>,
     /// The sites whose WAN path depends on it, directly.
     pub children: Vec<String>,
     /// Whom to call.
@@ -183,6 +192,36 @@ pub struct SiteAnswer {
     pub agent: AgentNow,
     /// Its figures and those of its links, over the windows `24h`, `7d`, `30d` and `month`.
     pub uptime: Vec<RollingUptime>,
+}
+
+/// What a site was until a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FormerRow {
+    /// First day on which it was this no more, YYYY-MM-DD.
+    pub until: String,
+    /// Its name.
+    pub name: String,
+    /// Its tier.
+    pub tier: String,
+    /// Its branch.
+    pub branch: String,
+    /// The site that its WAN path depended on.
+    pub parent: Option<String>,
+    /// The district that it lay in.
+    pub district: Option<String>,
+}
+
+impl FormerRow {
+    fn of(former: &Former) -> Self {
+        Self {
+            until: former.until.to_string(),
+            name: former.name.clone(),
+            tier: former.tier.to_string(),
+            branch: former.branch.to_string(),
+            parent: former.parent.as_ref().map(ToString::to_string),
+            district: former.district.clone(),
+        }
+    }
 }
 
 /// What is known of a site's agent.
@@ -286,12 +325,14 @@ pub fn list(province: &Province<'_>, question: Question<'_>) -> Result<SitesAnsw
     for site in province.sites() {
         let Some(standing) = standings.get(&site.site.id) else { continue };
         let found = wanted.as_ref().is_none_or(|wanted| {
-            let district = site.site.district.as_deref().unwrap_or_default();
-            [site.site.id.as_str(), &site.site.name, district].iter().any(|text| fold(text).contains(wanted))
+            let district = site.registered.district.unwrap_or_default();
+            [site.site.id.as_str(), site.registered.name, district]
+                .iter()
+                .any(|text| fold(text).contains(wanted))
         });
         if found
-            && allowed(&tiers, site.site.tier.as_str())
-            && allowed(&branches, site.site.branch.as_str())
+            && allowed(&tiers, site.registered.tier.as_str())
+            && allowed(&branches, site.registered.branch.as_str())
             && allowed(&verdicts, standing.verdict.as_str())
         {
             sites.push(summary(province, &site, *standing));
@@ -325,6 +366,8 @@ pub fn one(province: &Province<'_>, id: &str) -> Result<SiteAnswer, Problem> {
         registered: entry.registered_at(province.now, zone),
         valid_from: entry.valid_from.map(|day| day.to_string()),
         valid_to: entry.valid_to.map(|day| day.to_string()),
+        former: entry.former.iter().map(FormerRow::of).collect(),
+        merged_into: entry.merged_into.as_ref().map(ToString::to_string),
         children: children(province, &id),
         contacts: entry.contacts.clone(),
         note: entry.note.clone(),
@@ -378,11 +421,11 @@ fn summary(province: &Province<'_>, site: &SiteNow<'_>, standing: Standing) -> S
     let last_push = site.last_push;
     SiteSummary {
         id: entry.id.to_string(),
-        name: entry.name.clone(),
-        tier: entry.tier.to_string(),
-        branch: entry.branch.to_string(),
-        parent: entry.parent.as_ref().map(ToString::to_string),
-        district: entry.district.clone(),
+        name: site.registered.name.to_owned(),
+        tier: site.registered.tier.to_string(),
+        branch: site.registered.branch.to_string(),
+        parent: site.registered.parent.map(ToString::to_string),
+        district: site.registered.district.map(str::to_owned),
         location: entry
             .location
             .map(|place| Location { latitude: place.latitude, longitude: place.longitude }),
@@ -432,6 +475,8 @@ fn link_now(province: &Province<'_>, site: &SiteNow<'_>, link: &Link) -> LinkNow
         contract_uptime: entry.and_then(|entry| entry.uptime),
         interface: entry.and_then(|entry| entry.interface.as_ref()).map(ToString::to_string),
         router: entry.and_then(|entry| entry.router).map(|address| address.to_string()),
+        valid_from: entry.and_then(|entry| entry.valid_from).map(|day| day.to_string()),
+        valid_to: entry.and_then(|entry| entry.valid_to).map(|day| day.to_string()),
         state: link_state(province, site, link).into(),
         latest,
         vantages: vantages.collect(),
@@ -441,8 +486,9 @@ fn link_now(province: &Province<'_>, site: &SiteNow<'_>, link: &Link) -> LinkNow
 fn children(province: &Province<'_>, id: &SiteId) -> Vec<String> {
     let zone = &province.config().timezone;
     let sites = province.register().sites();
-    let children = sites.filter(|site| site.parent.as_ref() == Some(id));
-    children.filter(|site| site.registered_at(province.now, zone)).map(|site| site.id.to_string()).collect()
+    let registered = sites.filter(|site| site.registered_at(province.now, zone));
+    let child = |site: &&Site| site.as_of_instant(province.now, zone).parent == Some(id);
+    registered.filter(child).map(|site| site.id.to_string()).collect()
 }
 
 /// A host's clock that is further off than this is called wrong: sign-ins and certificates of other services on that host

@@ -41,6 +41,8 @@ fn site(id: &str, name: &str, tier: &str, branch: &str) -> Site {
         district: (tier == "commune").then(|| "Trảng Bàng".to_owned()),
         valid_from: None,
         valid_to: None,
+        former: Vec::new(),
+        merged_into: None,
         location: Some(crate::inventory::Location { latitude: 11.31, longitude: 106.1 }),
         contacts: vec!["Nguyễn Văn A, 0276 3822 123".to_owned()],
         watches: if id == "trung-tam" { Watches::All } else { Watches::None },
@@ -78,7 +80,7 @@ fn paint_rounds(
 pub(crate) fn province() -> Arc<State> {
     let mut config = Config::default();
     for tier in &mut config.plan.tiers {
-        tier.target = Some(0.5);
+        tier.target = crate::config::Targets::always(0.5);
     }
     let state = State::new(config, Some(NOW.plus_millis(-48 * HOUR)), Arc::new(Counters::new().unwrap()));
     let sites = [

@@ -79,7 +79,7 @@ pub fn answer(province: &Province<'_>, question: Question<'_>) -> Result<UptimeA
     let mut rows = Vec::new();
     let mut links_seen = false;
     let mut add = |site: &SiteNow<'_>| {
-        if tiers.as_ref().is_some_and(|tiers| !tiers.contains(&site.site.tier.as_str())) {
+        if tiers.as_ref().is_some_and(|tiers| !tiers.contains(&site.registered.tier.as_str())) {
             return;
         }
         if site.view().clip(window, province.now).is_empty() {
@@ -135,8 +135,8 @@ fn add_site(
         rows.push(UptimeRow {
             site: site.site.id.to_string(),
             name: site.site.name.clone(),
-            tier: site.site.tier.to_string(),
-            branch: site.site.branch.to_string(),
+            tier: site.registered.tier.to_string(),
+            branch: site.registered.branch.to_string(),
             link: link.map(ToString::to_string),
             kind: link.map(|link| link.kind().as_str().to_owned()),
             carrier: registered.and_then(|link| link.carrier.clone()),

@@ -171,7 +171,7 @@ fn read(root: &At<'_>, basis: &Basis<'_>) -> Layers {
             unknown_site(&at, key, Some(register));
             continue;
         };
-        let below = match layers.tiers.get(&site.tier) {
+        let below = match layers.tiers.get(site.as_of_instant(basis.now, basis.zone).tier) {
             Some(tier) => tier.layer.over(&layers.all.layer),
             None => layers.all.layer.clone(),
         };
@@ -280,8 +280,9 @@ impl Compiler<'_> {
     }
 
     fn site(&mut self, site: &Site, register: &Register) {
-        let stack = self.stack(&site.tier, Some(&site.id));
-        let lost = self.layers.lost.contains(site.tier.as_str());
+        let tier = site.as_of_instant(self.basis.now, self.basis.zone).tier;
+        let stack = self.stack(tier, Some(&site.id));
+        let lost = self.layers.lost.contains(tier.as_str());
         let spoilt = lost || stack.iter().any(|(_, read)| read.spoilt);
         let own = merge(&stack);
         let mut layer = own.clone();
@@ -341,7 +342,7 @@ impl Compiler<'_> {
                 ..Mistake::of_file(REGISTER.to_owned(), found, expected, &remedy)
             }
         }));
-        self.found(of_file, &format!("site {} (tier {})", site.id, site.tier));
+        self.found(of_file, &format!("site {} (tier {tier})", site.id));
     }
 
     fn found(&mut self, flaws: Vec<Flaw>, of: &str) {

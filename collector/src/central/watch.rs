@@ -9,7 +9,7 @@ use wan_wire::{LinkName, UnixMillis};
 use crate::inventory::{Register, Site};
 
 /// The targets, by link, that `watcher` is to probe: the router of every link of the sites that it watches and that are
-/// registered at `now`. Not its own: that is its own layers' business.
+/// registered at `now`, if it is one of their links then. Not its own: that is its own layers' business.
 #[must_use]
 pub fn targets(
     watcher: &Site,
@@ -23,7 +23,7 @@ pub fn targets(
         .filter(|site| site.id != watcher.id && watcher.watches.allows(&site.id))
         .filter(|site| site.registered_at(now, zone));
     for site in watched {
-        for link in &site.links {
+        for link in site.links.iter().filter(|link| link.valid(zone).holds(now)) {
             let Some(router) = link.router else { continue };
             let family = if router.is_ipv4() { Family::V4 } else { Family::V6 };
             let target = TargetLayer {

@@ -41,7 +41,11 @@ impl Selection {
         {
             anyhow::bail!("there is no tier {tier:?} in the plan");
         }
-        let of_tier = |site: &&Site| self.tier.as_deref().is_none_or(|tier| site.tier.as_str() == tier);
+        let of_tier = |site: &&Site| {
+            self.tier
+                .as_deref()
+                .is_none_or(|tier| site.as_of_instant(now, &config.timezone).tier.as_str() == tier)
+        };
         let open = |site: &&Site| is_open(site, &config.timezone, now);
         Ok(register.sites().filter(open).filter(of_tier).collect())
     }

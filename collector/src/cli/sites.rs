@@ -1,4 +1,4 @@
-//! `wan-collector sites check | import | list`.
+//! `wan-collector sites check | import | list | show`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,15 @@ use std::process::ExitCode;
 use crate::clock;
 use crate::config::{Config, DEFAULT_PATH, Plan};
 use crate::inventory::diff::{self, Absent, Change, changes};
+use crate::inventory::era::Oddity;
 use crate::inventory::read::{self, File, MAX_FILE_BYTES};
-use crate::inventory::{Register, Site};
+use crate::inventory::{Register, Site, parse_day};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{AgentSecret, Rotation, Snapshot, Store as _};
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
-use wan_settings::{Mistakes, read_file};
+use jiff::civil::Date;
+use wan_settings::{Mistakes, nearest, read_file};
 
 use super::config::misfits;
 use super::output::{block_on, print, say, table};
@@ -28,8 +30,10 @@ pub enum Sites {
     Check(Check),
     /// Bring the register up to date from files: all of it or nothing.
     Import(Import),
-    /// List the register.
+    /// List the register, of now or of a past day.
     List(List),
+    /// Show one site as the register has it, with what it formerly was.
+    Show(Show),
 }
 
 /// Runs one of the commands.
@@ -47,6 +51,7 @@ impl Sites {
             Self::Check(command) => command.run(file),
             Self::Import(command) => command.run(file).await,
             Self::List(command) => command.run(file).await,
+            Self::Show(command) => command.run(file).await,
         }
     }
 }
@@ -69,7 +74,10 @@ impl Check {
         let usual = file == Path::new(DEFAULT_PATH) && !file.exists();
         let plan = if usual { Plan::default() } else { Config::load(file)?.plan };
         let sites = read_files(&self.files, &plan, &Register::default())?;
-        print(format_args!("{} sites, no mistakes\n", sites.len()))
+        let count = sites.len();
+        // Parents that are in no file are mistakes here, so these sites are a register.
+        warn(&Register::new(sites).map(|register| register.oddities()).unwrap_or_default());
+        print(format_args!("{count} sites, no mistakes\n"))
     }
 }
 
@@ -80,6 +88,7 @@ impl Check {
 /// only one that was to open later is taken out. A running server takes the new register over within seconds.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  wan-collector sites import sites.csv --dry-run\n  \
+    wan-collector sites import sites.csv --since 2025-07-01   the names, tiers and parents in it hold from that day on\n  \
     wan-collector sites import sites.csv --replace --config collector.yaml")]
 pub struct Import {
     /// CSV or YAML files, taken together.
@@ -91,6 +100,10 @@ pub struct Import {
     /// The files are the whole register: close sites that they do not name.
     #[arg(long)]
     replace: bool,
+    /// Names, tiers, branches, parents and districts in the files hold from this day on; what the register says now held until
+    /// then and is kept. For files that do not tell it themselves.
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    since: Option<Date>,
 }
 
 impl Import {
@@ -112,7 +125,15 @@ impl Import {
                 rotation: Rotation::default(),
             },
         };
-        let sites = read_files(&self.files, &config.plan, &before.register)?;
+        let mut sites = read_files(&self.files, &config.plan, &before.register)?;
+        let mut forgotten = 0;
+        for site in sites.iter_mut().filter(|site| site.former.is_empty()) {
+            let Some(before) = before.register.get(&site.id) else { continue };
+            match self.since {
+                Some(day) => *site = site.clone().since(day, before),
+                None => forgotten += usize::from(!before.former.is_empty()),
+            }
+        }
         let absent = match self.replace {
             true => Absent::CloseOn(clock::today(&config.timezone)),
             false => Absent::Keep,
@@ -128,6 +149,12 @@ impl Import {
                 "warning: {outside} sites of the register have a tier or branch that the configuration does not name; they are counted nowhere"
             ));
         }
+        if forgotten > 0 {
+            say(format_args!(
+                "warning: {forgotten} sites lose what the register says they formerly were: the files do not tell it; --since DAY keeps it"
+            ));
+        }
+        warn(&after.oddities());
         print(describe(&changes, unchanged))?;
         let told = match &store {
             Some(store) => store.agent_configs().await?,
@@ -162,6 +189,9 @@ impl Import {
 #[command(after_help = "Examples:\n  wan-collector sites list --tier commune\n  \
     wan-collector sites list --format csv > sites.csv    (reads back with `sites import`)")]
 pub struct List {
+    /// The register of this day: only the sites that were registered then, as they were [default: all, as they are].
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    at: Option<Date>,
     /// Only sites of this tier.
     #[arg(long)]
     tier: Option<String>,
@@ -198,18 +228,67 @@ impl List {
         }
         let store = SqliteStore::open_read_only(&config.database()).await?;
         let Snapshot { register, secrets, .. } = store.snapshot().await?;
+        let today = self.at.unwrap_or_else(|| clock::today(&config.timezone));
         let wanted = |site: &&Site| {
-            self.tier.as_deref().is_none_or(|tier| site.tier.as_str() == tier)
-                && self.branch.as_deref().is_none_or(|branch| site.branch.as_str() == branch)
+            let registered = site.as_of(today);
+            self.tier.as_deref().is_none_or(|tier| registered.tier.as_str() == tier)
+                && self.branch.as_deref().is_none_or(|branch| registered.branch.as_str() == branch)
+                && self.at.is_none_or(|day| site.registered_on(day))
         };
         let sites: Vec<&Site> = register.sites().filter(wanted).collect();
         match self.format {
-            ListFormat::Table => print(show(&sites, &secrets)),
+            ListFormat::Table => print(show(&sites, &secrets, today)),
             ListFormat::Json => print(format_args!("{}\n", serde_json::to_string_pretty(&sites)?)),
             ListFormat::Csv => print(read::write(&sites, read::Format::Csv)),
             ListFormat::Yaml => print(read::write(&sites, read::Format::Yaml)),
         }
     }
+}
+
+/// Show one site.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  wan-collector sites show ubnd-xa-phuoc-chi\n  \
+    wan-collector sites show ubnd-xa-phuoc-chi > site.yaml    (to change it, and read it back with `sites import`)")]
+pub struct Show {
+    /// The site's id.
+    #[arg(value_name = "SITE")]
+    site: String,
+    /// How to write it.
+    #[arg(long, value_enum, default_value = "yaml")]
+    format: ListFormat,
+}
+
+impl Show {
+    async fn run(&self, file: &Path) -> anyhow::Result<()> {
+        let config = Config::load(file)?;
+        let store = SqliteStore::open_read_only(&config.database()).await?;
+        let Snapshot { register, secrets, .. } = store.snapshot().await?;
+        let Some(site) = self.site.parse().ok().and_then(|id| register.get(&id)) else {
+            let meant = nearest(&self.site, register.sites().map(|site| site.id.as_str()));
+            let remedy = meant.map(|id| format!("; did you mean {id}?")).unwrap_or_default();
+            anyhow::bail!("there is no site {:?} in the register{remedy}", self.site);
+        };
+        match self.format {
+            ListFormat::Table => print(show(&[site], &secrets, clock::today(&config.timezone))),
+            ListFormat::Json => print(format_args!("{}\n", serde_json::to_string_pretty(site)?)),
+            ListFormat::Csv => print(read::write(&[site], read::Format::Csv)),
+            ListFormat::Yaml => print(read::write(&[site], read::Format::Yaml)),
+        }
+    }
+}
+
+/// What is odd, in a line each.
+fn warn(oddities: &[Oddity]) {
+    for oddity in oddities.iter().take(SHOWN_AT_MOST) {
+        say(format_args!("warning: {oddity}"));
+    }
+    if oddities.len() > SHOWN_AT_MOST {
+        say(format_args!("warning: … and {} more", oddities.len() - SHOWN_AT_MOST));
+    }
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    parse_day(text).ok_or_else(|| "not a day that exists, as 2025-07-01 or 1/7/2025".to_owned())
 }
 
 fn read_files(paths: &[PathBuf], plan: &Plan, present: &Register) -> anyhow::Result<Vec<Site>> {
@@ -279,19 +358,26 @@ fn describe(changes: &[Change], named: usize) -> String {
     out
 }
 
-fn show(sites: &[&Site], secrets: &[AgentSecret]) -> String {
+fn show(sites: &[&Site], secrets: &[AgentSecret], day: Date) -> String {
     let equipped: std::collections::BTreeSet<_> =
         secrets.iter().filter(|secret| secret.revoked.is_none()).map(|secret| &secret.site).collect();
     let rows = sites.iter().map(|site| {
-        let links: Vec<&str> = site.links.iter().map(|link| link.name.as_str()).collect();
-        let closed = site.valid_to.map(|day| day.to_string()).unwrap_or_default();
+        let links = site.links.iter().filter(|link| {
+            link.valid_from.is_none_or(|from| from <= day) && link.valid_to.is_none_or(|to| day < to)
+        });
+        let links: Vec<&str> = links.map(|link| link.name.as_str()).collect();
+        let mut closed = site.valid_to.map(|day| day.to_string()).unwrap_or_default();
+        if let Some(into) = &site.merged_into {
+            closed.push_str(&format!(" → {into}"));
+        }
+        let registered = site.as_of(day);
         let agent = if equipped.contains(&site.id) { "yes" } else { "–" };
         vec![
             site.id.to_string(),
-            site.name.clone(),
-            site.tier.to_string(),
-            site.branch.to_string(),
-            site.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
+            registered.name.to_owned(),
+            registered.tier.to_string(),
+            registered.branch.to_string(),
+            registered.parent.map(ToString::to_string).unwrap_or_default(),
             links.join(" "),
             agent.to_owned(),
             closed,

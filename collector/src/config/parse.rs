@@ -10,7 +10,8 @@ use wan_settings::{At, Document, Fields, Mistakes};
 use wan_wire::api::PathUrl;
 use wan_wire::{LinkKind, LinkName};
 
-use super::{Branch, Config, Ingest, JournalLimits, LocalName, Plan, Tier, Tls};
+use super::{Branch, Config, Ingest, JournalLimits, LocalName, Plan, Target, Targets, Tier, Tls};
+use crate::inventory::parse_day;
 
 const KINDS: &str = "one of lan, wan, internet, service";
 
@@ -245,7 +246,7 @@ fn tiers(at: &At<'_>) -> Option<Vec<Tier>> {
         let Some(fields) = item.fields(&["id", "name", "target"]) else { continue };
         let id = fields.need("id", "the tier's id").and_then(|at| id(&at));
         let name = fields.need("name", "the tier's name").and_then(|at| local_name(&at));
-        let target = fields.get("target").and_then(|at| at.share("write 70% or 0.7"));
+        let target = fields.get("target").and_then(|at| targets(&at)).unwrap_or_default();
         if let (Some(id), Some(name)) = (id, name) {
             if tiers.iter().any(|tier| tier.id == id) {
                 item.wrong_as(
@@ -258,6 +259,33 @@ fn tiers(at: &At<'_>) -> Option<Vec<Tier>> {
         }
     }
     not_empty(at, tiers)
+}
+
+/// A share, or a list of `{from: DAY, target: SHARE}`.
+fn targets(at: &At<'_>) -> Option<Targets> {
+    const REMEDY: &str = "write 70% or 0.7";
+    if !at.is_list() {
+        return at.share(REMEDY).map(Targets::always);
+    }
+    let mut found: Vec<Target> = Vec::new();
+    for item in at.items("“from: DAY” and “target: SHARE”")? {
+        let Some(fields) = item.fields(&["from", "target"]) else { continue };
+        let from = fields.need("from", "the first day of the target").and_then(|at| {
+            at.scalar(
+                "a day that exists, as 2026-01-01 or 1/1/2026",
+                "write year-month-day, or day/month/year",
+                parse_day,
+            )
+        });
+        let share = fields.need("target", "a share such as 70%").and_then(|at| at.share(REMEDY));
+        let (Some(from), Some(share)) = (from, share) else { continue };
+        if found.iter().any(|known| known.from == Some(from)) {
+            item.wrong_as(format!("{from} again"), "one target for each day", "remove one of them");
+            continue;
+        }
+        found.push(Target { from: Some(from), share });
+    }
+    not_empty(at, found).and_then(Targets::dated)
 }
 
 fn branches(at: &At<'_>) -> Option<Vec<Branch>> {

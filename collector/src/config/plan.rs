@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use wan_wire::LinkKind;
 
 /// Most characters of a tier's or branch's id.
@@ -77,8 +78,53 @@ pub struct Tier {
     pub id: TierId,
     /// Its name on pages.
     pub name: LocalName,
-    /// The share of its sites that the plan wants connected, 0 to 1.
-    pub target: Option<f64>,
+    /// What the plan wants of it.
+    pub target: Targets,
+}
+
+/// The share of a tier's sites that the plan wants connected, and from when on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Targets(Vec<Target>);
+
+/// One target.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Target {
+    /// First day on which it holds; `None`: since ever.
+    pub from: Option<Date>,
+    /// The share, 0 to 1.
+    pub share: f64,
+}
+
+impl Targets {
+    /// None at any time.
+    pub const NONE: Self = Self(Vec::new());
+
+    /// The same share all the time.
+    #[must_use]
+    pub fn always(share: f64) -> Self {
+        Self(vec![Target { from: None, share }])
+    }
+
+    /// Each from its day to the next one's; `None` when two are of the same day.
+    #[must_use]
+    pub fn dated(mut targets: Vec<Target>) -> Option<Self> {
+        targets.sort_by_key(|target| target.from);
+        let apart = targets.windows(2).all(|pair| pair.first().map(|t| t.from) < pair.last().map(|t| t.from));
+        apart.then_some(Self(targets))
+    }
+
+    /// The target on a day; `None`: there is none yet.
+    #[must_use]
+    pub fn on(&self, day: Date) -> Option<f64> {
+        let held = self.0.iter().rev().find(|target| target.from.is_none_or(|from| from <= day));
+        held.map(|target| target.share)
+    }
+
+    /// All of them in the order of their days.
+    #[must_use]
+    pub fn all(&self) -> &[Target] {
+        &self.0
+    }
 }
 
 /// One branch of the political system.
@@ -122,7 +168,7 @@ impl Default for Plan {
         let tier = |id: &str, vi: &str, en: &str| Tier {
             id: TierId(id.to_owned()),
             name: name(vi, en),
-            target: None,
+            target: Targets::NONE,
         };
         let branch =
             |id: &str, vi: &str, en: &str| Branch { id: BranchId(id.to_owned()), name: name(vi, en) };

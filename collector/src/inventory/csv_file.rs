@@ -1,17 +1,22 @@
 //! The register as CSV, with what spreadsheets do to it: a byte order mark, `;` or tabs for commas, a `sep=` line, blank
 //! rows and columns at the end, days as 31/12/2020, numbers with a decimal comma.
 //!
+//! A site that was renamed, re-parented or moved to another tier has a row for each era, all with its id: each row's `valid_to` is the
+//! next one's `valid_from`. What a row says of name, tier, branch, parent and district held in its time; all else is told once, in the
+//! last of them, and blank or the same in the others.
+//!
 //! The first row names the columns in any order: the fields of a site, and `LINK.FIELD` for its links, such as
 //! `wan-vnpt.router`. A site has a link where one of the link's cells is filled or `links` names it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wan_settings::{nearest, quote};
 use wan_wire::LinkName;
 
-use super::Site;
+use super::era::Former;
 use super::read::{MAX_SITES, Place};
-use super::value::{Cell, Draft, Field, LinkField, Noted, Wrong, link_fields, site_fields};
+use super::value::{Cell, Draft, Field, LinkField, Noted, Wrong, day, link_fields, site_fields};
+use super::{Site, Watches};
 
 /// Reads the rows of `text`. Mistakes in the table's form are noted in `wrong`.
 pub(super) fn drafts(text: &str, wrong: &mut Vec<Wrong>) -> Vec<Draft> {
@@ -61,7 +66,110 @@ pub(super) fn drafts(text: &str, wrong: &mut Vec<Wrong>) -> Vec<Draft> {
         let expected = "a first row with the columns' names: id, name, tier, branch, …";
         wrong.push(Wrong::new(&place, "", "no rows", expected, "is this the right file?"));
     }
-    drafts
+    join(drafts, wrong)
+}
+
+/// Joins the rows of each site that follow each other in time into one draft. Rows whose days do not tell their order stay apart,
+/// and are an id that is given twice.
+fn join(drafts: Vec<Draft>, wrong: &mut Vec<Wrong>) -> Vec<Draft> {
+    let mut by_id: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, draft) in drafts.iter().enumerate().filter(|(_, draft)| draft.noted != Noted::Whole) {
+        if let Some(id) = text_of(draft, &Field::Id) {
+            by_id.entry(id.to_owned()).or_default().push(index);
+        }
+    }
+    let mut drafts: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
+    for rows in by_id.into_values().filter(|rows| rows.len() > 1) {
+        let days = |&index: &usize| {
+            let draft = drafts.get(index)?.as_ref()?;
+            let day_of = |field| text_of(draft, &field).map_or(Some(None), |text| day(text).map(Some));
+            Some((day_of(Field::ValidFrom)?, day_of(Field::ValidTo)?, index))
+        };
+        let Some(mut dated) = rows.iter().map(days).collect::<Option<Vec<_>>>() else { continue };
+        dated.sort_unstable();
+        // Every row but the first begins on a day, every row but the last ends on one.
+        let (ends, begins) = (dated.iter().rev().skip(1), dated.iter().skip(1));
+        if ends.clone().any(|row| row.1.is_none()) || begins.clone().any(|row| row.0.is_none()) {
+            continue;
+        }
+        let mut eras: Vec<Draft> = dated.iter().filter_map(|row| drafts.get_mut(row.2)?.take()).collect();
+        for (((_, end, _), (begin, _, _)), pair) in dated.iter().zip(begins).zip(eras.windows(2)) {
+            let ([before, after], Some(end), Some(begin)) = (pair, end, begin) else { continue };
+            if begin != end {
+                let (place, key) = place_of(after, &Field::ValidFrom);
+                let before = place_of(before, &Field::ValidTo).0;
+                let found =
+                    format!("{begin}, where the row before it in time ({}) ends on {end}", line(&before));
+                let expected = "rows of one site that follow each other without a gap or an overlap";
+                let remedy = format!("write {end}, or give one of them another id");
+                wrong.push(Wrong::new(&place, &key, found, expected, remedy));
+            }
+        }
+        let (Some(mut last), Some(&(_, _, at))) = (eras.pop(), dated.last()) else { continue };
+        for era in eras {
+            last = before(last, era, wrong);
+        }
+        if let Some(slot) = drafts.get_mut(at) {
+            *slot = Some(last);
+        }
+    }
+    drafts.into_iter().flatten().collect()
+}
+
+/// `last` with what `era` says the site was.
+fn before(mut last: Draft, era: Draft, wrong: &mut Vec<Wrong>) -> Draft {
+    let mut cells = Vec::with_capacity(Field::OF_FORMER.len());
+    let first = last.former.is_empty();
+    for cell in era.cells {
+        match &cell.field {
+            Field::Name | Field::Tier | Field::Branch | Field::Parent | Field::District => cells.push(cell),
+            Field::ValidTo => cells.push(Cell { field: Field::Until, ..cell }),
+            // The site opened when its first row begins.
+            Field::ValidFrom if first => {
+                last.cells.retain(|cell| cell.field != Field::ValidFrom);
+                last.cells.push(cell);
+            }
+            Field::ValidFrom | Field::Id | Field::Until => {}
+            Field::MergedInto
+            | Field::Latitude
+            | Field::Longitude
+            | Field::Contacts
+            | Field::Watches
+            | Field::Links
+            | Field::Note
+            | Field::Link(..) => {
+                let text = cell.text.trim();
+                let same = last.cells.iter().any(|of| of.field == cell.field && of.text.trim() == text);
+                if !text.is_empty() && !same {
+                    let expected =
+                        format!("nothing, or the same as in the site's last row ({})", line(&last.place));
+                    let remedy = "only name, tier, branch, parent and district are told for each era; a link's own days are \
+                                  LINK.valid_from and LINK.valid_to";
+                    wrong.push(Wrong::new(&cell.place, &cell.key, quote(text), expected, remedy));
+                }
+            }
+        }
+    }
+    last.former.push(Draft { place: era.place, cells, former: Vec::new(), noted: era.noted });
+    last
+}
+
+/// What a row says in a cell that is not blank.
+fn text_of<'d>(draft: &'d Draft, field: &Field) -> Option<&'d str> {
+    let cell = draft.cells.iter().find(|cell| cell.field == *field)?;
+    Some(cell.text.trim()).filter(|text| !text.is_empty())
+}
+
+fn place_of(draft: &Draft, field: &Field) -> (Place, String) {
+    let cell = draft.cells.iter().find(|cell| cell.field == *field);
+    cell.map_or_else(|| (draft.place.clone(), String::new()), |cell| (cell.place.clone(), cell.key.clone()))
+}
+
+fn line(place: &Place) -> String {
+    match place {
+        Place::Line(line) => format!("line {line}"),
+        Place::Node(_) => String::new(),
+    }
 }
 
 /// Writes `sites` as CSV that reads back to the same.
@@ -77,11 +185,44 @@ pub(super) fn write(sites: &[&Site]) -> String {
         Field::OF_SITE.iter().map(|(key, _)| (*key).to_owned()).chain(link_columns).collect();
     push_row(&mut out, &head);
     for site in sites {
+        let mut opens = site.valid_from;
+        for former in &site.former {
+            let era = Site {
+                valid_from: opens.replace(former.until),
+                valid_to: Some(former.until),
+                ..era_row(site, former)
+            };
+            let blank = columns.iter().map(|_| String::new());
+            push_row(&mut out, &site_fields(&era).into_iter().chain(blank).collect::<Vec<_>>());
+        }
+        let site = &Site { valid_from: opens, ..Site::clone(site) };
         let mut cells = site_fields(site).to_vec();
         cells.extend(columns.iter().map(|(name, field)| link_cell(site, name, *field)));
         push_row(&mut out, &cells);
     }
     out
+}
+
+/// What a site was, and nothing else.
+fn era_row(site: &Site, former: &Former) -> Site {
+    let Former { until: _, name, tier, branch, parent, district } = former.clone();
+    Site {
+        id: site.id.clone(),
+        name,
+        tier,
+        branch,
+        parent,
+        district,
+        valid_from: None,
+        valid_to: None,
+        former: Vec::new(),
+        merged_into: None,
+        location: None,
+        contacts: Vec::new(),
+        watches: Watches::None,
+        links: Vec::new(),
+        note: None,
+    }
 }
 
 /// The delimiter, the lines that are not part of the table, and the table.
@@ -129,7 +270,7 @@ fn header(record: &csv::StringRecord, line: usize, wrong: &mut Vec<Wrong>) -> Ve
             Err(remedy) => {
                 let known: Vec<&str> = Field::OF_SITE.iter().map(|(key, _)| *key).collect();
                 let expected = format!(
-                    "one of {}, or LINK.FIELD such as wan.carrier (fields: carrier, contract, uptime, interface, router)",
+                    "one of {}, or LINK.FIELD such as wan.carrier (fields: carrier, contract, uptime, interface, router, valid_from, valid_to)",
                     known.join(", ")
                 );
                 wrong.push(Wrong::new(
@@ -193,7 +334,7 @@ fn row(
             text: text.to_owned(),
             place: place.clone(),
         });
-        return Draft { place, cells: id.into_iter().collect(), noted: Noted::Whole };
+        return Draft { place, cells: id.into_iter().collect(), former: Vec::new(), noted: Noted::Whole };
     }
     let mut cells = Vec::with_capacity(columns.len());
     for (cell, column) in record.iter().zip(columns) {
@@ -215,7 +356,7 @@ fn row(
     // A required column that is missing has been noted once; not again for each row.
     let missing = Field::REQUIRED.into_iter().map(|(_, field)| field);
     let missing = missing.filter(|field| !columns.iter().flatten().any(|(_, known)| known == field));
-    Draft { place, cells, noted: Noted::Fields(missing.collect()) }
+    Draft { place, cells, former: Vec::new(), noted: Noted::Fields(missing.collect()) }
 }
 
 fn link_key(field: LinkField) -> &'static str {

@@ -74,7 +74,7 @@ pub fn changes(
                 sites.remove(&before.id);
                 changes.push(Change::Dropped(before.clone()));
             } else if before.valid_to.is_none_or(|to| to > day) {
-                let after = Site { valid_to: Some(day), ..before.clone() };
+                let after = before.close_on(day);
                 sites.insert(before.id.clone(), after.clone());
                 changes.push(Change::Closed { before: before.clone(), after });
             }
@@ -103,6 +103,8 @@ pub fn differences(before: &Site, after: &Site) -> Vec<(&'static str, String, St
     let day = |day: Option<Date>| option(day.map(|day| day.to_string()));
     note("valid_from", day(before.valid_from), day(after.valid_from));
     note("valid_to", day(before.valid_to), day(after.valid_to));
+    note("merged_into", merged(before), merged(after));
+    note("former", former(before), former(after));
     let place = |site: &Site| option(site.location.map(|at| format!("{}, {}", at.latitude, at.longitude)));
     note("location", place(before), place(after));
     note("contacts", before.contacts.join("; "), after.contacts.join("; "));
@@ -111,6 +113,24 @@ pub fn differences(before: &Site, after: &Site) -> Vec<(&'static str, String, St
     note("links", links(before), links(after));
     note("note", option(before.note.clone()), option(after.note.clone()));
     found
+}
+
+fn merged(site: &Site) -> String {
+    site.merged_into.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string)
+}
+
+/// What a site was, era by era: only what differs from the next.
+fn former(site: &Site) -> String {
+    let eras: Vec<String> = super::value::former_fields(site)
+        .map(|(until, fields)| {
+            let told: Vec<String> = fields
+                .into_iter()
+                .map(|(key, text)| format!(" {key}={}", text.unwrap_or_else(|| "–".to_owned())))
+                .collect();
+            format!("until {until}:{}", told.concat())
+        })
+        .collect();
+    if eras.is_empty() { "–".to_owned() } else { eras.join("; ") }
 }
 
 fn id(change: &Change) -> &wan_wire::SiteId {

@@ -160,10 +160,21 @@ impl<'b> Source<'b> {
     }
 }
 
-/// Notes what is wrong between sites: repeated ids, parents and watched sites that are not there, circles.
+/// Something wrong between sites: the site's entry, the cell by field and text, and what to say of it.
+struct Between<'e> {
+    entry: &'e Entry,
+    field: Field,
+    /// What the cell holds, where there are several of the field.
+    text: Option<String>,
+    found: String,
+    expected: &'static str,
+    remedy: String,
+}
+
+/// Notes what is wrong between sites: repeated ids, parents, successors and watched sites that are not there, circles.
 fn between_sites(sources: &mut [Source<'_>], sites: &[Entry], ids: &BTreeSet<SiteId>, present: &Register) {
     let mut first: BTreeMap<&SiteId, &Entry> = BTreeMap::new();
-    let mut found: Vec<(&Entry, Field, String, String, String)> = Vec::new();
+    let mut found: Vec<Between<'_>> = Vec::new();
     for entry in sites {
         let site = &entry.site;
         if let Some(earlier) = first.get(&site.id) {
@@ -171,8 +182,14 @@ fn between_sites(sources: &mut [Source<'_>], sites: &[Entry], ids: &BTreeSet<Sit
                 (file, 0) => format!("{} again, first in {file}", quote(site.id.as_str())),
                 (file, line) => format!("{} again, first in {file}:{line}", quote(site.id.as_str())),
             };
-            let remedy = "remove one of them, or give one another id".to_owned();
-            found.push((entry, Field::Id, text, "each id once".to_owned(), remedy));
+            found.push(Between {
+                entry,
+                field: Field::Id,
+                text: None,
+                found: text,
+                expected: "each id once",
+                remedy: "remove one of them, or give one another id".to_owned(),
+            });
         } else {
             first.insert(&site.id, entry);
         }
@@ -182,12 +199,21 @@ fn between_sites(sources: &mut [Source<'_>], sites: &[Entry], ids: &BTreeSet<Sit
                     Some(meant) => format!("did you mean {meant}?"),
                     None => "register that site too, or leave this empty".to_owned(),
                 };
-                let text = format!("the unknown site {}", quote(id.as_str()));
-                found.push((entry, field, text, "the id of a site in the register".to_owned(), remedy));
+                found.push(Between {
+                    entry,
+                    text: (field == Field::Parent).then(|| id.to_string()),
+                    field,
+                    found: format!("the unknown site {}", quote(id.as_str())),
+                    expected: "the id of a site in the register",
+                    remedy,
+                });
             }
         };
-        if let Some(parent) = &site.parent {
-            unknown(parent, Field::Parent);
+        let former = site.former.iter().filter_map(|former| former.parent.as_ref());
+        let parents: BTreeSet<&SiteId> = former.chain(&site.parent).collect();
+        parents.into_iter().for_each(|parent| unknown(parent, Field::Parent));
+        if let Some(into) = &site.merged_into {
+            unknown(into, Field::MergedInto);
         }
         if let Watches::Only(watched) = &site.watches {
             watched.iter().for_each(|id| unknown(id, Field::Watches));
@@ -198,27 +224,56 @@ fn between_sites(sources: &mut [Source<'_>], sites: &[Entry], ids: &BTreeSet<Sit
         present.sites().map(|site| (site.id.clone(), site.clone())).collect();
     for (id, entry) in &first {
         let mut site = entry.site.clone();
-        site.parent =
-            site.parent.filter(|parent| first.contains_key(parent) || present.get(parent).is_some());
+        let known = |id: &SiteId| first.contains_key(id) || present.get(id).is_some();
+        site.parent = site.parent.filter(known);
+        site.merged_into = site.merged_into.filter(known);
+        for former in &mut site.former {
+            former.parent = former.parent.take().filter(known);
+        }
         joined.insert((*id).clone(), site);
     }
     for wrong in Register::new(joined.into_values()).err().unwrap_or_default() {
-        if let Inconsistent::Cycle(circle) = &wrong
-            && let Some(entry) = circle.iter().find_map(|id| first.get(id))
-        {
+        let (circle, field, what, expected, remedy) = match &wrong {
+            Inconsistent::Cycle(circle) => (
+                circle,
+                Field::Parent,
+                "parents that form a circle",
+                "parents that lead to a site without one",
+                "correct the parent of one of these sites",
+            ),
+            Inconsistent::MergeCycle(circle) => (
+                circle,
+                Field::MergedInto,
+                "sites that are merged in a circle",
+                "successors that lead to a site that is not merged into another",
+                "correct merged_into of one of these sites",
+            ),
+            Inconsistent::Repeated(_)
+            | Inconsistent::NoParent { .. }
+            | Inconsistent::NoSuccessor { .. }
+            | Inconsistent::MergedAndOpen(_) => continue,
+        };
+        if let Some(entry) = circle.iter().find_map(|id| first.get(id)) {
             let shown: Vec<&str> = circle.iter().map(SiteId::as_str).collect();
-            let text = format!("parents that form a circle: {}", shown.join(" → "));
-            let expected = "parents that lead to a site without one".to_owned();
-            let remedy = "correct the parent of one of these sites".to_owned();
-            found.push((entry, Field::Parent, text, expected, remedy));
+            found.push(Between {
+                entry,
+                text: None,
+                found: format!("{what}: {}", shown.join(" → ")),
+                field,
+                expected,
+                remedy: remedy.to_owned(),
+            });
         }
     }
-    for (entry, field, text, expected, remedy) in found {
+    for Between { entry, field, text, found, expected, remedy } in found {
         let Some(source) = sources.get_mut(entry.source) else { continue };
         let Some(draft) = source.drafts.get(entry.draft) else { continue };
-        let cell = draft.cells.iter().find(|cell| cell.field == field);
+        let all = draft.cells.iter().chain(draft.former.iter().flat_map(|former| &former.cells));
+        let cell = all
+            .filter(|cell| cell.field == field)
+            .find(|cell| text.as_ref().is_none_or(|text| text == cell.text.trim()));
         let (place, key) = cell.map_or((&draft.place, ""), |cell| (&cell.place, cell.key.as_str()));
-        let wrong = Wrong::new(place, key, text, expected, remedy);
+        let wrong = Wrong::new(place, key, found, expected, remedy);
         source.wrong.push(wrong);
     }
 }

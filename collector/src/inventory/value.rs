@@ -10,9 +10,10 @@ use jiff::civil::Date;
 use wan_settings::{InterfaceName, nearest, quote, units};
 use wan_wire::{LinkName, SiteId};
 
+use super::era::Former;
 use super::read::Place;
 use super::{Link, Location, Site, Watches, slug};
-use crate::config::Plan;
+use crate::config::{BranchId, Plan, TierId};
 
 /// Most characters of a name, a contact or another text for people.
 const MAX_TEXT: usize = 400;
@@ -28,6 +29,9 @@ pub(super) enum Field {
     District,
     ValidFrom,
     ValidTo,
+    MergedInto,
+    /// First day on which a former entry held no more; of no site itself.
+    Until,
     Latitude,
     Longitude,
     Contacts,
@@ -46,11 +50,13 @@ pub(super) enum LinkField {
     Uptime,
     Interface,
     Router,
+    ValidFrom,
+    ValidTo,
 }
 
 impl Field {
     /// The fields of a site itself, in the order of a written file.
-    pub(super) const OF_SITE: [(&'static str, Field); 14] = [
+    pub(super) const OF_SITE: [(&'static str, Field); 15] = [
         ("id", Field::Id),
         ("name", Field::Name),
         ("tier", Field::Tier),
@@ -59,12 +65,23 @@ impl Field {
         ("district", Field::District),
         ("valid_from", Field::ValidFrom),
         ("valid_to", Field::ValidTo),
+        ("merged_into", Field::MergedInto),
         ("latitude", Field::Latitude),
         ("longitude", Field::Longitude),
         ("contacts", Field::Contacts),
         ("watches", Field::Watches),
         ("links", Field::Links),
         ("note", Field::Note),
+    ];
+
+    /// The fields of a former entry, in the order of a written file; all but the first are of the site too.
+    pub(super) const OF_FORMER: [(&'static str, Field); 6] = [
+        ("until", Field::Until),
+        ("name", Field::Name),
+        ("tier", Field::Tier),
+        ("branch", Field::Branch),
+        ("parent", Field::Parent),
+        ("district", Field::District),
     ];
 
     /// The fields that every site must have.
@@ -74,12 +91,14 @@ impl Field {
 
 impl LinkField {
     /// The fields of a link, in the order of a written file.
-    pub(super) const ALL: [(&'static str, LinkField); 5] = [
+    pub(super) const ALL: [(&'static str, LinkField); 7] = [
         ("carrier", LinkField::Carrier),
         ("contract", LinkField::Contract),
         ("uptime", LinkField::Uptime),
         ("interface", LinkField::Interface),
         ("router", LinkField::Router),
+        ("valid_from", LinkField::ValidFrom),
+        ("valid_to", LinkField::ValidTo),
     ];
 }
 
@@ -97,6 +116,8 @@ pub(super) struct Cell {
 pub(super) struct Draft {
     pub(super) place: Place,
     pub(super) cells: Vec<Cell>,
+    /// What the site was before; there a blank cell says that it had none, and a field without a cell stays as it is later.
+    pub(super) former: Vec<Draft>,
     /// What is known to be wrong already.
     pub(super) noted: Noted,
 }
@@ -143,34 +164,62 @@ pub(super) fn build(draft: &Draft, plan: &Plan, wrong: &mut Vec<Wrong>) -> Optio
     let mut cells = Cells { draft, wrong };
     let id = cells.required(&Field::Id, "id").and_then(|cell| cells.id(cell));
     let name = cells.required(&Field::Name, "name").and_then(|cell| cells.label(cell, &cell.text));
-    let tier = cells.required(&Field::Tier, "tier").and_then(|cell| {
-        let found = plan.tier(cell.text.trim()).map(|tier| tier.id.clone());
-        cells.known(cell, found, "tiers", plan.tiers.iter().map(|tier| tier.id.as_str()))
-    });
-    let branch = cells.required(&Field::Branch, "branch").and_then(|cell| {
-        let found = plan.branch(cell.text.trim()).map(|branch| branch.id.clone());
-        cells.known(cell, found, "branches", plan.branches.iter().map(|branch| branch.id.as_str()))
-    });
+    let tier = cells.required(&Field::Tier, "tier").and_then(|cell| cells.tier(cell, plan));
+    let branch = cells.required(&Field::Branch, "branch").and_then(|cell| cells.branch(cell, plan));
     let parent = cells.get(&Field::Parent).and_then(|cell| cells.id(cell));
     let district = cells.get(&Field::District).and_then(|cell| cells.label(cell, &cell.text));
     let (valid_from, valid_to) = cells.validity();
+    let merged_into = cells.merged_into(id.as_ref(), valid_to);
     let location = cells.location();
     let contacts = cells.contacts();
     let watches = cells.watches();
     let links = cells.links();
+    cells.link_validity(&links, valid_from, valid_to);
     let note = cells.get(&Field::Note).and_then(|cell| cells.label(cell, &cell.text));
+    let mut entries: Vec<(Option<Date>, &Draft)> = Vec::with_capacity(draft.former.len());
+    for entry in &draft.former {
+        let mut cells = Cells { draft: entry, wrong };
+        entries.push((cells.until(valid_from, valid_to), entry));
+    }
+    let (name, tier, branch) = (name?, tier?, branch?);
+    let mut later = Former {
+        until: Date::MAX,
+        name: name.clone(),
+        tier: tier.clone(),
+        branch: branch.clone(),
+        parent: parent.clone(),
+        district: district.clone(),
+    };
+    let mut former: Vec<Former> = Vec::with_capacity(draft.former.len());
+    entries.sort_by_key(|(until, _)| std::cmp::Reverse(*until));
+    for (until, entry) in entries {
+        let mut cells = Cells { draft: entry, wrong };
+        let Some(until) = until else { continue };
+        if until == later.until {
+            cells.twice(until);
+        }
+        let held = cells.former(&later, until, plan);
+        // What changed nothing is no era.
+        if held.registered() != later.registered() {
+            former.push(held.clone());
+        }
+        later = held;
+    }
+    former.reverse();
     if wrong.len() > before || !readable {
         return None;
     }
     Some(Site {
         id: id?,
-        name: name?,
-        tier: tier?,
-        branch: branch?,
+        name,
+        tier,
+        branch,
         parent,
         district,
         valid_from,
         valid_to,
+        former,
+        merged_into,
         location,
         contacts,
         watches,
@@ -217,6 +266,140 @@ impl<'d> Cells<'d, '_> {
             self.wrong.push(Wrong::new(&cell.place, &cell.key, quote(text), expected, remedy));
         }
         parsed
+    }
+
+    fn tier(&mut self, cell: &Cell, plan: &Plan) -> Option<TierId> {
+        let found = plan.tier(cell.text.trim()).map(|tier| tier.id.clone());
+        self.known(cell, found, "tiers", plan.tiers.iter().map(|tier| tier.id.as_str()))
+    }
+
+    fn branch(&mut self, cell: &Cell, plan: &Plan) -> Option<BranchId> {
+        let found = plan.branch(cell.text.trim()).map(|branch| branch.id.clone());
+        self.known(cell, found, "branches", plan.branches.iter().map(|branch| branch.id.as_str()))
+    }
+
+    /// The day until which a former entry held, within the site's registration.
+    fn until(&mut self, valid_from: Option<Date>, valid_to: Option<Date>) -> Option<Date> {
+        let cell = self.required(&Field::Until, "until")?;
+        let until = self.day(cell)?;
+        if valid_from.is_some_and(|from| until <= from) || valid_to.is_some_and(|to| to <= until) {
+            let show =
+                |day: Option<Date>, none: &str| day.map_or_else(|| none.to_owned(), |day| day.to_string());
+            let expected = format!(
+                "a day within the site's registration: after {}, before {}",
+                show(valid_from, "its opening"),
+                show(valid_to, "its closing")
+            );
+            self.wrong(
+                cell,
+                expected,
+                "what holds on no day of it has no place in the register: remove it, or correct the days",
+            );
+        }
+        Some(until)
+    }
+
+    fn twice(&mut self, until: Date) {
+        let cell = self.draft.cells.iter().find(|cell| cell.field == Field::Until);
+        let (place, key) = cell.map_or((&self.draft.place, "until"), |cell| (&cell.place, cell.key.as_str()));
+        let found = format!("{until} again");
+        self.wrong.push(Wrong::new(place, key, found, "each day once", "make one entry of the two"));
+    }
+
+    /// What held until then: what is not told was as `later`.
+    fn former(&mut self, later: &Former, until: Date, plan: &Plan) -> Former {
+        let mut held = Former { until, ..later.clone() };
+        let mut told = false;
+        for cell in &self.draft.cells {
+            let blank = cell.text.trim().is_empty();
+            told |= cell.field != Field::Until;
+            match &cell.field {
+                Field::Name | Field::Tier | Field::Branch if blank => {
+                    self.wrong.push(Wrong::new(
+                        &cell.place,
+                        &cell.key,
+                        "nothing",
+                        "a value: every site has one",
+                        "fill it in",
+                    ));
+                }
+                Field::Name => held.name = self.label(cell, &cell.text).unwrap_or(held.name),
+                Field::Tier => held.tier = self.tier(cell, plan).unwrap_or(held.tier),
+                Field::Branch => held.branch = self.branch(cell, plan).unwrap_or(held.branch),
+                Field::Parent => held.parent = if blank { None } else { self.id(cell) },
+                Field::District => held.district = if blank { None } else { self.label(cell, &cell.text) },
+                Field::Id
+                | Field::ValidFrom
+                | Field::ValidTo
+                | Field::MergedInto
+                | Field::Until
+                | Field::Latitude
+                | Field::Longitude
+                | Field::Contacts
+                | Field::Watches
+                | Field::Links
+                | Field::Note
+                | Field::Link(..) => {}
+            }
+        }
+        if !told {
+            let expected = "at least one of name, tier, branch, parent, district";
+            self.wrong.push(Wrong::new(
+                &self.draft.place,
+                "former",
+                "nothing that was different",
+                expected,
+                "remove it",
+            ));
+        }
+        held
+    }
+
+    fn merged_into(&mut self, own: Option<&SiteId>, valid_to: Option<Date>) -> Option<SiteId> {
+        let cell = self.get(&Field::MergedInto)?;
+        let into = self.id(cell)?;
+        if own == Some(&into) {
+            self.wrong(cell, "another site", "name the site that took over, or leave it empty");
+        } else if valid_to.is_none() {
+            self.wrong(
+                cell,
+                "it only of a site that has closed",
+                "write the day in valid_to, or leave this empty",
+            );
+        }
+        Some(into)
+    }
+
+    /// A link that is valid on no day of the site's registration is a mistake; of another the days outside do not count.
+    fn link_validity(&mut self, links: &[Link], valid_from: Option<Date>, valid_to: Option<Date>) {
+        for link in links {
+            let field = |wanted: LinkField| {
+                let of_link = |cell: &&Cell| matches!(&cell.field, Field::Link(name, field) if *name == link.name && *field == wanted);
+                self.draft.cells.iter().find(of_link)
+            };
+            let (from, to) = (field(LinkField::ValidFrom), field(LinkField::ValidTo));
+            let nonempty =
+                |from: Option<Date>, to: Option<Date>| from.zip(to).is_none_or(|(from, to)| from < to);
+            if !nonempty(link.valid_from, link.valid_to) {
+                if let Some(cell) = to.or(from) {
+                    self.wrong(
+                        cell,
+                        "a day after the link's valid_from",
+                        "valid_to is the first day on which it is a link of the site no more",
+                    );
+                }
+            } else if !nonempty(valid_from, link.valid_to) || !nonempty(link.valid_from, valid_to) {
+                let cell = if nonempty(valid_from, link.valid_to) { from } else { to };
+                if let Some(cell) = cell {
+                    let expected = "a link that is valid on some day of its site's registration";
+                    self.wrong(
+                        cell,
+                        expected,
+                        "correct the days of the link or of the site, or remove the link",
+                    );
+                }
+            }
+        }
     }
 
     fn known<'k, T>(
@@ -369,6 +552,8 @@ impl<'d> Cells<'d, '_> {
                 | Field::District
                 | Field::ValidFrom
                 | Field::ValidTo
+                | Field::MergedInto
+                | Field::Until
                 | Field::Latitude
                 | Field::Longitude
                 | Field::Contacts
@@ -412,6 +597,10 @@ impl<'d> Cells<'d, '_> {
                     self.wrong(cell, InterfaceName::EXPECTED, InterfaceName::REMEDY);
                 }
             }
+            LinkField::ValidFrom | LinkField::ValidTo => {
+                let day = self.day(cell);
+                if field == LinkField::ValidFrom { link.valid_from = day } else { link.valid_to = day }
+            }
             LinkField::Router => {
                 link.router = text.parse().ok();
                 match link.router {
@@ -439,7 +628,7 @@ fn is_of_one_host(address: IpAddr) -> bool {
 }
 
 /// `2020-12-31` or, as Excel writes it under Vietnamese settings, `31/12/2020`.
-fn day(text: &str) -> Option<Date> {
+pub(crate) fn day(text: &str) -> Option<Date> {
     let number = |text: &str, digits: std::ops::RangeInclusive<usize>| {
         let plain = digits.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
         plain.then(|| text.parse::<i16>().ok()).flatten()
@@ -476,6 +665,8 @@ pub(super) fn link_fields(link: &Link) -> impl Iterator<Item = (&'static str, Li
             LinkField::Uptime => link.uptime.map(|share| share.to_string()),
             LinkField::Interface => link.interface.as_ref().map(ToString::to_string),
             LinkField::Router => link.router.map(|address| address.to_string()),
+            LinkField::ValidFrom => link.valid_from.map(|day| day.to_string()),
+            LinkField::ValidTo => link.valid_to.map(|day| day.to_string()),
         };
         text.map(|text| (key, field, text))
     })
@@ -489,7 +680,7 @@ pub(super) fn show_link(link: &Link) -> String {
 
 /// A site's own fields as text, in the order of [`Field::OF_SITE`]; blank where nothing is known. Links with
 /// nothing but a name are named under `links`.
-pub(super) fn site_fields(site: &Site) -> [String; 14] {
+pub(super) fn site_fields(site: &Site) -> [String; 15] {
     let day = |day: Option<Date>| day.map(|day| day.to_string()).unwrap_or_default();
     let bare = site.links.iter().filter(|link| link_fields(link).next().is_none());
     [
@@ -501,6 +692,7 @@ pub(super) fn site_fields(site: &Site) -> [String; 14] {
         site.district.clone().unwrap_or_default(),
         day(site.valid_from),
         day(site.valid_to),
+        site.merged_into.as_ref().map(ToString::to_string).unwrap_or_default(),
         site.location.map(|at| at.latitude.to_string()).unwrap_or_default(),
         site.location.map(|at| at.longitude.to_string()).unwrap_or_default(),
         site.contacts.join(" | "),
@@ -508,4 +700,27 @@ pub(super) fn site_fields(site: &Site) -> [String; 14] {
         bare.map(|link| link.name.as_str()).collect::<Vec<_>>().join(" "),
         site.note.clone().unwrap_or_default(),
     ]
+}
+
+/// What a former entry says: the day until which it held, and each field that differs from the next with its text, if it had one.
+pub(super) type FormerFields = (Date, Vec<(&'static str, Option<String>)>);
+
+/// What a site was, in the order of time.
+pub(super) fn former_fields(site: &Site) -> impl Iterator<Item = FormerFields> {
+    let later = site.former.iter().skip(1).map(Former::registered).chain([site.latest()]);
+    site.former.iter().zip(later).map(|(former, later)| {
+        let held = former.registered();
+        let mut fields = Vec::new();
+        let mut note = |key, held: Option<&str>, later: Option<&str>| {
+            if held != later {
+                fields.push((key, held.map(str::to_owned)));
+            }
+        };
+        note("name", Some(held.name), Some(later.name));
+        note("tier", Some(held.tier.as_str()), Some(later.tier.as_str()));
+        note("branch", Some(held.branch.as_str()), Some(later.branch.as_str()));
+        note("parent", held.parent.map(SiteId::as_str), later.parent.map(SiteId::as_str));
+        note("district", held.district, later.district);
+        (former.until, fields)
+    })
 }

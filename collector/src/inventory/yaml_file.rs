@@ -5,7 +5,10 @@ use wan_wire::LinkName;
 
 use super::Site;
 use super::read::{MAX_SITES, Place};
-use super::value::{Cell, Draft, Field, LinkField, Noted, link_fields, site_fields};
+use super::value::{Cell, Draft, Field, LinkField, Noted, former_fields, link_fields, site_fields};
+
+/// The key of what a site was.
+const FORMER: &str = "former";
 
 /// Reads the sites of `document`. Mistakes in the form are noted in the document.
 pub(super) fn drafts(document: &Document<'_>) -> Vec<Draft> {
@@ -54,6 +57,8 @@ pub(super) fn write(sites: &[&Site]) -> String {
                 | Field::District
                 | Field::ValidFrom
                 | Field::ValidTo
+                | Field::MergedInto
+                | Field::Until
                 | Field::Latitude
                 | Field::Longitude
                 | Field::Contacts
@@ -69,6 +74,17 @@ pub(super) fn write(sites: &[&Site]) -> String {
             };
             entry.insert(text(key.to_owned()), value);
         }
+        let eras = former_fields(site).map(|(until, fields)| {
+            let fields = fields.into_iter().map(|(key, value)| (key, value.map_or(Value::Null, text)));
+            let until = ("until", text(until.to_string()));
+            Value::Mapping(
+                [until].into_iter().chain(fields).map(|(key, value)| (text(key.to_owned()), value)).collect(),
+            )
+        });
+        let eras: Vec<Value> = eras.collect();
+        if !eras.is_empty() {
+            entry.insert(text(FORMER.to_owned()), Value::Sequence(eras));
+        }
         entries.push(Value::Mapping(entry));
     }
     let root: Mapping = [(text("sites".to_owned()), Value::Sequence(entries))].into_iter().collect();
@@ -77,7 +93,7 @@ pub(super) fn write(sites: &[&Site]) -> String {
 }
 
 fn draft(at: &At<'_>) -> Option<Draft> {
-    let keys = Field::OF_SITE.map(|(key, _)| key);
+    let keys: Vec<&str> = Field::OF_SITE.iter().map(|(key, _)| *key).chain([FORMER]).collect();
     let fields = at.fields(&keys)?;
     let id = fields.get("id").and_then(|id| id.peek().map(str::to_owned));
     let subject = |key: &str| match &id {
@@ -114,6 +130,8 @@ fn draft(at: &At<'_>) -> Option<Draft> {
             | Field::District
             | Field::ValidFrom
             | Field::ValidTo
+            | Field::MergedInto
+            | Field::Until
             | Field::Contacts
             | Field::Watches
             | Field::Links
@@ -124,7 +142,37 @@ fn draft(at: &At<'_>) -> Option<Draft> {
             },
         }
     }
-    Some(Draft { place: Place::Node(at.path().clone()), cells, noted: Noted::Fields(noted) })
+    let eras = fields
+        .get(FORMER)
+        .and_then(|eras| eras.renamed(subject(FORMER)).items("“until: DAY” and what differed"));
+    let former = eras.unwrap_or_default().iter().filter_map(|era| former(era, &subject)).collect();
+    Some(Draft { place: Place::Node(at.path().clone()), cells, former, noted: Noted::Fields(noted) })
+}
+
+/// `{until: 2025-07-01, tier: district, parent: }`: a key without a value says that there was none.
+fn former(at: &At<'_>, subject: &dyn Fn(&str) -> String) -> Option<Draft> {
+    let keys = Field::OF_FORMER.map(|(key, _)| key);
+    let fields = at.fields(&keys)?;
+    let mut cells = Vec::with_capacity(keys.len());
+    let mut noted = Vec::new();
+    for (key, field) in Field::OF_FORMER {
+        let Some(value) = fields.named(key) else { continue };
+        let value = value.renamed(subject(&format!("{FORMER}.{key}")));
+        if value.is_null() {
+            cells.push(cell(field, &value, ""));
+            continue;
+        }
+        match value.text("text") {
+            Some(text) => cells.push(cell(field, &value, text)),
+            None => noted.push(field),
+        }
+    }
+    Some(Draft {
+        place: Place::Node(at.path().clone()),
+        cells,
+        former: Vec::new(),
+        noted: Noted::Fields(noted),
+    })
 }
 
 /// `links: [lan, wan]`, or a mapping from the name to the fields.
@@ -158,9 +206,12 @@ fn links(at: &At<'_>, id: &Option<String>, cells: &mut Vec<Cell>) {
             let value = value.renamed(subject);
             let text = match field {
                 LinkField::Uptime => value.scalar("a share", "", |text| Some(text.to_owned())),
-                LinkField::Carrier | LinkField::Contract | LinkField::Interface | LinkField::Router => {
-                    value.text("text").map(str::to_owned)
-                }
+                LinkField::Carrier
+                | LinkField::Contract
+                | LinkField::Interface
+                | LinkField::Router
+                | LinkField::ValidFrom
+                | LinkField::ValidTo => value.text("text").map(str::to_owned),
             };
             cells.extend(text.map(|text| cell(Field::Link(link.clone(), field), &value, &text)));
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use super::{Province, SiteNow};
+use crate::inventory::Site;
 use crate::ledger::cause::{self, Around, Charge, LinkAround};
 use crate::ledger::incident::{Incident, incidents};
 use crate::ledger::span::Periods;
@@ -18,7 +19,8 @@ use crate::ledger::timeline::Window;
 pub struct Causes<'p> {
     province: &'p Province<'p>,
     window: Window,
-    path_cut: RefCell<BTreeMap<SiteId, Arc<Periods>>>,
+    /// By site and time, since a site may have had several parents.
+    path_cut: RefCell<BTreeMap<(SiteId, UnixMillis, UnixMillis), Arc<Periods>>>,
 }
 
 /// What the rules know of one site beside its evidence, kept while they look at it.
@@ -57,7 +59,7 @@ impl Causes<'_> {
     /// The charges of every link of a site that was ever seen, by name of the link; each in order of time.
     #[must_use]
     pub fn of_links(&self, site: &SiteNow<'_>) -> BTreeMap<LinkName, Vec<Charge>> {
-        let kept = self.kept(site);
+        let kept = self.kept(site, self.window);
         let (view, basis) = (site.view(), self.province.basis());
         let charges = cause::of_links(&view, &kept.around(site), &basis, self.window);
         site.seen_links().map(|link| link.name.clone()).zip(charges).collect()
@@ -66,7 +68,7 @@ impl Causes<'_> {
     /// The charges of a site, in order of time.
     #[must_use]
     pub fn of_site(&self, site: &SiteNow<'_>) -> Vec<Charge> {
-        let kept = self.kept(site);
+        let kept = self.kept(site, self.window);
         cause::of_site(&site.view(), &kept.around(site), &self.province.basis(), self.window)
     }
 
@@ -83,33 +85,30 @@ impl Causes<'_> {
         all
     }
 
-    fn kept(&self, site: &SiteNow<'_>) -> Kept {
+    fn kept(&self, site: &SiteNow<'_>, window: Window) -> Kept {
         let (boots, starts) = (site.boots(), site.starts());
         let planned = site.seen_links().map(|_| Periods::new()).collect();
-        Kept { boots, starts, path_cut: self.path_cut(&site.site.id), planned }
+        Kept { boots, starts, path_cut: self.path_cut(site.site, window), planned }
     }
 
-    /// When the path to a site was cut above it. The register has no circle of parents, so the chain ends.
-    fn path_cut(&self, id: &SiteId) -> Arc<Periods> {
-        if let Some(known) = self.path_cut.borrow().get(id) {
+    /// When the path to a site was cut above it, each parent asked for the time in which it was that. On no day do parents form a
+    /// circle, so the chain ends.
+    fn path_cut(&self, site: &Site, window: Window) -> Arc<Periods> {
+        let key = (site.id.clone(), window.start, window.end);
+        if let Some(known) = self.path_cut.borrow().get(&key) {
             return Arc::clone(known);
         }
-        let cut = self.parent(id).map_or_else(Periods::new, |parent| {
-            let kept = self.kept(&parent);
-            cause::cut_for_children(
-                &parent.view(),
-                &kept.around(&parent),
-                &self.province.basis(),
-                self.window,
-            )
-        });
-        let cut = Arc::new(cut);
-        self.path_cut.borrow_mut().insert(id.clone(), Arc::clone(&cut));
-        cut
-    }
-
-    fn parent(&self, id: &SiteId) -> Option<SiteNow<'_>> {
-        let parent = self.province.register.get(id)?.parent.as_ref()?;
-        self.province.site(parent)
+        let mut all = Periods::new();
+        let (register, zone) = (self.province.register(), &self.province.config().timezone);
+        for (time, parent) in register.parents_over(site, window, zone) {
+            let parent = self.province.site_now(parent);
+            let kept = self.kept(&parent, time);
+            let basis = self.province.basis();
+            let cut = cause::cut_for_children(&parent.view(), &kept.around(&parent), &basis, time);
+            cut.as_slice().iter().for_each(|period| all.add(period.start, period.end));
+        }
+        let all = Arc::new(all);
+        self.path_cut.borrow_mut().insert(key, Arc::clone(&all));
+        all
     }
 }

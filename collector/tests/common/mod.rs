@@ -94,6 +94,8 @@ fn site(id: &str, name: &str) -> Site {
         district: None,
         valid_from: None,
         valid_to: None,
+        former: Vec::new(),
+        merged_into: None,
         location: None,
         contacts: Vec::new(),
         watches: Watches::None,

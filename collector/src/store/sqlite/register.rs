@@ -10,19 +10,29 @@ use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use super::SqliteStore;
 use crate::inventory::diff::Change;
+use crate::inventory::era::Former;
 use crate::inventory::{Link, Location, Register, Site, Watches};
 use crate::store::{AgentSecret, Rotation, Snapshot, StoreError};
 
 const REVISION: &str = "SELECT register_revision FROM state";
 const SITES: &str = "SELECT id, name, tier, branch, parent, district, valid_from, valid_to, latitude, longitude, \
-                     contacts, watches, note FROM site ORDER BY id";
-const LINKS: &str =
-    "SELECT site, name, carrier, contract, uptime, interface, router FROM link ORDER BY site, position";
+                     contacts, watches, note, former, merged_into FROM site ORDER BY id";
+const LINKS: &str = "SELECT site, name, carrier, contract, uptime, interface, router, valid_from, valid_to FROM link ORDER BY site, position";
 const SECRETS: &str =
     "SELECT site, hash, issued_ms, revoked_ms FROM agent_secret ORDER BY site, issued_ms, hash";
 const ASKED: &str = "SELECT site, asked_ms FROM rotation";
 const OFFERED: &str = "SELECT hash FROM agent_secret WHERE pending = 1 AND revoked_ms IS NULL";
 const REVOKE: &str = "UPDATE agent_secret SET revoked_ms = $2 WHERE site = $1 AND revoked_ms IS NULL";
+
+#[derive(serde::Deserialize)]
+struct StoredFormer {
+    until: String,
+    name: String,
+    tier: String,
+    branch: String,
+    parent: Option<String>,
+    district: Option<String>,
+}
 
 impl SqliteStore {
     pub(super) async fn read_revision(&self) -> Result<i64, StoreError> {
@@ -146,6 +156,8 @@ impl SqliteStore {
         let parent: Option<String> = self.column(row, "parent")?;
         let valid_from: Option<String> = self.column(row, "valid_from")?;
         let valid_to: Option<String> = self.column(row, "valid_to")?;
+        let former: String = self.column(row, "former")?;
+        let merged_into: Option<String> = self.column(row, "merged_into")?;
         let contacts: String = self.column(row, "contacts")?;
         let latitude: Option<f64> = self.column(row, "latitude")?;
         let longitude: Option<f64> = self.column(row, "longitude")?;
@@ -158,6 +170,8 @@ impl SqliteStore {
             district: self.column(row, "district")?,
             valid_from: valid_from.map(|day| self.parsed("a site's first day", day)).transpose()?,
             valid_to: valid_to.map(|day| self.parsed("a site's closing day", day)).transpose()?,
+            former: self.former(former)?,
+            merged_into: merged_into.map(|id| self.parsed("a site's successor", id)).transpose()?,
             location: latitude.zip(longitude).map(|(latitude, longitude)| Location { latitude, longitude }),
             contacts: serde_json::from_str(&contacts)
                 .map_err(|_| self.invalid("a site's contacts", contacts))?,
@@ -170,6 +184,8 @@ impl SqliteStore {
     fn link(&self, row: &SqliteRow) -> Result<(String, Link), StoreError> {
         let router: Option<String> = self.column(row, "router")?;
         let interface: Option<String> = self.column(row, "interface")?;
+        let valid_from: Option<String> = self.column(row, "valid_from")?;
+        let valid_to: Option<String> = self.column(row, "valid_to")?;
         let link = Link {
             name: self.parsed::<LinkName>("a link's name", self.column(row, "name")?)?,
             carrier: self.column(row, "carrier")?,
@@ -178,6 +194,8 @@ impl SqliteStore {
             // A name that the rule for interfaces no longer takes names no interface.
             interface: interface.and_then(|name| name.parse().ok()),
             router: router.map(|address| self.parsed("a link's router", address)).transpose()?,
+            valid_from: valid_from.map(|day| self.parsed("a link's first day", day)).transpose()?,
+            valid_to: valid_to.map(|day| self.parsed("a link's last day", day)).transpose()?,
         };
         Ok((self.column(row, "site")?, link))
     }
@@ -191,6 +209,23 @@ impl SqliteStore {
             issued: UnixMillis(self.column(row, "issued_ms")?),
             revoked: revoked.map(UnixMillis),
         })
+    }
+
+    /// What [`Former`] is as JSON.
+    fn former(&self, json: String) -> Result<Vec<Former>, StoreError> {
+        let stored: Vec<StoredFormer> =
+            serde_json::from_str(&json).map_err(|_| self.invalid("what a site was", json))?;
+        let former = stored.into_iter().map(|former| {
+            Ok(Former {
+                until: self.parsed("the day until which a site was what it was", former.until)?,
+                name: former.name,
+                tier: self.parsed("a site's former tier", former.tier)?,
+                branch: self.parsed("a site's former branch", former.branch)?,
+                parent: former.parent.map(|id| self.parsed("a site's former parent", id)).transpose()?,
+                district: former.district,
+            })
+        });
+        former.collect()
     }
 
     /// `"all"`, or the list of ids; see [`put_site`].
@@ -249,11 +284,13 @@ async fn put_site(writing: &mut SqliteConnection, site: &Site) -> Result<(), sql
     };
     sqlx::query(
         "INSERT INTO site (id, name, tier, branch, parent, district, valid_from, valid_to, latitude, longitude, \
-         contacts, watches, note) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+         contacts, watches, note, former, merged_into) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, tier = excluded.tier, branch = excluded.branch, \
          parent = excluded.parent, district = excluded.district, valid_from = excluded.valid_from, \
          valid_to = excluded.valid_to, latitude = excluded.latitude, longitude = excluded.longitude, \
-         contacts = excluded.contacts, watches = excluded.watches, note = excluded.note",
+         contacts = excluded.contacts, watches = excluded.watches, note = excluded.note, \
+         former = excluded.former, merged_into = excluded.merged_into",
     )
     .bind(site.id.as_str())
     .bind(&site.name)
@@ -268,13 +305,15 @@ async fn put_site(writing: &mut SqliteConnection, site: &Site) -> Result<(), sql
     .bind(serde_json::json!(site.contacts).to_string())
     .bind(watches.to_string())
     .bind(&site.note)
+    .bind(serde_json::json!(site.former).to_string())
+    .bind(site.merged_into.as_ref().map(SiteId::as_str))
     .execute(&mut *writing)
     .await?;
     sqlx::query("DELETE FROM link WHERE site = $1").bind(site.id.as_str()).execute(&mut *writing).await?;
     for (position, link) in (0_i64..).zip(&site.links) {
         sqlx::query(
-            "INSERT INTO link (site, position, name, carrier, contract, uptime, interface, router) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO link (site, position, name, carrier, contract, uptime, interface, router, valid_from, \
+             valid_to) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(site.id.as_str())
         .bind(position)
@@ -284,6 +323,8 @@ async fn put_site(writing: &mut SqliteConnection, site: &Site) -> Result<(), sql
         .bind(link.uptime)
         .bind(link.interface.as_ref().map(InterfaceName::as_str))
         .bind(link.router.map(|address| address.to_string()))
+        .bind(link.valid_from.map(|day| day.to_string()))
+        .bind(link.valid_to.map(|day| day.to_string()))
         .execute(&mut *writing)
         .await?;
     }
