@@ -15,6 +15,7 @@ pub mod fold;
 pub mod openapi;
 pub mod overview;
 pub mod params;
+pub mod planned;
 pub mod problem;
 pub mod sites;
 pub mod timeline;
@@ -328,6 +329,9 @@ async fn get_agents(Shared(app): Shared<App>, uri: Uri) -> Response {
         ("tier" = Option<String>, Query, description = "Only sites of these tiers, separated by commas"),
         ("site" = Option<String>, Query, description = "Only this site"),
         ("link" = Option<String>, Query, description = "Only links of this name"),
+        ("period" = Option<String>, Query, description = "A month (2026-10) or a quarter (2026-Q4) of the province, in place of `from` and `to`"),
+        ("hours" = Option<String>, Query, description = "`all`, or `service`: only the calendar's hours of service count. Default `all`"),
+        ("planned" = Option<String>, Query, description = "What planned time is: `exclude`, in no figure; `up`, counted as up; `ignore`, counted as it was seen. Default `exclude`"),
     ),
     responses(
         (status = 200, description = "One row for each site, and one for each of its links", body = uptime::UptimeAnswer),
@@ -345,6 +349,9 @@ async fn get_uptime(Shared(app): Shared<App>, uri: Uri) -> Response {
             tier: given.get("tier"),
             site: given.get("site"),
             link: given.get("link"),
+            period: given.get("period"),
+            hours: given.get("hours"),
+            planned: given.get("planned"),
         };
         match given.get("site") {
             Some(site) => uptime::answer(&province_of(state, now, site), question),

@@ -10,6 +10,7 @@ pub mod coverage;
 pub mod enroll;
 mod figures;
 mod output;
+pub mod planned;
 mod selection;
 pub mod serve;
 pub mod sites;
@@ -65,6 +66,9 @@ pub enum Command {
     /// Make, list and revoke the tokens by which scrapers and scripts read.
     #[command(subcommand)]
     Tokens(tokens::Tokens),
+    /// Plan works that are not to count, list them, and end them.
+    #[command(subcommand)]
+    Planned(planned::Planned),
     /// Print how much of the province is connected, by tier and branch, against the plan.
     Coverage(coverage::Args),
     /// Print how reliable sites and links were.
@@ -84,6 +88,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Agents(command) => agents::run(&cli.config, &command),
         Command::Users(command) => users::run(&cli.config, &command),
         Command::Tokens(command) => tokens::run(&cli.config, &command),
+        Command::Planned(command) => planned::run(&cli.config, &command),
         Command::Coverage(args) => coverage::run(&cli.config, &args),
         Command::Uptime(args) => uptime::run(&cli.config, &args),
     };

@@ -4,6 +4,7 @@
 //! branches that the plan of a province usually has. `deploy/examples/collector.yaml` shows every key with its default.
 //! [`Config::parse`] lists all mistakes of a file at once.
 
+mod calendar;
 mod parse;
 mod plan;
 
@@ -17,6 +18,7 @@ use wan_wire::Limits;
 use wan_wire::api::PathUrl;
 
 use crate::access::user::SessionRules;
+use crate::calendar::Calendar;
 use crate::server::Network;
 
 pub use plan::{Branch, BranchId, LocalName, Plan, Target, Targets, Tier, TierId};
@@ -42,6 +44,8 @@ pub struct Config {
     pub timezone: TimeZone,
     /// Tiers, branches, targets and what counts as connected.
     pub plan: Plan,
+    /// Hours of service and holidays. Default: Vietnam's office hours, and no holiday.
+    pub calendar: Calendar,
     /// What is accepted from agents.
     pub ingest: Ingest,
     /// The durable log of accepted requests.
@@ -121,6 +125,7 @@ impl Default for Config {
             data: PathBuf::from("/var/lib/wanwatch"),
             timezone: parse::zone("Asia/Ho_Chi_Minh").unwrap_or(TimeZone::UTC),
             plan: Plan::default(),
+            calendar: Calendar::default(),
             ingest: Ingest::default(),
             journal: JournalLimits::default(),
             agents: None,

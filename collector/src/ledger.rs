@@ -26,6 +26,7 @@
 pub mod cause;
 pub mod incident;
 pub mod life;
+pub mod periods;
 pub mod span;
 pub mod timeline;
 pub mod vantage;

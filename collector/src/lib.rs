@@ -18,6 +18,7 @@
 pub mod access;
 pub mod api;
 pub mod attempts;
+pub mod calendar;
 pub mod central;
 pub mod checkpoint;
 pub mod cli;
@@ -34,6 +35,7 @@ pub mod ledger;
 pub mod load;
 pub mod localtime;
 pub mod metrics;
+pub mod planned;
 pub mod province;
 pub mod record;
 pub mod report;
@@ -115,6 +117,7 @@ pub async fn run(
     let ingest = Arc::new(Ingest::new(Arc::clone(&state), engine.clone()));
     let guard = Arc::new(Guard::new(Arc::clone(&store), Arc::clone(&state)));
     let router = api::router(Arc::clone(&state), engine.clone())
+        .merge(api::planned::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(enrolment::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(central::endpoint::router(Arc::clone(&state), Arc::clone(&store)));
     let router = access::guarded(router, guard);

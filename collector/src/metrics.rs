@@ -16,11 +16,10 @@ use wan_wire::{Label, Metric, UnixMillis};
 
 use crate::api::common::Rolling;
 use crate::api::sites::{link_state, loss};
-use crate::ledger::span::Periods;
 use crate::ledger::timeline::{LinkSweep, State as LinkState};
 use crate::province::{Link, Province, SiteNow};
 use crate::report::coverage::Row;
-use crate::report::uptime::Uptime;
+use crate::report::uptime::{Policy, Terms, Uptime};
 use crate::state::{AgentFacts, State};
 
 /// The content type of the text exposition format.
@@ -153,9 +152,12 @@ fn row<'p>(province: &Province<'_>, site: &'p SiteNow<'_>, link: &'p Link) -> Li
     let latest = link.own.as_ref().and_then(|(_, latest)| latest.as_ref()).filter(|_| known);
     let (view, link_view, basis) = (site.view(), link.view(), province.basis());
     let windows = Rolling::ALL.map(|rolling| {
-        let window = view.clip_link(&link_view, rolling.window(province.now, zone), province.now);
+        let asked = rolling.window(province.now, zone);
+        let planned = province.planned_of(site, Some(&link.name), asked);
+        let window = view.clip_link(&link_view, asked, province.now);
         let sweep = LinkSweep::new(&view, &link_view, &basis, window);
-        (rolling.as_str(), Uptime::over(window, sweep, &Periods::new()))
+        let terms = Terms { planned: &planned, policy: Policy::Exclude, hours: None };
+        (rolling.as_str(), Uptime::over(window, sweep, terms))
     });
     LinkRow {
         labels: [

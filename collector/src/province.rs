@@ -4,6 +4,7 @@
 //! reader still looks. So a report over a year neither delays a push nor sees half of one.
 
 mod causes;
+mod planned;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,11 +18,13 @@ use crate::config::Config;
 use crate::inventory::era::{Registered, day_of};
 use crate::inventory::{Register, Site, Watches};
 use crate::ledger::life::Lives;
-use crate::ledger::span::{Periods, Spans};
+use crate::ledger::periods::Periods;
+use crate::ledger::span::Spans;
 use crate::ledger::timeline::{Basis, LinkView, Other, SiteView, Timeline, Window};
 use crate::ledger::vantage::{self, Vantage};
+use crate::planned::Planned;
 use crate::report::coverage::{Coverage, TierTarget};
-use crate::report::uptime::Uptime;
+use crate::report::uptime::{HoursOf, Policy, Terms, Uptime};
 use crate::state::{AgentFacts, Latest, State};
 use crate::verdict::{self, Facts, Standing};
 
@@ -145,6 +148,8 @@ pub struct Province<'c> {
     running: Periods,
     required: Vec<LinkKind>,
     hears_since: Option<UnixMillis>,
+    planned: Arc<Planned>,
+    memo: planned::Memo,
     /// The present of all that is derived.
     pub now: UnixMillis,
 }
@@ -245,6 +250,8 @@ impl<'c> Province<'c> {
             running,
             required: state.config.plan.required.iter().copied().collect(),
             hears_since,
+            planned: Arc::clone(&directory.planned),
+            memo: planned::Memo::default(),
             now,
         }
     }
@@ -365,7 +372,7 @@ impl<'c> Province<'c> {
             let evidence = self.evidence.get(&id);
             let facts = Facts {
                 enrolled: site.issued.filter(|_| evidence.is_some_and(|evidence| evidence.enrolled)),
-                planned: None,
+                planned: self.planned_since(&site),
                 last_push: site.last_push,
                 parent_cut_off: parent
                     .filter(|parent| parent.verdict.cuts_children_off())
@@ -428,10 +435,32 @@ impl<'c> Province<'c> {
         }
     }
 
-    /// The figures of a site, or of one of its links; `None` when it has no such link.
+    /// The figures of a site, or of one of its links, over all hours and without planned time; `None` when it has no such link.
     #[must_use]
     pub fn uptime(&self, site: &SiteNow<'_>, link: Option<&LinkName>, window: Window) -> Option<Uptime> {
-        self.timeline(site, link, window).map(|timeline| Uptime::of(&timeline, &Periods::new()))
+        self.uptime_under(site, link, window, HoursOf::All, Policy::Exclude)
+    }
+
+    /// The same over other hours, or with planned time taken otherwise.
+    #[must_use]
+    pub fn uptime_under(
+        &self,
+        site: &SiteNow<'_>,
+        link: Option<&LinkName>,
+        window: Window,
+        hours: HoursOf,
+        policy: Policy,
+    ) -> Option<Uptime> {
+        let timeline = self.timeline(site, link, window)?;
+        let planned = match policy {
+            Policy::Exclude | Policy::CountAsUp => self.planned_of(site, link, window),
+            Policy::Ignore => Periods::new(),
+        };
+        let hours = match hours {
+            HoursOf::All => None,
+            HoursOf::Service => Some(self.service_time(window)),
+        };
+        Some(Uptime::under(&timeline, Terms { planned: &planned, policy, hours: hours.as_deref() }))
     }
 }
 

@@ -26,6 +26,7 @@ use crate::ingest::series::SeriesCache;
 use crate::inventory::Register;
 use crate::ledger::life::{LastWord, Life, LifeKey, Lives};
 use crate::ledger::span::{Span, Spans};
+use crate::planned::Planned;
 use crate::store::{Alive, Rotation, Series, SeriesId, Snapshot};
 use crate::verdict;
 
@@ -437,6 +438,8 @@ pub struct Directory {
     pub issued: BTreeMap<SiteId, UnixMillis>,
     /// Secrets that are being replaced.
     pub rotation: Rotation,
+    /// Planned windows.
+    pub planned: Arc<Planned>,
 }
 
 /// Offered secrets that have been used, until the store knows it.
@@ -554,6 +557,7 @@ impl State {
             credentials,
             issued,
             rotation: snapshot.rotation,
+            planned: Arc::new(snapshot.planned),
         }));
     }
 
@@ -568,6 +572,7 @@ impl State {
             credentials: current.credentials.clone(),
             issued: current.issued.clone(),
             rotation: current.rotation.clone(),
+            planned: Arc::clone(&current.planned),
         };
         for site in sites {
             next.runtimes.entry(site.clone()).or_insert_with(|| Arc::new(SiteRuntime::new(site.clone())));

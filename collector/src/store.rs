@@ -13,8 +13,8 @@
 //!
 //! # Revision
 //!
-//! Every change of register or secrets raises [`Store::revision`] by one in the same transaction. A running server asks
-//! for it every second or two (one row, some microseconds) and reads register and secrets anew when it has changed. Users, tokens
+//! Every change of register, secrets or planned windows raises [`Store::revision`] by one in the same transaction. A running server asks
+//! for it every second or two (one row, some microseconds) and reads them anew when it has changed. Users, tokens
 //! and sessions have no part in it: they are looked up for each request.
 
 pub mod sqlite;
@@ -31,6 +31,7 @@ use crate::inventory::Register;
 use crate::inventory::diff::Change;
 use crate::ledger::life::{LastWord, Life, LifeKey};
 use crate::ledger::span::Span;
+use crate::planned::{Planned, PlannedId, Removal, Work};
 
 /// Why the store did not do what it was asked to. Each names the database and the operation.
 #[derive(Debug, thiserror::Error)]
@@ -185,10 +186,10 @@ pub struct AgentSecret {
     pub revoked: Option<UnixMillis>,
 }
 
-/// Register and secrets at one revision.
+/// Register, secrets and planned windows at one revision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    /// The revision of both.
+    /// The revision of all of it.
     pub revision: i64,
     /// The register.
     pub register: Register,
@@ -196,6 +197,8 @@ pub struct Snapshot {
     pub secrets: Vec<AgentSecret>,
     /// Which of them are being replaced.
     pub rotation: Rotation,
+    /// All planned windows.
+    pub planned: Planned,
 }
 
 /// Secrets that are being replaced without a visit to their sites.
@@ -269,6 +272,17 @@ pub enum Exchanged {
     SecretKnown,
 }
 
+/// How the addition of a planned window ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddedWindow {
+    /// It is there, under this number.
+    Added(PlannedId),
+    /// The same is planned already, under this number; nothing was written.
+    Already(PlannedId),
+    /// There are as many as there may be; nothing was written.
+    Full,
+}
+
 /// How the offer of a new secret ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offered {
@@ -312,6 +326,17 @@ pub trait Store: Send + Sync + 'static {
         site: &SiteId,
         at: UnixMillis,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Adds a planned window, unless the same is there and not removed.
+    fn add_planned(&self, work: &Work) -> impl Future<Output = Result<AddedWindow, StoreError>> + Send;
+
+    /// Ends a planned window, or makes it void, also one that was ended; says whether that was done, which it is not when there is no
+    /// such window or it has come to that already.
+    fn remove_planned(
+        &self,
+        id: PlannedId,
+        removal: &Removal,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// All enrolment tokens, used and revoked ones included, ordered by site and time of issue.
     fn tokens(&self) -> impl Future<Output = Result<Vec<EnrolToken>, StoreError>> + Send;

@@ -559,3 +559,102 @@ fn a_register_that_asks_too_much_of_an_agent_is_imported_with_a_warning_and_no_g
     let listed = office.run(&["agents", "list"]).ok().out;
     assert!(listed.contains("waiting; no new one:"), "{listed}");
 }
+
+#[test]
+fn works_are_planned_listed_ended_and_taken_back() {
+    let office = Office::new();
+    office.run(&["planned", "list"]).failed("there is no database yet");
+    office.run(&["sites", "import", PROVINCE]).ok();
+    let add = |arguments: &[&str]| {
+        let mut all = vec!["planned", "add", "--reason", "thay cáp quang", "--by", "binh"];
+        all.extend(arguments);
+        office.run(&all)
+    };
+    let said = add(&[
+        "--tier",
+        "commune",
+        "--every",
+        "sat",
+        "--from",
+        "22:00",
+        "--to",
+        "02:00",
+        "--valid-from",
+        "2026-11-28",
+    ])
+    .ok();
+    assert_eq!(said.out, "window 1: tier commune, weekly sat 22:00-02:00, from 2026-11-28\n");
+    add(&["--all", "--from", "-3h", "--to", "-1h"]).ok();
+    add(&["--carrier", "vnpt", "--monthly", "last-sun", "--from", "00:00", "--to", "04:00"]).ok();
+    add(&["--all", "--calendar", "holidays"]).ok();
+    add(&["--all", "--calendar", "holidays"]).failed("the same is planned already, as window 4");
+    add(&["--tier", "comune", "--from", "-3h", "--to", "-1h"])
+        .failed("--tier: found “comune”, expected one of the plan's tiers");
+    add(&["--carrier", "viettell", "--from", "-3h", "--to", "-1h"]).failed("did you mean Viettel?");
+    add(&["--all", "--from", "-1h", "--to", "-3h"]).failed("exchange the two");
+    let mut by_sudo =
+        office.command(&["planned", "add", "--all", "--from", "-3h", "--to", "-2h", "--reason", "x"]);
+    Said::from(by_sudo.env("SUDO_USER", "huong").output().unwrap()).ok();
+    let mut hostile =
+        office.command(&["planned", "add", "--all", "--from", "-5h", "--to", "-4h", "--reason", "x"]);
+    Said::from(hostile.env("SUDO_USER", "a\u{7}b").output().unwrap())
+        .failed("--by: found “a\\u{7}b”, expected a name of 1 to 64 characters, without control characters");
+
+    let listed = office.run(&["planned", "list"]).ok();
+    assert!(listed.out.contains("3 windows; times are those of Asia/Ho_Chi_Minh"), "{}", listed.out);
+    assert!(listed.out.contains("carrier VNPT") && !listed.out.contains("over"), "{}", listed.out);
+    office
+        .run(&["planned", "remove", "2"])
+        .failed("window 2 is over, so ending it would change nothing; --void takes it back altogether");
+    let said = office.run(&["planned", "remove", "2", "--void", "--by", "an"]).ok();
+    assert_eq!(said.out, "window 2 is void\n");
+    office.run(&["planned", "remove", "1", "99", "--by", "an"]).failed("there is no window 99");
+    let said = office.run(&["planned", "remove", "1", "--by", "an"]).ok();
+    assert_eq!(said.out, "window 1 is ended; what it covered before stays planned\n");
+    office.run(&["planned", "remove", "1"]).failed("window 1 was ended already");
+    let all = office.run(&["planned", "list", "--all", "--format", "json"]).ok();
+    let all: Vec<serde_json::Value> = serde_json::from_str(&all.out).unwrap();
+    let told: Vec<_> =
+        all.iter().map(|row| (row["state"].as_str().unwrap(), row["removed_by"].as_str().unwrap())).collect();
+    assert_eq!(told, [("ended", "an"), ("void", "an"), ("coming", ""), ("coming", ""), ("over", "")]);
+    assert_eq!(all[0]["added_by"], "binh");
+    assert_eq!(all[4]["added_by"], "huong");
+
+    for wrong in [
+        &["planned", "add", "--from", "-3h", "--to", "-1h", "--reason", "x"][..],
+        &["planned", "add", "--all", "--tier", "commune", "--reason", "x"],
+        &["planned", "add", "--all", "--every", "sat", "--monthly", "1", "--reason", "x"],
+        &["planned", "add", "--all"],
+        &["planned", "remove"],
+    ] {
+        assert_eq!(office.run(wrong).code, 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn uptime_is_stated_for_hours_of_service_with_planned_time_as_asked() {
+    let office = Office::new();
+    office.run(&["sites", "import", PROVINCE]).ok();
+    let said = office.run(&["uptime", "--hours", "service", "--planned", "ignore"]).ok();
+    assert!(
+        said.out.lines().next().unwrap().contains("(Asia/Ho_Chi_Minh; hours: service, planned: ignore)"),
+        "{}",
+        said.out
+    );
+    let json = office.run(&["uptime", "--period", "2026-Q1", "--hours", "service", "--format", "json"]).ok();
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((json["hours"].as_str(), json["planned"].as_str()), (Some("service"), Some("exclude")));
+    assert_eq!(json["window"]["start_local"], "2026-01-01T00:00:00+07:00");
+    let row = &json["rows"][0];
+    let of = |key: &str| row[key].as_i64().unwrap();
+    let charged: i64 =
+        ["up_ms", "degraded_ms", "down_ms", "unknown_ms", "planned_ms", "outside_ms"].map(of).iter().sum();
+    assert_eq!(charged, row["window"]["end"].as_i64().unwrap() - row["window"]["start"].as_i64().unwrap());
+    office
+        .run(&["uptime", "--hours", "servce"])
+        .failed("hours: found “servce”, expected one of all, service; did you mean service?");
+    office.run(&["uptime", "--planned", "no"]).failed("expected one of exclude, up, ignore");
+    office
+        .run(&["uptime", "--period", "2026-13"])
+        .failed("a month such as 2026-10, or a quarter such as 2026-Q4");
+}

@@ -36,6 +36,8 @@ fn the_shipped_sample_shows_every_key() {
         "access: {x: 1}",
         "plan: {x: 1}",
         "plan: {tiers: [{x: 1}]}",
+        "calendar: {x: 1}",
+        "calendar: {holidays: [{x: 1}]}",
     ];
     for probe in probes {
         let answer = Config::parse("c", probe.as_bytes()).unwrap_err();
@@ -94,7 +96,7 @@ fn each_bad_file_is_answered_with_line_key_and_remedy() {
     let cases = [
         (
             "listn: 1",
-            "c:1:1: listn: found an unknown key, expected one of listen, tls, urls, data, timezone, plan, ingest, journal, checkpoint_interval, agents, access; did you mean listen?",
+            "c:1:1: listn: found an unknown key, expected one of listen, tls, urls, data, timezone, plan, ingest, journal, checkpoint_interval, agents, access, calendar; did you mean listen?",
         ),
         (
             "listen: localhost",
@@ -283,6 +285,119 @@ fn a_target_holds_from_its_day_to_the_next_ones() {
     assert_eq!(on(0, "2026-01-01"), Some(1.0));
     assert_eq!((on(1, "0001-01-01"), on(2, "2026-01-01")), (Some(0.7), None));
     assert_eq!(plan.tiers[1].target, Targets::always(0.7));
+}
+
+#[test]
+fn each_mistake_in_the_calendar_is_answered_with_line_key_and_remedy() {
+    let expected_range = "expected hours of one day, such as 07:30-11:30; times of day are 00:00 to 23:59, and 24:00 as an end";
+    let cases = [
+        (
+            "calendar: {service_hours: {}}",
+            "c:1:27: calendar.service_hours: found a mapping of 0 keys, expected the hours of at least one weekday; remove the key to have office hours from Monday to Friday".to_owned(),
+        ),
+        (
+            "calendar:\n  service_hours:\n    tu: ['07:30-11:30']",
+            "c:3:5: calendar.service_hours.tu: found “tu”, expected a weekday from mon to sun, or a range such as mon-fri; did you mean thu?".to_owned(),
+        ),
+        (
+            "calendar: {service_hours: {thứ-hai: ['07:30-11:30']}}",
+            "c:1:28: calendar.service_hours.thứ-hai: found “thứ-hai”, expected a weekday from mon to sun, or a range such as mon-fri; did you mean thu?".to_owned(),
+        ),
+        (
+            "calendar: {service_hours: {sat-tue: ['07:30-11:30']}}",
+            "c:1:28: calendar.service_hours.sat-tue: found “sat-tue”, expected a weekday from mon to sun, or a range such as mon-fri; a week begins on Monday: write sat-sun and mon-tue as two keys".to_owned(),
+        ),
+        (
+            "calendar:\n  service_hours:\n    mon-wed: ['07:30-11:30']\n    tue: ['07:30-11:30']",
+            "c:4:5: calendar.service_hours.tue: found the day tue twice, expected each weekday once; give all its hours in one list".to_owned(),
+        ),
+        (
+            "calendar: {service_hours: {mon: ['07:30']}}",
+            "c:1:34: calendar.service_hours.mon[0]: found “07:30”, expected hours of one day, such as 07:30-11:30; write a start and an end with a hyphen between".to_owned(),
+        ),
+        (
+            "calendar: {service_hours: {mon: ['07:30-24:30']}}",
+            format!("c:1:34: calendar.service_hours.mon[0]: found “07:30-24:30”, {expected_range}"),
+        ),
+        (
+            "calendar: {service_hours: {mon: ['24:00-06:00']}}",
+            "c:1:34: calendar.service_hours.mon[0]: found “24:00-06:00”, expected an end after the start; 24:00 is the end of a day, and begins nothing: write 00:00 on the next weekday".to_owned(),
+        ),
+        (
+            "calendar: {service_hours: {mon: ['17:00-07:30']}}",
+            "c:1:34: calendar.service_hours.mon[0]: found “17:00-07:30”, expected an end after the start; exchange the two; hours over midnight are written on two weekdays, each up to or from midnight".to_owned(),
+        ),
+        (
+            "calendar: {service_hours: {mon: ['08:00-08:00']}}",
+            "c:1:34: calendar.service_hours.mon[0]: found “08:00-08:00”, expected an end after the start; for the whole day write 00:00-24:00".to_owned(),
+        ),
+        (
+            "calendar: {service_hours: {mon: ['07:30-11:30', '11:00-12:00']}}",
+            "c:1:49: calendar.service_hours.mon[1]: found “11:00-12:00”, expected hours that no other range of the day has; join the two to one range".to_owned(),
+        ),
+        (
+            "calendar: {service_hours: {mon: 7}}",
+            "c:1:33: calendar.service_hours.mon: found 7, expected a list of hours such as \"07:30-11:30\"; begin each item with a dash".to_owned(),
+        ),
+        (
+            "calendar: {holidays: [{days: 2027-02-30, name: Tết}]}",
+            "c:1:30: calendar.holidays[0].days: found “2027-02-30”, expected a day that exists, of the years 1970 to 2199, such as 2027-02-05; write year-month-day; a holiday of several days is FIRST..LAST".to_owned(),
+        ),
+        (
+            "calendar: {holidays: [{days: 2027-02-11..2027-02-05, name: Tết}]}",
+            "c:1:30: calendar.holidays[0].days: found “2027-02-11..2027-02-05”, expected a last day that is not before the first; exchange the two".to_owned(),
+        ),
+        (
+            "calendar: {holidays: [{days: 2027-02-05..2028-02-11, name: Tết}]}",
+            "c:1:30: calendar.holidays[0].days: found 372 days, expected at most 60; is one of the years mistyped?".to_owned(),
+        ),
+        (
+            "calendar: {holidays: [{days: 2027-02-05}]}",
+            "c:1:23: calendar.holidays[0].name: found nothing, expected what is celebrated; add “name: …”".to_owned(),
+        ),
+        (
+            "calendar: {holidays: [{days: 2027-02-05..2027-02-11, name: Tết}, {days: 2027-02-11, name: Hội}]}",
+            "c:1:66: calendar.holidays[1]: found a day that also belongs to Tết, expected each day in one holiday; shorten one of the two".to_owned(),
+        ),
+        (
+            "calendar: {working_days: {2027-02-20: Monday}}",
+            "c:1:39: calendar.working_days.2027-02-20: found “Monday”, expected a weekday: mon, tue, wed, thu, fri, sat or sun; name the weekday whose hours are worked on this day".to_owned(),
+        ),
+        (
+            "calendar: {working_days: {2027-2-20: mon}}",
+            "c:1:27: calendar.working_days.2027-2-20: found “2027-2-20”, expected a day that exists, of the years 1970 to 2199, such as 2027-02-05; write year-month-day".to_owned(),
+        ),
+        (
+            "calendar:\n  holidays: [{days: 2027-02-05..2027-02-11, name: Tết}]\n  working_days: {2027-02-06: mon}",
+            "c:3:18: calendar.working_days.2027-02-06: found 2027-02-06, a day of Tết, expected a day that is no holiday; shorten the holiday, or remove this day".to_owned(),
+        ),
+    ];
+    for (text, expected) in cases {
+        let answer = Config::parse("c", text.as_bytes()).expect_err(text);
+        assert_eq!(answer.to_string(), format!("{expected}\n1 mistake"), "{text}");
+    }
+}
+
+#[test]
+fn hours_holidays_and_days_worked_in_exchange_are_read() {
+    let text = "calendar:\n  service_hours:\n    mon-tue: ['13:00-24:00', '07:00-11:00']\n    sun: []\n  \
+                holidays:\n    - {days: 2027-02-05..2027-02-11, name: Tết Nguyên đán}\n    - {days: 2027-09-02, name: Quốc khánh}\n  \
+                working_days: {2027-02-20: tue}\n";
+    let calendar = Config::parse("c", text.as_bytes()).unwrap().calendar;
+    let shown = |day: &str| {
+        let hours = calendar.hours(day.parse().unwrap()).iter();
+        hours.map(|hours| format!("{}-{}", hours.from(), hours.to())).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(shown("2027-02-01"), "07:00-11:00 13:00-24:00", "a Monday");
+    assert_eq!(
+        (shown("2027-02-03"), shown("2027-02-07")),
+        (String::new(), String::new()),
+        "not named; empty"
+    );
+    assert_eq!((shown("2027-02-08").as_str(), shown("2027-02-20").as_str()), ("", "07:00-11:00 13:00-24:00"));
+    let holiday = calendar.holiday("2027-02-11".parse().unwrap()).map(|holiday| holiday.name.as_str());
+    assert_eq!(holiday, Some("Tết Nguyên đán"));
+    assert_eq!(Config::parse("c", b"calendar: {}\n").unwrap(), Config::default());
 }
 
 #[test]

@@ -9,10 +9,11 @@ use wan_collector::inventory::diff::Change;
 use wan_collector::inventory::era::Former;
 use wan_collector::inventory::{Link, Location, Site, Watches};
 use wan_collector::ledger::span::Span;
+use wan_collector::planned::{MOST_WINDOWS, PlannedId, PlannedWindow, Removal, Scope, Work};
 use wan_collector::store::sqlite::SqliteStore;
 use wan_collector::store::{
-    AgentSecret, Alive, Applicant, Checkpoint, EnrolToken, EvidenceUpdate, Exchanged, Offered, Rotation,
-    Series, SeriesId, Store, StoreError, TokenUse,
+    AddedWindow, AgentSecret, Alive, Applicant, Checkpoint, EnrolToken, EvidenceUpdate, Exchanged, Offered,
+    Rotation, Series, SeriesId, Store, StoreError, TokenUse,
 };
 use wan_wire::{Outcome, UnixMillis};
 
@@ -515,5 +516,137 @@ fn a_secret_is_replaced_without_a_moment_in_which_none_is_accepted() {
         assert_eq!(store.revoke_secrets(&site, at).await.unwrap(), 2);
         assert!(!store.confirm_secret(&hash("newer"), at).await.unwrap());
         assert_eq!(store.snapshot().await.unwrap().rotation, Rotation::default());
+    });
+}
+
+// ---------------------------------------------------------------------------------------------- planned windows
+
+fn work(scope: Scope, when: &str) -> Work {
+    Work {
+        scope,
+        when: when.parse().unwrap(),
+        valid_from: Some("2026-11-01".parse().unwrap()),
+        valid_to: None,
+        reason: "thay cáp 'quang'; --".to_owned(),
+        added: UnixMillis(5),
+        by: "Nguyễn Văn A".to_owned(),
+    }
+}
+
+#[test]
+fn planned_windows_come_back_as_they_were_written_and_each_change_raises_the_revision() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
+        let works = [
+            work(Scope::All, "weekly day 22:00-02:00"),
+            work(Scope::Site("gone".parse().unwrap()), "monthly last-sun 22:00-23:00"),
+            work(Scope::Subtree("hub".parse().unwrap()), "calendar holidays"),
+            work(Scope::Tier("commune".parse().unwrap()), "weekly mon,sat 7:00-08:00"),
+            work(Scope::District("Tân Châu".to_owned()), "monthly 31 00:00-24:00"),
+            work(Scope::Carrier("VNPT".to_owned()), "calendar outside-service-hours"),
+            Work { valid_from: None, ..work(Scope::All, "once 100..200") },
+        ];
+        let before = store.revision().await.unwrap();
+        for (id, work) in (1..).zip(&works) {
+            assert_eq!(store.add_planned(work).await.unwrap(), AddedWindow::Added(PlannedId(id)));
+        }
+        assert_eq!(store.revision().await.unwrap(), before + 7);
+        let removal = Removal { at: UnixMillis(9), by: "B".to_owned(), void: false };
+        assert!(store.remove_planned(PlannedId(3), &removal).await.unwrap());
+        assert!(!store.remove_planned(PlannedId(3), &removal).await.unwrap(), "ended already");
+        assert!(!store.remove_planned(PlannedId(99), &removal).await.unwrap(), "there is none");
+        let snapshot = store.snapshot().await.unwrap();
+        assert_eq!(snapshot.revision, before + 8, "what changes nothing raises nothing");
+        let window = |(id, work): (i64, &Work)| PlannedWindow {
+            id: PlannedId(id),
+            work: work.clone(),
+            removed: (id == 3).then(|| removal.clone()),
+        };
+        assert_eq!(snapshot.planned.windows(), (1..).zip(&works).map(window).collect::<Vec<_>>());
+        let void = Removal { at: UnixMillis(10), by: "C".to_owned(), void: true };
+        assert!(store.remove_planned(PlannedId(3), &void).await.unwrap(), "an ended one can be taken back");
+        assert!(!store.remove_planned(PlannedId(3), &void).await.unwrap());
+        let planned = store.snapshot().await.unwrap().planned;
+        assert_eq!(planned.get(PlannedId(3)).and_then(|window| window.removed.clone()), Some(void));
+    });
+}
+
+#[test]
+fn the_same_is_planned_once_and_again_after_it_was_removed() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = std::sync::Arc::new(SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap());
+        let saturday = work(Scope::Carrier("VNPT".to_owned()), "weekly sat 22:00-23:00");
+        // Two administrators at the same moment.
+        let adding = (0..10).map(|_| {
+            let (store, work) = (std::sync::Arc::clone(&store), saturday.clone());
+            tokio::spawn(async move { store.add_planned(&work).await.unwrap() })
+        });
+        let mut answers = Vec::new();
+        for added in adding.collect::<Vec<_>>() {
+            answers.push(added.await.unwrap());
+        }
+        let added = answers.iter().filter(|answer| matches!(answer, AddedWindow::Added(_))).count();
+        assert_eq!((added, store.snapshot().await.unwrap().planned.windows().len()), (1, 1), "{answers:?}");
+        assert!(answers.contains(&AddedWindow::Already(PlannedId(1))));
+        let other = Work { valid_to: Some("2027-01-01".parse().unwrap()), ..saturday.clone() };
+        assert_eq!(store.add_planned(&other).await.unwrap(), AddedWindow::Added(PlannedId(2)));
+        let removal = Removal { at: UnixMillis(9), by: "B".to_owned(), void: true };
+        assert!(store.remove_planned(PlannedId(1), &removal).await.unwrap());
+        assert_eq!(store.add_planned(&saturday).await.unwrap(), AddedWindow::Added(PlannedId(3)));
+    });
+}
+
+#[test]
+fn the_ten_thousand_and_first_window_is_refused_and_a_void_one_makes_room() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wanwatch.db");
+        let store = SqliteStore::open(&path).await.unwrap();
+        // Written at once: each by itself would cost a sync.
+        let direct = sqlx::sqlite::SqlitePool::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+        sqlx::query(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
+             INSERT INTO planned_window (scope, scope_of, occurs, reason, added_ms, added_by) \
+             SELECT 'all', '', 'once ' || i || '..' || (i + 1), 'x', 0, 'x' FROM n",
+        )
+        .bind(i64::try_from(MOST_WINDOWS).unwrap())
+        .execute(&direct)
+        .await
+        .unwrap();
+        direct.close().await;
+        let one_more = work(Scope::All, "weekly sat 22:00-23:00");
+        assert_eq!(store.add_planned(&one_more).await.unwrap(), AddedWindow::Full);
+        assert_eq!(store.snapshot().await.unwrap().planned.windows().len(), MOST_WINDOWS);
+        let ended = Removal { at: UnixMillis(9), by: "B".to_owned(), void: false };
+        assert!(store.remove_planned(PlannedId(1), &ended).await.unwrap());
+        assert_eq!(
+            store.add_planned(&one_more).await.unwrap(),
+            AddedWindow::Full,
+            "it still covers its past"
+        );
+        assert!(store.remove_planned(PlannedId(1), &Removal { void: true, ..ended }).await.unwrap());
+        assert!(matches!(store.add_planned(&one_more).await.unwrap(), AddedWindow::Added(_)));
+    });
+}
+
+#[test]
+fn a_planned_window_that_something_else_wrote_wrongly_is_named() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wanwatch.db");
+        let store = SqliteStore::open(&path).await.unwrap();
+        let direct = sqlx::sqlite::SqlitePool::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+        sqlx::query(
+            "INSERT INTO planned_window (scope, scope_of, occurs, reason, added_ms, added_by) \
+             VALUES ('all', '', 'yearly', 'x', 0, 'x')",
+        )
+        .execute(&direct)
+        .await
+        .unwrap();
+        direct.close().await;
+        let told = store.snapshot().await.unwrap_err().to_string();
+        assert!(told.contains("a planned window's time in the database is not valid: yearly"), "{told}");
     });
 }

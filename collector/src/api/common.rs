@@ -100,7 +100,8 @@ pub struct OutageRow {
     pub end: i64,
     /// The same, RFC 3339 in the province's zone.
     pub end_local: String,
-    /// Milliseconds seen down between the two; less than `end − start` where nobody looked.
+    /// Milliseconds seen down between the two; less than `end − start` where nobody looked, or time was
+    /// planned or outside the hours.
     pub down_ms: i64,
 }
 
@@ -113,7 +114,7 @@ pub struct Figures {
     pub uptime: Option<f64>,
     /// up ÷ observed.
     pub availability: Option<f64>,
-    /// observed ÷ (window − planned): how much of the time the two rest on.
+    /// observed ÷ (window − planned − outside): how much of the time the two rest on.
     pub observed_share: Option<f64>,
     /// Uptime, had all the unobserved time been down.
     pub low: Option<f64>,
@@ -129,6 +130,8 @@ pub struct Figures {
     pub unknown_ms: i64,
     /// Milliseconds taken out of every figure, because they were planned.
     pub planned_ms: i64,
+    /// Milliseconds outside the hours that count, planned ones among them.
+    pub outside_ms: i64,
     /// How many outages the window saw.
     pub outages: u32,
     /// The one with the most time down.
@@ -162,6 +165,7 @@ impl Figures {
             down_ms: uptime.durations.down_ms,
             unknown_ms: uptime.durations.unknown_ms,
             planned_ms: uptime.durations.planned_ms,
+            outside_ms: uptime.durations.outside_ms,
             outages: uptime.outages,
             longest_outage,
             mean_outage_ms: uptime.mean_outage_ms,

@@ -38,7 +38,10 @@ pub fn document() -> utoipa::openapi::OpenApi {
         super::get_timeline,
         super::get_coverage,
         super::get_agents,
-        super::get_uptime
+        super::get_uptime,
+        super::planned::get_planned,
+        super::planned::post_planned,
+        super::planned::delete_planned
     ),
     components(schemas(Problem)),
     modifiers(&Access),

@@ -7,6 +7,7 @@ use wan_settings::nearest;
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use super::problem::Problem;
+use crate::inventory::Register;
 use crate::ledger::timeline::Window;
 use crate::localtime;
 use crate::province::Province;
@@ -88,7 +89,14 @@ pub fn window(province: &Province<'_>, from: Option<&str>, to: Option<&str>) -> 
 /// # Errors
 /// When it is no site's id, or none that is registered; ids that look alike are named.
 pub fn site(province: &Province<'_>, name: &str, text: &str) -> Result<SiteId, Problem> {
-    let register = province.register();
+    registered(province.register(), name, text)
+}
+
+/// The same by the register alone.
+///
+/// # Errors
+/// As [`site`].
+pub fn registered(register: &Register, name: &str, text: &str) -> Result<SiteId, Problem> {
     if let Ok(id) = text.parse::<SiteId>()
         && register.get(&id).is_some()
     {
@@ -136,6 +144,27 @@ pub fn list<'t>(
         return Err(Problem::parameter(name, wrong, &expected, remedy));
     }
     Ok(Some(values))
+}
+
+/// The one of `choices` that a parameter names; the default where it is not given.
+///
+/// # Errors
+/// When it names none of them.
+pub fn word<T: Copy + Default, const N: usize>(
+    name: &str,
+    text: Option<&str>,
+    choices: [T; N],
+    as_str: fn(T) -> &'static str,
+) -> Result<T, Problem> {
+    let Some(text) = text else { return Ok(T::default()) };
+    choices.into_iter().find(|choice| as_str(*choice) == text).ok_or_else(|| {
+        let words = choices.map(as_str);
+        let remedy = nearest(text, words).map_or_else(
+            || format!("leave it out for {}", as_str(T::default())),
+            |near| format!("did you mean {near}?"),
+        );
+        Problem::parameter(name, text, &format!("one of {}", words.join(", ")), remedy)
+    })
 }
 
 fn unknown(name: &str, known: &[&str]) -> Problem {

@@ -17,6 +17,8 @@ pub enum ErrorKind {
     BadMethod,
     /// The answer would be larger than is served at once.
     TooLarge,
+    /// What is asked for is so already, or is not possible as things are.
+    Conflict,
     /// A login or a token is needed, or the one that was sent is not good.
     Unauthorized,
     /// The login or token does not allow this.

@@ -11,6 +11,7 @@ use super::agents::{ConfigNow, config_now};
 use super::common::{Figures, Rolling, StateNow};
 use super::fold::fold;
 use super::params;
+use super::planned::PlannedRow;
 use super::problem::Problem;
 use crate::inventory::era::Former;
 use crate::inventory::{Site, Watches};
@@ -188,6 +189,8 @@ pub struct SiteAnswer {
     pub note: Option<String>,
     /// Of which other sites its agent may report: `all`, or their ids.
     pub watches: Vec<String>,
+    /// The planned windows that cover the present of the site or of any of its links.
+    pub planned: Vec<PlannedRow>,
     /// What its agent says of itself.
     pub agent: AgentNow,
     /// Its figures and those of its links, over the windows `24h`, `7d`, `30d` and `month`.
@@ -376,6 +379,11 @@ pub fn one(province: &Province<'_>, id: &str) -> Result<SiteAnswer, Problem> {
             Watches::All => vec!["all".to_owned()],
             Watches::Only(sites) => sites.iter().map(ToString::to_string).collect(),
         },
+        planned: province
+            .planned_now(entry)
+            .into_iter()
+            .map(|(window, _)| PlannedRow::of(window, true, province.now, zone))
+            .collect(),
         agent: agent(province, &site),
         uptime: Rolling::ALL.iter().filter_map(|rolling| rolling_uptime(province, &site, *rolling)).collect(),
     })

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::Painting;
 use crate::inventory::{Link, Register, Site, Watches};
+use crate::planned::Planned;
 use crate::state::{AgentFacts, Latest};
 use crate::store::{AgentSecret, Rotation, Snapshot};
 
@@ -102,6 +103,7 @@ pub(crate) fn province() -> Arc<State> {
         register,
         secrets: secrets.into(),
         rotation: Rotation::default(),
+        planned: Planned::default(),
     });
     for name in ["trung-tam", "hostile"] {
         for link in ["lan", "wan-vnpt", "internet"] {
@@ -423,7 +425,11 @@ fn the_document_describes_every_address_and_every_answer() {
         ("/api/v1/coverage", &["/api/v1/coverage", "/api/v1/coverage?from=-7d", "/api/v1/coverage?at=x"]),
         ("/api/v1/uptime", &["/api/v1/uptime", "/api/v1/uptime?site=x", "/api/v1/uptime?from=x"]),
     ]);
-    assert_eq!(paths, asked.keys().copied().collect());
+    // What is served beside the store is held against its description in [`planned`]'s tests.
+    let (beside, here): (BTreeSet<&str>, BTreeSet<&str>) =
+        paths.into_iter().partition(|path| path.starts_with("/api/v1/planned"));
+    assert_eq!(beside.len(), 2);
+    assert_eq!(here, asked.keys().copied().collect());
     for (template, requests) in asked {
         let operation = &document["paths"][template]["get"];
         for request in requests {
@@ -457,7 +463,7 @@ fn the_document_describes_every_address_and_every_answer() {
 }
 
 /// Whether a value has the shape that a schema describes: types, required and known properties, enumerations.
-fn conforms(document: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
+pub(crate) fn conforms(document: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
     if let Some(reference) = schema["$ref"].as_str() {
         let target =
             document.pointer(&reference[1..]).ok_or_else(|| format!("{at}: {reference} is nowhere"))?;
@@ -549,4 +555,106 @@ fn only_known(known: &BTreeSet<String>, value: &Value, at: &str) -> Result<(), S
         Some((name, _)) => Err(format!("{at}.{name} is not described")),
         None => Ok(()),
     }
+}
+
+/// The province with planned works: of the carrier at a site whose WAN is down, and of a whole tier.
+fn with_planned(drafts: &[crate::planned::draft::Draft<'_>]) -> Arc<State> {
+    use crate::planned::draft::Known;
+    use crate::planned::{PlannedId, PlannedWindow};
+    let state = province();
+    let directory = state.directory();
+    let config = &state.config;
+    let mut sites: Vec<Site> = directory.register.sites().cloned().collect();
+    for link in sites.iter_mut().flat_map(|site| &mut site.links) {
+        link.carrier = (link.name.as_str() == "wan-vnpt").then(|| "VNPT".to_owned());
+    }
+    let register = Register::new(sites).unwrap();
+    let known = Known { register: &register, plan: &config.plan, zone: &config.timezone, now: NOW };
+    let works = drafts.iter().map(|draft| draft.read("binh", &known).unwrap());
+    let windows =
+        (1..).zip(works).map(|(id, work)| PlannedWindow { id: PlannedId(id), work, removed: None }).collect();
+    let secrets = directory.runtimes.keys().map(|site| AgentSecret {
+        site: site.clone(),
+        hash: wan_hash(site.as_str()),
+        issued: NOW.plus_millis(-40 * HOUR),
+        revoked: None,
+    });
+    let snapshot = Snapshot {
+        revision: 2,
+        register,
+        secrets: secrets.collect(),
+        rotation: Rotation::default(),
+        planned: Planned::new(windows),
+    };
+    drop(directory);
+    state.replace_register(snapshot);
+    state
+}
+
+#[test]
+fn planned_works_are_the_verdict_of_their_site_and_in_none_of_its_figures() {
+    use crate::planned::draft::Draft;
+    let works = Draft {
+        site: Some("ubnd-loc-hung"),
+        from: Some("-20m"),
+        to: Some("-0s"),
+        reason: Some("thay cáp <b>"),
+        ..Draft::default()
+    };
+    let (router, _folder) = served(&with_planned(&[Draft { to: Some("2026-11-23T14:00"), ..works }]));
+    let site = answer(&router, "/api/v1/sites/ubnd-loc-hung");
+    assert_eq!((&site["verdict"], &site["rule"]), (&json!("maintenance"), &json!("planned")));
+    assert_eq!(site["since"], NOW.0 - 20 * MINUTE);
+    let window = &site["planned"][0];
+    assert_eq!(
+        (&window["id"], &window["added_by"], &window["reason"]),
+        (&json!(1), &json!("binh"), &json!("thay cáp <b>"))
+    );
+    assert_eq!(answer(&router, "/api/v1/sites/trung-tam")["planned"], json!([]));
+    let wan = &site["uptime"][0]["links"]["wan-vnpt"];
+    assert_eq!((&wan["down_ms"], &wan["planned_ms"]), (&json!(10 * MINUTE), &json!(20 * MINUTE)));
+    let row = |query: &str| {
+        let path = format!("/api/v1/uptime?site=ubnd-loc-hung&link=wan-vnpt&from=-1h{query}");
+        let answer = answer(&router, &path);
+        (answer["hours"].clone(), answer["planned"].clone(), answer["rows"][0].clone())
+    };
+    let (hours, planned, excluded) = row("");
+    assert_eq!((hours, planned), (json!("all"), json!("exclude")));
+    assert_eq!((&excluded["uptime"], &excluded["planned_ms"]), (&json!(0.75), &json!(20 * MINUTE)));
+    let (_, _, up) = row("&planned=up");
+    assert_eq!((&up["down_ms"], &up["planned_ms"]), (&json!(10 * MINUTE), &json!(0)));
+    let (_, _, ignored) = row("&planned=ignore");
+    assert_eq!(ignored["down_ms"], json!(30 * MINUTE));
+    // 13:12 is a quarter past the hour before the afternoon's service begins: nothing of the hour counts.
+    let (_, _, service) = row("&hours=service");
+    assert_eq!((&service["uptime"], &service["outside_ms"]), (&json!(null), &json!(HOUR)));
+    for bad in ["hours=some", "planned=maybe", "period=2026-13", "period=2026-12", "period=2026-11&from=-1h"]
+    {
+        let (status, _, body) = get(&router, &format!("/api/v1/uptime?{bad}"));
+        assert_eq!(status, 400, "{bad}: {body}");
+    }
+    let quarter = answer(&router, "/api/v1/uptime?period=2026-Q4");
+    assert_eq!(quarter["window"]["start_local"], "2026-10-01T00:00:00+07:00");
+    assert_eq!(quarter["window"]["end"], NOW.0, "cut to now");
+}
+
+#[test]
+fn works_of_a_carrier_are_maintenance_only_where_they_are_what_is_missing() {
+    use crate::planned::draft::Draft;
+    let works = Draft {
+        carrier: Some("VNPT"),
+        from: Some("-20m"),
+        to: Some("2026-11-23T14:00"),
+        reason: Some("bảo trì"),
+        ..Draft::default()
+    };
+    let state = with_planned(&[works]);
+    let verdict = || {
+        let (router, _folder) = served(&state);
+        let site = answer(&router, "/api/v1/sites/ubnd-loc-hung");
+        (site["verdict"].clone(), site["planned"].as_array().unwrap().len())
+    };
+    assert_eq!(verdict(), (json!("maintenance"), 1));
+    paint(&state, "ubnd-loc-hung", "lan", 3_000, 2_000, Outcome::Down);
+    assert_eq!(verdict(), (json!("wan_down"), 1), "the LAN is not the carrier's");
 }

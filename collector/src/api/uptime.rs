@@ -7,12 +7,14 @@ use wan_wire::{LinkName, SiteId};
 use super::common::{Figures, Range};
 use super::params;
 use super::problem::Problem;
+use crate::calendar::CivilPeriod;
 use crate::ledger::timeline::Window;
 use crate::localtime;
 use crate::province::{Province, SiteNow};
+use crate::report::uptime::{HoursOf, Policy};
 
 /// The parameters.
-pub const PARAMETERS: [&str; 5] = ["from", "to", "tier", "site", "link"];
+pub const PARAMETERS: [&str; 8] = ["from", "to", "period", "tier", "site", "link", "hours", "planned"];
 
 /// What is asked, as text.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,12 +23,18 @@ pub struct Question<'q> {
     pub from: Option<&'q str>,
     /// End of the window.
     pub to: Option<&'q str>,
+    /// A month or a quarter of the province, in place of both.
+    pub period: Option<&'q str>,
     /// Only sites of these tiers, separated by commas.
     pub tier: Option<&'q str>,
     /// Only this site.
     pub site: Option<&'q str>,
     /// Only links of this name.
     pub link: Option<&'q str>,
+    /// Which hours count.
+    pub hours: Option<&'q str>,
+    /// What planned time is.
+    pub planned: Option<&'q str>,
 }
 
 /// How reliable sites and links were over a window.
@@ -36,6 +44,10 @@ pub struct UptimeAnswer {
     pub zone: String,
     /// The window, cut to now.
     pub window: Range,
+    /// Which hours count.
+    pub hours: HoursOf,
+    /// What planned time is.
+    pub planned: Policy,
     /// Sites in the order of their ids; of each first itself, then its links. A site that was not registered at any time of
     /// the window is left out.
     pub rows: Vec<UptimeRow>,
@@ -68,9 +80,17 @@ pub struct UptimeRow {
 /// Answers.
 ///
 /// # Errors
-/// When a time cannot be read, the window is empty, or tier, site or link is not there.
+/// When a time or a word cannot be read, the window is empty, or tier, site or link is not there.
 pub fn answer(province: &Province<'_>, question: Question<'_>) -> Result<UptimeAnswer, Problem> {
-    let window = params::window(province, question.from, question.to)?;
+    let window = match question.period {
+        Some(text) => period(province, text, &question)?,
+        None => params::window(province, question.from, question.to)?,
+    };
+    let terms = Asked {
+        window,
+        hours: params::word("hours", question.hours, HoursOf::ALL, HoursOf::as_str)?,
+        planned: params::word("planned", question.planned, Policy::ALL, Policy::as_str)?,
+    };
     let plan = &province.config().plan;
     let tiers: Vec<&str> = plan.tiers.iter().map(|tier| tier.id.as_str()).collect();
     let tiers = params::list("tier", question.tier, &tiers)?;
@@ -86,7 +106,7 @@ pub fn answer(province: &Province<'_>, question: Question<'_>) -> Result<UptimeA
             return;
         }
         links_seen |= link.as_ref().is_none_or(|link| site.links.contains_key(link));
-        add_site(province, site, link.as_ref(), window, &mut rows);
+        add_site(province, site, link.as_ref(), terms, &mut rows);
     };
     match &only {
         Some(id) => province.site(id).iter().for_each(&mut add),
@@ -96,7 +116,45 @@ pub fn answer(province: &Province<'_>, question: Question<'_>) -> Result<UptimeA
         return Err(no_link(province, only.as_ref(), link));
     }
     let zone = &province.config().timezone;
-    Ok(UptimeAnswer { zone: localtime::zone_name(zone), window: Range::of(window, zone), rows })
+    Ok(UptimeAnswer {
+        zone: localtime::zone_name(zone),
+        window: Range::of(window, zone),
+        hours: terms.hours,
+        planned: terms.planned,
+        rows,
+    })
+}
+
+/// What the figures of each row are to be.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    window: Window,
+    hours: HoursOf,
+    planned: Policy,
+}
+
+/// A month or a quarter as a window, cut to now.
+fn period(province: &Province<'_>, text: &str, question: &Question<'_>) -> Result<Window, Problem> {
+    if let Some((name, other)) = [("from", question.from), ("to", question.to)]
+        .into_iter()
+        .find_map(|(name, text)| Some((name, text?)))
+    {
+        return Err(Problem::parameter(name, other, "it not beside period", "leave out one of the two"));
+    }
+    let expected = "a month such as 2026-10, or a quarter such as 2026-Q4";
+    let remedy = "months and quarters are the province's";
+    let period: CivilPeriod =
+        text.parse().map_err(|_| Problem::parameter("period", text, expected, remedy))?;
+    let window = period.window(&province.config().timezone);
+    if window.start >= province.now {
+        return Err(Problem::parameter(
+            "period",
+            text,
+            "one that has begun",
+            "nothing is known of the future",
+        ));
+    }
+    Ok(Window::new(window.start, window.end.min(province.now)))
 }
 
 /// That a link is nowhere, or not at this site.
@@ -125,12 +183,13 @@ fn add_site(
     province: &Province<'_>,
     site: &SiteNow<'_>,
     only: Option<&LinkName>,
-    window: Window,
+    asked: Asked,
     rows: &mut Vec<UptimeRow>,
 ) {
     let zone = &province.config().timezone;
     let mut row = |link: Option<&LinkName>| {
-        let Some(uptime) = province.uptime(site, link, window) else { return };
+        let Asked { window, hours, planned } = asked;
+        let Some(uptime) = province.uptime_under(site, link, window, hours, planned) else { return };
         let registered = link.and_then(|link| site.site.link(link));
         rows.push(UptimeRow {
             site: site.site.id.to_string(),

@@ -10,6 +10,7 @@ use crate::inventory::diff::{self, Absent, Change, changes};
 use crate::inventory::era::Oddity;
 use crate::inventory::read::{self, File, MAX_FILE_BYTES};
 use crate::inventory::{Register, Site, parse_day};
+use crate::planned::Planned;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{AgentSecret, Rotation, Snapshot, Store as _};
 use anyhow::Context as _;
@@ -123,6 +124,7 @@ impl Import {
                 register: Register::default(),
                 secrets: Vec::new(),
                 rotation: Rotation::default(),
+                planned: Planned::default(),
             },
         };
         let mut sites = read_files(&self.files, &config.plan, &before.register)?;

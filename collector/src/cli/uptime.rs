@@ -6,10 +6,13 @@ use std::process::ExitCode;
 use super::figures;
 use super::output::Format;
 use crate::api::uptime::{Question, UptimeAnswer, UptimeRow, answer};
+use crate::report::uptime::{HoursOf, Policy};
 
 const EXAMPLES: &str = "Examples:
   wan-collector uptime --from -7d --site ubnd-xa-loc-hung   one site and its links, last week
-  wan-collector uptime --from 2026-11-01 --to 2026-12-01    all of November
+  wan-collector uptime --period 2026-11                     all of November
+  wan-collector uptime --period 2026-Q4 --hours service --planned ignore
+                                                            in office hours, as if nothing had been planned
   wan-collector uptime --link wan-vnpt --format csv > vnpt.csv
 
 Uptime is (up + degraded) ÷ observed. Low and high are what it would be, had all or none of the unobserved time been
@@ -26,6 +29,15 @@ pub struct Args {
     /// End of the window, not part of it [default: now].
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     to: Option<String>,
+    /// A month (2026-10) or a quarter (2026-Q4) of the province, in place of both.
+    #[arg(long, value_name = "PERIOD", conflicts_with_all = ["from", "to"])]
+    period: Option<String>,
+    /// Which hours count: all, or those of service by the configuration's calendar [default: all].
+    #[arg(long, value_name = "all|service")]
+    hours: Option<String>,
+    /// What planned time is: in no figure, counted as up, or counted as it was seen [default: exclude].
+    #[arg(long, value_name = "exclude|up|ignore")]
+    planned: Option<String>,
     /// Only sites of these tiers, separated by commas.
     #[arg(long, value_name = "TIER,…")]
     tier: Option<String>,
@@ -53,6 +65,9 @@ pub fn run(file: &Path, args: &Args) -> anyhow::Result<ExitCode> {
         tier: args.tier.as_deref(),
         site: args.site.as_deref(),
         link: args.link.as_deref(),
+        period: args.period.as_deref(),
+        hours: args.hours.as_deref(),
+        planned: args.planned.as_deref(),
     };
     figures::run(file, args.format, |province| answer(province, question), table, csv)
 }
@@ -68,6 +83,8 @@ fn table(answer: &UptimeAnswer) -> String {
         "observed",
         "availability",
         "down",
+        "planned",
+        "outside",
         "outages",
         "longest",
     ];
@@ -83,13 +100,19 @@ fn table(answer: &UptimeAnswer) -> String {
             figures::percent(figures.observed_share),
             figures::percent(figures.availability),
             figures::duration(figures.down_ms),
+            figures::duration(figures.planned_ms),
+            figures::duration(figures.outside_ms),
             figures.outages.to_string(),
             figures.longest_outage.as_ref().map_or_else(String::new, |o| figures::duration(o.down_ms)),
         ]
     };
     let body = figures::table(&header, 3, answer.rows.iter().map(row));
     let window = &answer.window;
-    format!("Uptime from {} to {} ({})\n{body}", window.start_local, window.end_local, answer.zone)
+    let terms = match (answer.hours, answer.planned) {
+        (HoursOf::All, Policy::Exclude) => String::new(),
+        (hours, planned) => format!("; hours: {}, planned: {}", hours.as_str(), planned.as_str()),
+    };
+    format!("Uptime from {} to {} ({}{terms})\n{body}", window.start_local, window.end_local, answer.zone)
 }
 
 fn csv(answer: &UptimeAnswer) -> anyhow::Result<String> {
@@ -118,6 +141,9 @@ fn csv(answer: &UptimeAnswer) -> anyhow::Result<String> {
         "longest_outage_from",
         "longest_outage_to",
         "longest_outage_down_ms",
+        "outside_ms",
+        "hours",
+        "planned",
     ];
     let row = |row: &UptimeRow| {
         let figures = &row.figures;
@@ -147,6 +173,9 @@ fn csv(answer: &UptimeAnswer) -> anyhow::Result<String> {
             longest.map(|outage| outage.start_local.clone()).unwrap_or_default(),
             longest.map(|outage| outage.end_local.clone()).unwrap_or_default(),
             longest.map(|outage| outage.down_ms.to_string()).unwrap_or_default(),
+            figures.outside_ms.to_string(),
+            answer.hours.as_str().to_owned(),
+            answer.planned.as_str().to_owned(),
         ]
     };
     figures::csv(&header, answer.rows.iter().map(row))

@@ -10,6 +10,7 @@ use wan_settings::{At, Document, Fields, Mistakes};
 use wan_wire::api::PathUrl;
 use wan_wire::{LinkKind, LinkName};
 
+use super::calendar::calendar;
 use super::{Branch, Config, Ingest, JournalLimits, LocalName, Plan, Target, Targets, Tier, Tls};
 use crate::inventory::parse_day;
 
@@ -40,6 +41,7 @@ fn read(root: &At<'_>) -> Config {
         "checkpoint_interval",
         "agents",
         "access",
+        "calendar",
     ];
     let Some(fields) = root.fields(&keys) else { return config };
     set(&mut config.listen, &fields, "listen", listen);
@@ -65,6 +67,7 @@ fn read(root: &At<'_>) -> Config {
     if let Some(at) = fields.get("plan") {
         plan(&at, &mut config.plan);
     }
+    set(&mut config.calendar, &fields, "calendar", calendar);
     config
 }
 
@@ -333,7 +336,7 @@ fn local_name(at: &At<'_>) -> Option<LocalName> {
     Some(LocalName { vi: vi?, en: en? })
 }
 
-fn label(at: &At<'_>) -> Option<String> {
+pub(super) fn label(at: &At<'_>) -> Option<String> {
     let text = at.text("a name, or {vi: …, en: …}")?.trim();
     if text.is_empty() || text.chars().any(char::is_control) {
         at.wrong("a name without control characters", "");

@@ -18,9 +18,10 @@
 //! Equal functions are therefore equal values, and "the same ledger" can be tested with `==`.
 
 use std::fmt;
-use std::time::Duration;
 
 use wan_wire::{Outcome, UnixMillis};
+
+pub use super::periods::{Period, Periods, look_in};
 
 /// One maximal run of equal outcome over the half-open time `[start, end)`. 24 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -292,138 +293,6 @@ impl<'a> IntoIterator for &'a Spans {
     }
 }
 
-/// One half-open time `[start, end)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Period {
-    /// First instant.
-    pub start: UnixMillis,
-    /// First instant after it.
-    pub end: UnixMillis,
-}
-
-/// A set of instants as sorted, disjoint periods that do not touch: when the collector ran, what was planned.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Periods {
-    periods: Vec<Period>,
-}
-
-impl Periods {
-    /// No instant.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { periods: Vec::new() }
-    }
-
-    /// Adds every instant of `[start, end)`; adding an instant twice is adding it once. An empty interval adds none.
-    pub fn add(&mut self, start: UnixMillis, end: UnixMillis) {
-        if start >= end {
-            return;
-        }
-        let first = self.periods.partition_point(|period| period.end < start);
-        let count = self.periods[first..].partition_point(|period| period.start <= end);
-        match self.periods.get(first..first + count) {
-            Some([one]) => {
-                self.periods[first] = Period { start: one.start.min(start), end: one.end.max(end) };
-            }
-            Some([from, .., to]) => {
-                let joined = Period { start: from.start.min(start), end: to.end.max(end) };
-                self.periods.splice(first..first + count, [joined]);
-            }
-            Some([]) | None => self.periods.insert(first, Period { start, end }),
-        }
-    }
-
-    /// Whether the set holds this instant.
-    #[must_use]
-    pub fn contains(&self, instant: UnixMillis) -> bool {
-        let index = self.periods.partition_point(|period| period.end <= instant);
-        self.periods.get(index).is_some_and(|period| period.start <= instant)
-    }
-
-    /// Every period, in order of time.
-    #[must_use]
-    pub fn as_slice(&self) -> &[Period] {
-        &self.periods
-    }
-
-    /// The periods that end at or after `instant`, in order: for a cursor that starts there.
-    #[must_use]
-    pub fn from(&self, instant: UnixMillis) -> &[Period] {
-        &self.periods[self.periods.partition_point(|period| period.end < instant)..]
-    }
-
-    /// Whether the set holds no instant.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.periods.is_empty()
-    }
-
-    /// Whether the set holds an instant of `[start, end)`.
-    #[must_use]
-    pub fn overlaps(&self, start: UnixMillis, end: UnixMillis) -> bool {
-        let index = self.periods.partition_point(|period| period.end <= start);
-        start < end && self.periods.get(index).is_some_and(|period| period.start < end)
-    }
-
-    /// Takes every instant of `[start, end)` out.
-    pub fn remove(&mut self, start: UnixMillis, end: UnixMillis) {
-        if !self.overlaps(start, end) {
-            return;
-        }
-        let first = self.periods.partition_point(|period| period.end <= start);
-        let count = self.periods[first..].partition_point(|period| period.start < end);
-        let (before, after) = (self.periods[first].start, self.periods[first + count - 1].end);
-        let left = [Period { start: before, end: start }, Period { start: end, end: after }];
-        let left = left.into_iter().filter(|period| period.start < period.end);
-        self.periods.splice(first..first + count, left);
-    }
-
-    /// The instants that both sets hold.
-    #[must_use]
-    pub fn intersect(&self, other: &Self) -> Self {
-        let mut both = Self::new();
-        for period in &self.periods {
-            for other in other.from(period.start) {
-                if other.start >= period.end {
-                    break;
-                }
-                both.add(period.start.max(other.start), period.end.min(other.end));
-            }
-        }
-        both
-    }
-
-    /// Every instant that is at most `by` before or after one of the set.
-    #[must_use]
-    pub fn widened(&self, by: Duration) -> Self {
-        self.periods.iter().map(|period| (period.start.minus(by), period.end.plus(by))).collect()
-    }
-}
-
-impl FromIterator<(UnixMillis, UnixMillis)> for Periods {
-    fn from_iter<I: IntoIterator<Item = (UnixMillis, UnixMillis)>>(periods: I) -> Self {
-        let mut set = Self::new();
-        for (start, end) in periods {
-            set.add(start, end);
-        }
-        set
-    }
-}
-
-/// Moves a cursor over periods to `at`, which never goes back: whether the set holds it, and until when that is so.
-pub fn look_in(rest: &mut &[Period], at: UnixMillis) -> (bool, UnixMillis) {
-    while let [first, behind @ ..] = *rest {
-        if at < first.start {
-            return (false, first.start);
-        }
-        if at < first.end {
-            return (true, first.end);
-        }
-        *rest = behind;
-    }
-    (false, UnixMillis::MAX)
-}
-
 /// Appends `[start, end)`, if it holds an instant, as a continuation of the last piece where that is what it is.
 fn push_merged(pieces: &mut Vec<Span>, start: UnixMillis, end: UnixMillis, outcome: Outcome) {
     if start >= end {
@@ -575,20 +444,5 @@ mod tests {
             Spans::from_sorted(vec![span(0, 5, Up), span(5, 7, Up)]),
             Err(BadSpans::Unmerged { index: 1, start: 5 })
         );
-    }
-
-    #[test]
-    fn periods_join_where_they_meet() {
-        let at = |set: &Periods| set.as_slice().iter().map(|p| (p.start.0, p.end.0)).collect::<Vec<_>>();
-        let mut set: Periods = [(ms(0), ms(10)), (ms(20), ms(30)), (ms(5), ms(5))].into_iter().collect();
-        assert_eq!(at(&set), [(0, 10), (20, 30)]);
-        set.add(ms(40), ms(50));
-        set.add(ms(10), ms(12));
-        assert_eq!(at(&set), [(0, 12), (20, 30), (40, 50)]);
-        assert!(set.contains(ms(0)) && !set.contains(ms(12)) && set.contains(ms(49)));
-        set.add(ms(11), ms(45));
-        assert_eq!(at(&set), [(0, 50)]);
-        set.add(ms(-5), ms(-1));
-        assert_eq!(at(&set), [(-5, -1), (0, 50)]);
     }
 }

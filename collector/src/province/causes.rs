@@ -87,7 +87,8 @@ impl Causes<'_> {
 
     fn kept(&self, site: &SiteNow<'_>, window: Window) -> Kept {
         let (boots, starts) = (site.boots(), site.starts());
-        let planned = site.seen_links().map(|_| Periods::new()).collect();
+        let planned =
+            site.seen_links().map(|link| self.province.planned_of(site, Some(&link.name), window)).collect();
         Kept { boots, starts, path_cut: self.path_cut(site.site, window), planned }
     }
 

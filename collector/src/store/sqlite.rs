@@ -13,6 +13,7 @@ mod enrolment;
 mod evidence;
 mod lives;
 mod open;
+mod planned;
 mod register;
 
 use std::collections::BTreeMap;
@@ -22,14 +23,15 @@ use sqlx::sqlite::SqlitePool;
 use wan_wire::{SiteId, UnixMillis};
 
 use super::{
-    AgentSecret, Alive, Applicant, Checkpoint, EnrolToken, Exchanged, Offered, Series, SeriesId, Snapshot,
-    Store, StoreError,
+    AddedWindow, AgentSecret, Alive, Applicant, Checkpoint, EnrolToken, Exchanged, Offered, Series, SeriesId,
+    Snapshot, Store, StoreError,
 };
 use crate::access::user::{Hash, Role, Session, Token, User, UserName};
 use crate::central::Told;
 use crate::inventory::diff::Change;
 use crate::ledger::life::Life;
 use crate::ledger::span::Span;
+use crate::planned::{PlannedId, Removal, Work};
 
 /// A store in one SQLite file.
 #[derive(Clone, Debug)]
@@ -92,6 +94,14 @@ impl Store for SqliteStore {
 
     async fn revoke_secrets(&self, site: &SiteId, at: UnixMillis) -> Result<u64, StoreError> {
         self.write_revocation(site, at).await
+    }
+
+    async fn add_planned(&self, work: &Work) -> Result<AddedWindow, StoreError> {
+        self.write_planned(work).await
+    }
+
+    async fn remove_planned(&self, id: PlannedId, removal: &Removal) -> Result<bool, StoreError> {
+        self.write_planned_removal(id, removal).await
     }
 
     async fn tokens(&self) -> Result<Vec<EnrolToken>, StoreError> {

@@ -228,6 +228,10 @@ function facts() {
     ['id', site.id], ['tier', names.tier[site.tier]?.[text.lang()] ?? site.tier], ['branch', names.branch[site.branch]?.[text.lang()] ?? site.branch], ['district', site.district],
     ['parent', site.parent && link(site.parent)], ['children', site.children.length > 0 && el('span', {}, ...links(site.children))],
     ['location', site.location && `${site.location.latitude}, ${site.location.longitude}`],
+    ['planned', site.planned.length > 0 && el('span', {}, ...site.planned.flatMap((works, i) => {
+      const line = `${works.reason} (${works.scope}${works.of ? ` ${works.of}` : ''}, ${works.when}, ${works.added_by})`;
+      return i > 0 ? [el('br'), line] : [line];
+    }))],
     ['contacts', site.contacts.length > 0 && el('span', {}, ...site.contacts.flatMap((line, i) => i > 0 ? [el('br'), line] : [line]))],
     ['valid', (site.valid_from ?? site.valid_to) && `${site.valid_from ?? '…'} – ${site.valid_to ?? '…'}`], ['note', site.note],
     ['issued', agent.issued != null ? text.exact(agent.issued) : t('no_agent')], ['last_push', site.last_push != null && text.exact(site.last_push)],

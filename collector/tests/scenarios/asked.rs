@@ -13,7 +13,7 @@ use wan_collector::ledger::span::{Periods, Spans};
 use wan_collector::ledger::timeline::{Basis, Interval, LinkView, Other, SiteView, State, Timeline, Window};
 use wan_collector::ledger::vantage::Vantage;
 use wan_collector::report::coverage::{Coverage, Row, TierTarget};
-use wan_collector::report::uptime::Uptime;
+use wan_collector::report::uptime::{Policy, Terms, Uptime};
 use wan_collector::verdict::{Facts, SILENCE_LIMIT, Standing, rounds_hold, silence_limit, standing};
 use wan_wire::{LinkKind, LinkName, UnixMillis};
 
@@ -62,9 +62,12 @@ impl<'s> Answers<'s> {
                     [name, rest @ ..] if *name != "over" => (Some(link(name)?), rest),
                     rest => (None, rest),
                 };
-                let ["over", window] = rest else {
-                    return Err("expected `over` and a window at the end".to_owned());
+                let ["over", window, terms @ ..] = rest else {
+                    return Err("expected `over` and a window".to_owned());
                 };
+                if *what != "uptime" && !terms.is_empty() {
+                    return Err(format!("`{}`: only uptime has terms", terms.join(" ")));
+                }
                 let window = self.told.window(window)?;
                 match *what {
                     "timeline" => {
@@ -73,8 +76,10 @@ impl<'s> Answers<'s> {
                     }
                     "uptime" => {
                         let timeline = self.timeline(id, link_name.as_ref(), window)?;
-                        let planned = self.planned(id, link_name.as_ref());
-                        Ok(self.figures(&Uptime::of(&timeline, &planned)))
+                        let (hours, policy) = self.terms(terms, window)?;
+                        let planned = self.planned(id, link_name.as_ref(), window)?;
+                        let terms = Terms { planned: &planned, policy, hours: hours.as_ref() };
+                        Ok(self.figures(&Uptime::under(&timeline, terms)))
                     }
                     "causes" => {
                         let charges = self.charges(id, link_name.as_ref(), window)?;
@@ -143,7 +148,7 @@ impl<'s> Answers<'s> {
             }
         };
         let links: Vec<LinkName> = self.links(id).collect();
-        let planned = links.iter().map(|link| self.planned(id, Some(link))).collect();
+        let planned = links.iter().map(|link| self.planned(id, Some(link), window)).collect::<Told<_>>()?;
         Ok(Kept { path_cut, planned, links })
     }
 
@@ -164,12 +169,12 @@ impl<'s> Answers<'s> {
     fn standing(&self, id: &str) -> Told<Standing> {
         let site = self.told.site(id)?;
         let parent = site.parent.as_ref().map(|parent| self.standing(parent)).transpose()?;
-        let planned = self.told.planned.iter().find(|(of, link, window)| {
-            of == id && link.is_none() && window.start <= self.now && self.now < window.end
-        });
+        // Far enough back for what a scenario tells.
+        let around = Window::new(self.now.plus_millis(-32 * 86_400_000), self.now.plus_millis(1));
+        let planned = self.planned(id, None, around)?.at(self.now);
         let facts = Facts {
             enrolled: site.secret,
-            planned: planned.map(|(_, _, window)| window.start),
+            planned: planned.map(|period| period.start),
             last_push: site.heard,
             parent_cut_off: parent
                 .filter(|parent| parent.verdict.cuts_children_off())
@@ -180,11 +185,40 @@ impl<'s> Answers<'s> {
         Ok(standing(&self.view(id)?, &facts, &self.basis(SILENCE_LIMIT)))
     }
 
-    /// Planned work of a link; without one, what covers the whole site.
-    fn planned(&self, id: &str, link: Option<&LinkName>) -> Periods {
+    /// What is planned for a link, or for the whole site.
+    fn planned(&self, id: &str, link: Option<&LinkName>, window: Window) -> Told<Periods> {
         let covers = |of: &Option<LinkName>| of.is_none() || of.as_ref() == link;
-        let planned = self.told.planned.iter().filter(|(site, of, _)| site == id && covers(of));
-        planned.map(|(_, _, window)| (window.start, window.end)).collect()
+        let told = self.told.planned.iter().filter(|(site, of, _)| site == id && covers(of));
+        let told: Periods = told.map(|(_, _, window)| (window.start, window.end)).collect();
+        let works = match link {
+            Some(link) => self.told.planned_of_link(id, link, window)?,
+            None => {
+                let (links, view): (Vec<_>, _) = (self.links(id).collect(), self.view(id)?);
+                self.told.planned_of_site(id, &links, &view, &self.basis(SILENCE_LIMIT), window)?
+            }
+        };
+        Ok(told.union(&works))
+    }
+
+    /// `hours service`, `planned up`: by which terms time counts.
+    fn terms(&self, words: &[&str], window: Window) -> Told<(Option<Periods>, Policy)> {
+        let (mut hours, mut policy) = (None, Policy::default());
+        for pair in words.chunks(2) {
+            match pair {
+                ["hours", "service"] => hours = Some(self.told.service_time(window)),
+                ["planned", word] => {
+                    let known = Policy::ALL.into_iter().find(|policy| policy.as_str() == *word);
+                    policy = known.ok_or(format!("`{word}`: expected exclude, up or ignore"))?;
+                }
+                _ => {
+                    return Err(format!(
+                        "`{}`: expected hours service, or planned and a policy",
+                        pair.join(" ")
+                    ));
+                }
+            }
+        }
+        Ok((hours, policy))
     }
 
     /// The length of the last round of the lines that are wanted.
@@ -281,6 +315,9 @@ impl<'s> Answers<'s> {
         );
         if d.planned_ms > 0 {
             let _ = write!(times, "  planned {}", length(d.planned_ms));
+        }
+        if d.outside_ms > 0 {
+            let _ = write!(times, "  outside {}", length(d.outside_ms));
         }
         let ratios = format!(
             "uptime {}  availability {}  observed {}  low {}  high {}",

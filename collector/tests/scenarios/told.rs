@@ -10,6 +10,8 @@ use wan_collector::ledger::span::{Periods, Spans};
 use wan_collector::ledger::timeline::Window;
 use wan_wire::{LinkKind, LinkName, Outcome, UnixMillis};
 
+use crate::works::Works;
+
 /// A wrong scenario is a failure like a wrong result: what is wrong, to be shown with file and line.
 pub(crate) type Told<T> = Result<T, String>;
 
@@ -25,6 +27,8 @@ pub(crate) struct Scenario {
     pub(crate) stopped: Vec<Window>,
     /// Planned work: site, link (all of them unless told), time.
     pub(crate) planned: Vec<(String, Option<LinkName>, Window)>,
+    /// Planned windows for more than one site, or recurring ones; and the calendar.
+    pub(crate) works: Works,
     /// The vantage whose own cut makes the collector blind.
     pub(crate) centre: Option<String>,
 }
@@ -38,6 +42,7 @@ pub(crate) struct Site {
     pub(crate) secret: Option<UnixMillis>,
     pub(crate) heard: Option<UnixMillis>,
     pub(crate) parent: Option<String>,
+    pub(crate) district: Option<String>,
     pub(crate) carriers: BTreeMap<LinkName, String>,
     pub(crate) boots: Vec<UnixMillis>,
     pub(crate) starts: Vec<UnixMillis>,
@@ -66,6 +71,7 @@ impl Scenario {
             rounds: Vec::new(),
             stopped: Vec::new(),
             planned: Vec::new(),
+            works: Works::default(),
             centre: None,
         })
     }
@@ -88,6 +94,7 @@ impl Scenario {
                     secret: None,
                     heard: None,
                     parent: None,
+                    district: None,
                     carriers: BTreeMap::new(),
                     boots: Vec::new(),
                     starts: Vec::new(),
@@ -97,7 +104,8 @@ impl Scenario {
                         "from" => site.from = self.instant(value)?,
                         "to" => site.to = Some(self.instant(value)?),
                         "secret" => site.secret = Some(self.instant(value)?),
-                        _ => return Err(format!("`{key}`: expected from, to or secret")),
+                        "district" => site.district = Some(value.replace('_', " ")),
+                        _ => return Err(format!("`{key}`: expected from, to, secret or district")),
                     }
                 }
                 self.sites.insert((*id).to_owned(), site);
@@ -129,6 +137,10 @@ impl Scenario {
                 }
             }
             ["collector", "stopped", window] => self.stopped.push(self.window(window)?),
+            ["planned", "for", rest @ ..] => self.tell_works(rest)?,
+            ["planned", "ended", number, at] => self.end_works(number, Some(at))?,
+            ["planned", "void", number] => self.end_works(number, None)?,
+            ["hours" | "holiday" | "worked", ..] => self.tell_calendar(words)?,
             ["planned", id, rest @ ..] => {
                 self.site(id)?;
                 let (link, window) = match rest {

@@ -34,6 +34,7 @@ fn import(state: &State, revision: i64, sites: &[&str]) {
         register: Register::new(sites).unwrap(),
         secrets: Vec::new(),
         rotation: Rotation::default(),
+        planned: crate::planned::Planned::default(),
     });
 }
 

@@ -53,6 +53,7 @@ impl SqliteStore {
             sqlx::query_as(ASKED).fetch_all(&mut *reading).await.map_err(failed())?;
         let offered: Vec<Vec<u8>> =
             sqlx::query_scalar(OFFERED).fetch_all(&mut *reading).await.map_err(failed())?;
+        let planned = self.read_planned(&mut reading).await?;
         reading.rollback().await.map_err(failed())?;
 
         let mut links: HashMap<String, Vec<Link>> = HashMap::new();
@@ -76,7 +77,7 @@ impl SqliteStore {
             asked: asked.collect::<Result<_, StoreError>>()?,
             offered: offered.into_iter().map(|hash| self.hash(hash)).collect::<Result<_, _>>()?,
         };
-        Ok(Snapshot { revision, register, secrets, rotation })
+        Ok(Snapshot { revision, register, secrets, rotation, planned })
     }
 
     pub(super) async fn write_register(&self, revision: i64, changes: &[Change]) -> Result<i64, StoreError> {
