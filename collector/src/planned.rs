@@ -37,7 +37,7 @@
 //! # Limits
 //!
 //! [`MOST_WINDOWS`] that are not void; [`MOST_REASON`] characters of a reason; one-off windows of at most [`LONGEST_DAYS`] days. An
-//! expansion looks at each day of the question once for each recurring window: 1,000 windows over three years take some milliseconds.
+//! expansion looks at each day of the question once for each recurring window, and holds no more than the time that they cover together.
 
 pub mod draft;
 mod schedule;
@@ -166,12 +166,14 @@ impl PlannedWindow {
 
     /// Its occurrences, whole, as far as they touch the window of `days`.
     fn occurrences(&self, days: &Days<'_>, window: Window, calendar: &Calendar) -> Periods {
+        if self.removed.as_ref().is_some_and(|removal| removal.void) {
+            return Periods::new();
+        }
         let mut found = Vec::new();
         self.work.expand(days, window, calendar, &mut found);
         let found: Periods = found.into_iter().collect();
         match &self.removed {
             None => found,
-            Some(Removal { void: true, .. }) => Periods::new(),
             Some(Removal { at, .. }) => found.within(Window::new(UnixMillis::MIN, *at)),
         }
     }

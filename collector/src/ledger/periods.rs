@@ -168,6 +168,22 @@ impl Periods {
         }
     }
 
+    /// The instants that any of the sets holds. Sets of equal weight are joined first, so that the work grows with what there is to
+    /// join and little more, and never more is held than the sets joined so far.
+    #[must_use]
+    pub fn union_of(sets: impl IntoIterator<Item = Self>) -> Self {
+        // Each joined from twice as many sets as the next.
+        let mut joined: Vec<(u32, Self)> = Vec::new();
+        for set in sets {
+            let mut next = (0, set);
+            while let Some((_, before)) = joined.pop_if(|(weight, _)| *weight == next.0) {
+                next = (next.0 + 1, before.union(&next.1));
+            }
+            joined.push(next);
+        }
+        joined.into_iter().rev().fold(Self::new(), |all, (_, set)| all.union(&set))
+    }
+
     /// The instants that both hold.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {

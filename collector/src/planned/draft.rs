@@ -307,7 +307,13 @@ impl Draft<'_> {
                 Wrong::new(part, text, "a day that exists, such as 2026-11-30", "write year-month-day")
             })
         };
-        let from = self.valid_from.map_or_else(|| Ok(today()), |text| day("valid_from", text))?;
+        let near = |part: &'static str, text: &str, day: Date| {
+            let days = i64::from(today().until(day).map_or(i32::MAX, |span| span.get_days()));
+            if days.abs() > FURTHEST_DAYS { Err(far(part, text)) } else { Ok(day) }
+        };
+        let from = self
+            .valid_from
+            .map_or_else(|| Ok(today()), |text| near("valid_from", text, day("valid_from", text)?))?;
         let to = self.valid_to.map(|text| day("valid_to", text)).transpose()?;
         if let (Some(to), Some(text)) = (to, self.valid_to)
             && to <= from

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use wan_wire::{LinkKind, SiteId, UnixMillis};
 
+use super::PlannedWindow;
 use super::scope::{Key, plain};
-use super::{PlannedWindow, Removal};
 use crate::calendar::{Calendar, Days};
 use crate::inventory::{Register, Site};
 use crate::ledger::periods::Periods;
@@ -118,23 +118,15 @@ impl Schedule {
             return Self::default();
         }
         let days = Days::of(window, zone);
-        let mut found: BTreeMap<Key, Vec<(UnixMillis, UnixMillis)>> = BTreeMap::new();
+        let mut of_scope: BTreeMap<Key, Vec<&PlannedWindow>> = BTreeMap::new();
         for planned in windows {
-            let ends = match &planned.removed {
-                None => UnixMillis::MAX,
-                Some(Removal { void: true, .. }) => continue,
-                Some(Removal { at, .. }) => *at,
-            };
-            let of_scope = found.entry(planned.work.scope.key()).or_default();
-            let first = of_scope.len();
-            planned.work.expand(&days, window, calendar, of_scope);
-            // What is empty after this is left out where periods are joined.
-            for (_, end) in of_scope.iter_mut().skip(first) {
-                *end = ends.min(*end);
-            }
+            of_scope.entry(planned.work.scope.key()).or_default().push(planned);
         }
-        let joined = |periods: Vec<_>| periods.into_iter().collect::<Periods>().within(window);
-        let by_scope = found.into_iter().map(|(scope, periods)| (scope, joined(periods)));
+        let expand = |windows: Vec<&PlannedWindow>| {
+            let each = windows.into_iter().map(|planned| planned.occurrences(&days, window, calendar));
+            Periods::union_of(each.map(|periods| periods.within(window)))
+        };
+        let by_scope = of_scope.into_iter().map(|(scope, windows)| (scope, expand(windows)));
         Self { by_scope: by_scope.filter(|(_, periods)| !periods.is_empty()).collect() }
     }
 
@@ -157,7 +149,7 @@ impl Schedule {
             let keys = [Key::All, Key::Tier(facts.tier.to_owned())].into_iter();
             self.union(keys.chain(own).chain(district).chain(of_path)).within(facts.time)
         };
-        facts.iter().map(of_time).fold(Periods::new(), |all, part| all.union(&part))
+        Periods::union_of(facts.iter().map(of_time))
     }
 
     /// What is planned for one of a site's links: what is for the site, and what is for the link's carrier.
