@@ -172,3 +172,128 @@ fn told(kind: IncidentKind, run: &[Charge], until: UnixMillis) -> Option<Inciden
         scene: *scene,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::cause::{Silence, Voice};
+    use crate::ledger::timeline::Why;
+    use wan_wire::LinkKind;
+
+    const SILENT: State = State::Unknown(Why::Silent);
+
+    /// Charges of minutes: start, end, state, rule.
+    fn found(
+        charges: &[(i64, i64, State, Rule)],
+        until: i64,
+    ) -> Vec<(IncidentKind, i64, i64, bool, i64, Rule)> {
+        let charge = |&(start, end, state, rule): &(i64, i64, State, Rule)| Charge {
+            start: UnixMillis(start * 60_000),
+            end: UnixMillis(end * 60_000),
+            state,
+            rule,
+            scene: Scene {
+                kind: LinkKind::Wan,
+                state,
+                voice: Voice::Own,
+                silence: Silence::Speaks,
+                planned: false,
+                path_cut: false,
+                lan: State::Up,
+                wan: state,
+                internet: State::Up,
+                lan_fails: false,
+                seen_down: false,
+                seen_up: false,
+                wan_rule: None,
+                same_carrier: false,
+            },
+        };
+        let charges: Vec<Charge> = charges.iter().map(charge).collect();
+        let found = incidents(&charges, UnixMillis(until * 60_000));
+        let row = |i: &Incident| {
+            (i.kind, i.start.0 / 60_000, i.end.0 / 60_000, i.ongoing, i.bad_ms / 60_000, i.rule)
+        };
+        found.iter().map(row).collect()
+    }
+
+    #[test]
+    fn an_outage_goes_on_through_unknown_time_to_the_last_instant_seen_down() {
+        let rows = found(
+            &[
+                (0, 2, SILENT, Rule::NotYetTold),
+                (2, 5, State::Down, Rule::GatewayAnswers),
+                (5, 9, SILENT, Rule::CollectorStopped),
+                (9, 10, State::Down, Rule::GatewayAnswers),
+                (10, 14, SILENT, Rule::RoundsMissing),
+                (20, 21, State::Down, Rule::BehindLan),
+            ],
+            30,
+        );
+        let expected = [
+            (IncidentKind::Gap, 0, 2, false, 2, Rule::NotYetTold),
+            (IncidentKind::Outage, 2, 10, false, 4, Rule::GatewayAnswers),
+            (IncidentKind::Gap, 10, 14, false, 4, Rule::RoundsMissing),
+            (IncidentKind::Outage, 20, 21, false, 1, Rule::BehindLan),
+        ];
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn what_is_unknown_after_an_outage_belongs_to_it_until_something_is_seen() {
+        let charges = [(2, 5, State::Down, Rule::PathCut), (5, 9, SILENT, Rule::NotYetTold)];
+        assert_eq!(found(&charges, 9), [(IncidentKind::Outage, 2, 9, true, 3, Rule::PathCut)]);
+        let over = [
+            (IncidentKind::Outage, 2, 5, false, 3, Rule::PathCut),
+            (IncidentKind::Gap, 5, 9, false, 4, Rule::NotYetTold),
+        ];
+        assert_eq!(found(&charges, 20), over);
+    }
+
+    #[test]
+    fn degraded_time_ends_an_outage_and_is_one_of_its_own() {
+        let rows = found(
+            &[
+                (0, 1, State::Down, Rule::GatewayAnswers),
+                (1, 4, State::Degraded, Rule::GatewayAnswers),
+                (4, 5, State::Down, Rule::GatewayAnswers),
+            ],
+            5,
+        );
+        let expected = [
+            (IncidentKind::Outage, 0, 1, false, 1, Rule::GatewayAnswers),
+            (IncidentKind::Degradation, 1, 4, false, 3, Rule::GatewayAnswers),
+            (IncidentKind::Outage, 4, 5, true, 1, Rule::GatewayAnswers),
+        ];
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn the_cause_is_the_one_with_the_most_time_and_of_equal_ones_the_nearest_to_the_root() {
+        let most = [(0, 3, State::Down, Rule::PathCut), (3, 7, State::Down, Rule::GatewayAnswers)];
+        assert_eq!(found(&most, 9)[0].5, Rule::GatewayAnswers);
+        let equal = [(0, 3, State::Down, Rule::GatewayAnswers), (3, 6, State::Down, Rule::BootInGap)];
+        assert_eq!(found(&equal, 9)[0].5, Rule::BootInGap);
+        let two_rules = [
+            (0, 2, State::Down, Rule::BothSides),
+            (2, 5, State::Down, Rule::BootInGap),
+            (5, 7, State::Down, Rule::GatewayAnswers),
+        ];
+        assert_eq!(
+            found(&two_rules, 9)[0].5,
+            Rule::BothSides,
+            "both of its rules charge the carrier: 4 of 7"
+        );
+    }
+
+    #[test]
+    fn short_gaps_and_degradations_are_not_told_and_short_outages_are() {
+        let charge = |state| {
+            let mut charges = found(&[(0, 1, state, Rule::GatewayAnswers)], 9);
+            charges.pop().map(|row| row.0)
+        };
+        assert_eq!(charge(State::Degraded), Some(IncidentKind::Degradation), "a minute is noted");
+        assert_eq!(charge(SILENT), Some(IncidentKind::Gap));
+        assert_eq!(found(&[], 9), []);
+    }
+}

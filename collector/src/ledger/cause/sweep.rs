@@ -4,7 +4,7 @@ use wan_wire::{LinkKind, Outcome, UnixMillis};
 
 use super::{EDGE, Rule, Scene, Silence, Voice, decide};
 use crate::ledger::span::{Period, Periods, Spans, look_in};
-use crate::ledger::timeline::{Basis, LinkSweep, LinkView, SiteView, State, Why, Window};
+use crate::ledger::timeline::{Basis, KindsSweep, LinkSweep, LinkView, SiteView, State, Why, Window};
 
 /// What the rules know of a site beside its evidence.
 #[derive(Debug, Clone)]
@@ -182,12 +182,9 @@ impl Near {
 
 impl<'a> Stage<'a> {
     fn new(site: &SiteView<'a>, around: &Around<'a>, basis: &Basis<'a>, window: Window) -> Self {
-        let margin = Window::new(window.start.minus(EDGE), window.end.plus(EDGE));
-        let lans = || site.links.iter().filter(|link| link.kind == LinkKind::Lan);
-        let (lan_down, lan_bad) = failing(site, lans(), basis, margin);
-        let wans = || site.links.iter().filter(|link| link.kind == LinkKind::Wan);
-        let outside: Vec<LinkView<'a>> = wans().map(|link| LinkView { own: None, ..link.clone() }).collect();
-        let (seen_down, seen_up) = seen(site, &outside, basis, margin);
+        let margin = Window::new(window.start.minus(EDGE), window.end.plus(EDGE).min(basis.now));
+        let (lan_down, lan_bad) = lan_failing(site, basis, margin);
+        let (seen_down, seen_up) = seen(site, basis, margin);
         let lines = site.links.iter().enumerate().map(|(index, link)| {
             let known = around.links.get(index);
             Line {
@@ -360,44 +357,28 @@ fn fails_like(wan: State, link: State) -> bool {
     }
 }
 
-/// When the best of some links was down, and when it was down or degraded.
-fn failing<'v, 'a: 'v>(
-    site: &SiteView<'a>,
-    links: impl Iterator<Item = &'v LinkView<'a>>,
-    basis: &Basis<'a>,
-    window: Window,
-) -> (Periods, Periods) {
-    let mut all: Option<(Periods, Periods)> = None;
-    for link in links {
-        let (mut down, mut bad) = (Periods::new(), Periods::new());
-        for interval in LinkSweep::new(site, link, basis, window) {
-            match interval.state {
-                State::Down => {
-                    down.add(interval.start, interval.end);
-                    bad.add(interval.start, interval.end);
-                }
-                State::Degraded => bad.add(interval.start, interval.end),
-                State::Up | State::Unknown(_) => {}
+/// When the LAN was down, and when it was down or degraded.
+fn lan_failing<'a>(site: &SiteView<'a>, basis: &Basis<'a>, window: Window) -> (Periods, Periods) {
+    let (mut down, mut bad) = (Periods::new(), Periods::new());
+    for (start, end, kinds) in KindsSweep::new(site, &[LinkKind::Lan], basis, window) {
+        match kinds.get(LinkKind::Lan) {
+            State::Down => {
+                down.add(start, end);
+                bad.add(start, end);
             }
+            State::Degraded => bad.add(start, end),
+            State::Up | State::Unknown(_) => {}
         }
-        all = Some(match all {
-            None => (down, bad),
-            Some(others) => (others.0.intersect(&down), others.1.intersect(&bad)),
-        });
     }
-    all.unwrap_or_default()
+    (down, bad)
 }
 
 /// When other vantages saw the WAN down, and when they saw it carry traffic.
-fn seen<'a>(
-    site: &SiteView<'a>,
-    outside: &[LinkView<'a>],
-    basis: &Basis<'a>,
-    window: Window,
-) -> (Periods, Periods) {
+fn seen<'a>(site: &SiteView<'a>, basis: &Basis<'a>, window: Window) -> (Periods, Periods) {
     let (mut down, mut up) = (Periods::new(), Periods::new());
-    for link in outside {
-        for interval in LinkSweep::new(site, link, basis, window) {
+    for link in site.links.iter().filter(|link| link.kind == LinkKind::Wan && !link.others.is_empty()) {
+        let outside = LinkView { own: None, ..link.clone() };
+        for interval in LinkSweep::new(site, &outside, basis, window) {
             match interval.state {
                 State::Down => down.add(interval.start, interval.end),
                 State::Up | State::Degraded => up.add(interval.start, interval.end),
