@@ -29,4 +29,5 @@ pub mod life;
 pub mod periods;
 pub mod span;
 pub mod timeline;
+pub mod told;
 pub mod vantage;

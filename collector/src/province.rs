@@ -98,18 +98,6 @@ impl SiteNow<'_> {
     pub fn seen_links(&self) -> impl Iterator<Item = &Link> {
         self.links.values().filter(|link| link.is_seen())
     }
-
-    /// When its host booted, as far as its agent told, in order.
-    #[must_use]
-    pub fn boots(&self) -> Vec<UnixMillis> {
-        self.facts.boot_time.and_then(from_seconds).into_iter().collect()
-    }
-
-    /// When its agent was started, as far as it told, in order.
-    #[must_use]
-    pub fn starts(&self) -> Vec<UnixMillis> {
-        self.facts.start_time.and_then(from_seconds).into_iter().collect()
-    }
 }
 
 impl Link {
@@ -462,12 +450,6 @@ impl<'c> Province<'c> {
         };
         Some(Uptime::under(&timeline, Terms { planned: &planned, policy, hours: hours.as_deref() }))
     }
-}
-
-#[allow(clippy::cast_possible_truncation)] // beyond the years that can be told it is no time
-fn from_seconds(seconds: f64) -> Option<UnixMillis> {
-    let millis = seconds * 1000.0;
-    (millis.abs() < 1e15).then(|| UnixMillis(millis.round() as i64))
 }
 
 /// When each site that watches others was itself cut off.

@@ -50,7 +50,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wan_wire::{LinkKind, Outcome, UnixMillis};
 
@@ -58,7 +58,7 @@ use super::cause::Voice;
 use super::span::{Period, Periods, Span, Spans, look_in};
 
 /// Why a state is unknown. The order is that of explanation: of several reasons the first is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// The instant lies after `now`.
@@ -76,7 +76,7 @@ pub enum Why {
 }
 
 /// What a link, a kind or a site is at an instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "state", content = "why", rename_all = "snake_case")]
 pub enum State {
     /// It carries traffic as it should.

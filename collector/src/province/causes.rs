@@ -86,7 +86,7 @@ impl Causes<'_> {
     }
 
     fn kept(&self, site: &SiteNow<'_>, window: Window) -> Kept {
-        let (boots, starts) = (site.boots(), site.starts());
+        let (boots, starts) = (site.lives.boots(), site.lives.starts());
         let planned =
             site.seen_links().map(|link| self.province.planned_of(site, Some(&link.name), window)).collect();
         Kept { boots, starts, path_cut: self.path_cut(site.site, window), planned }

@@ -38,7 +38,7 @@ pub enum Silence {
 }
 
 /// One link at an instant, and what is known around it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Scene {
     /// What the link is for.
     #[schema(value_type = String)]
