@@ -129,7 +129,7 @@ impl App {
         work: impl FnOnce(&State, UnixMillis) -> Result<T, Problem> + Send + 'static,
     ) -> Response {
         let answer = self.compute(move |state, now| work(state, now).and_then(|answer| bytes(&answer))).await;
-        answer.map_or_else(IntoResponse::into_response, json_response)
+        answer.map_or_else(IntoResponse::into_response, json_body)
     }
 }
 
@@ -174,7 +174,7 @@ async fn get_metrics(Shared(app): Shared<App>) -> Response {
     (status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json")
 ))]
 async fn get_openapi() -> Response {
-    bytes(&openapi::document()).map_or_else(IntoResponse::into_response, json_response)
+    json_response(&openapi::document()).unwrap_or_else(IntoResponse::into_response)
 }
 
 /// The page's whole content in one answer: verdicts, coverage and counts of now. Cheap to ask every few seconds: send the
@@ -201,7 +201,7 @@ async fn get_overview(Shared(app): Shared<App>, uri: Uri, headers: HeaderMap) ->
     if known.flat_map(|tags| tags.split(',')).any(|tag| tag.trim().as_bytes() == overview.etag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, tag).into_response();
     }
-    (tag, json_response(overview.body)).into_response()
+    (tag, json_body(overview.body)).into_response()
 }
 
 /// The registered sites with their verdicts, states and links.
@@ -373,7 +373,12 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Ask each time whether it is still so.
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
-fn json_response(body: Vec<u8>) -> Response {
+/// An answer as JSON.
+pub(crate) fn json_response<T: Serialize>(answer: &T) -> Result<Response, Problem> {
+    bytes(answer).map(json_body)
+}
+
+fn json_body(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, NO_CACHE)], body).into_response()
 }
 

@@ -9,6 +9,7 @@ pub mod config;
 pub mod coverage;
 pub mod enroll;
 mod figures;
+pub mod incidents;
 mod output;
 pub mod planned;
 mod selection;
@@ -73,6 +74,8 @@ pub enum Command {
     Coverage(coverage::Args),
     /// Print how reliable sites and links were.
     Uptime(uptime::Args),
+    /// Print outages, degradations and gaps with their causes.
+    Incidents(incidents::Args),
 }
 
 /// Runs a command; what goes wrong is said on standard error.
@@ -91,6 +94,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Planned(command) => planned::run(&cli.config, &command),
         Command::Coverage(args) => coverage::run(&cli.config, &args),
         Command::Uptime(args) => uptime::run(&cli.config, &args),
+        Command::Incidents(args) => incidents::run(&cli.config, &args),
     };
     match result {
         Ok(code) => code,

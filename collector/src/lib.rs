@@ -28,6 +28,7 @@ pub mod counters;
 pub mod credential;
 pub mod engine;
 pub mod enrolment;
+pub mod incidents;
 pub mod ingest;
 pub mod inventory;
 pub mod lang;
@@ -111,6 +112,7 @@ pub async fn run(
     ));
     let watch = tokio::spawn(watch.run(background.clone()));
     let revisions = tokio::spawn(follow_register(Arc::clone(&state), Arc::clone(&store), background.clone()));
+    let incidents = tokio::spawn(incidents::run(Arc::clone(&state), Arc::clone(&store), background.clone()));
     let configurations = tokio::spawn(follower.run(background.clone()));
     let mut ended = tokio::task::spawn_blocking(move || thread.join().is_ok());
 
@@ -119,6 +121,7 @@ pub async fn run(
     let router = api::router(Arc::clone(&state), engine.clone())
         .merge(api::planned::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(enrolment::router(Arc::clone(&state), Arc::clone(&store)))
+        .merge(incidents::endpoint::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(central::endpoint::router(Arc::clone(&state), Arc::clone(&store)));
     let router = access::guarded(router, guard);
     let certificate = tokio::spawn(tls::follow(secured, Arc::clone(&state.counters), background.clone()));
@@ -138,7 +141,7 @@ pub async fn run(
         let _ = ended.await;
     }
     background.cancel();
-    let _ = tokio::join!(watch, checkpoints, revisions, configurations, manager, certificate);
+    let _ = tokio::join!(watch, checkpoints, revisions, configurations, incidents, manager, certificate);
     let stored = checkpoint::take(&state, &*store, &engine, Pace::AtOnce).await;
     anyhow::ensure!(by_itself.is_none(), "the engine stopped by itself; see the log above");
     anyhow::ensure!(stored, "the last checkpoint failed; the next start replays the journal instead");

@@ -5,8 +5,10 @@
 //! one series for each tier × branch, one for each tier with branch `all`, and one for the province with both `all`;
 //! `wan_coverage_sites` has only the first, so that it can be summed. Ratios with a `window` are over the time that ends now.
 //!
-//! Cardinality: per site 2 to 5 series, per link 4 + 3 × 4, per tier × branch 6. So 10,000 sites of 4 links are 670,000.
+//! Cardinality: per site 2 to 5 series, per link 4 + 3 × 4 and one for each cause and window of its downtime (mostly none to four), per
+//! tier × branch 6. So 10,000 sites of 4 links are some 750,000.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use prometheus::core::Collector as _;
@@ -16,7 +18,8 @@ use wan_wire::{Label, Metric, UnixMillis};
 
 use crate::api::common::Rolling;
 use crate::api::sites::{link_state, loss};
-use crate::ledger::timeline::{LinkSweep, State as LinkState};
+use crate::ledger::cause::{Cause, Charge};
+use crate::ledger::timeline::{LinkSweep, State as LinkState, Window};
 use crate::province::{Link, Province, SiteNow};
 use crate::report::coverage::Row;
 use crate::report::uptime::{Policy, Terms, Uptime};
@@ -91,6 +94,7 @@ struct LinkRow<'p> {
     loss: Option<f64>,
     rtt: Option<f64>,
     windows: Vec<(&'static str, Uptime)>,
+    downtime: Vec<(&'static str, BTreeMap<Cause, i64>)>,
 }
 
 fn links(province: &Province<'_>, page: &mut Page) {
@@ -98,13 +102,20 @@ fn links(province: &Province<'_>, page: &mut Page) {
         .sites()
         .filter(|site| site.site.registered_at(province.now, &province.config().timezone))
         .collect();
+    let zone = &province.config().timezone;
+    let windows: Vec<(&'static str, Window)> =
+        Rolling::ALL.iter().map(|rolling| (rolling.as_str(), rolling.window(province.now, zone))).collect();
+    let longest = windows.iter().map(|(_, window)| window.start).min().unwrap_or(province.now);
+    let causes = province.causes(Window::new(longest, province.now));
     let rows: Vec<LinkRow<'_>> = registered
         .iter()
         .flat_map(|site| {
-            site.links
-                .values()
-                .filter(|link| link.is_seen() && link.valid.holds(province.now))
-                .map(|link| row(province, site, link))
+            let charges = causes.of_links(site);
+            let rows = site.seen_links().filter(|link| link.valid.holds(province.now)).map(|link| {
+                let charges = charges.get(&link.name).map_or(&[][..], Vec::as_slice);
+                row(province, site, link, downtime(charges, &windows))
+            });
+            rows.collect::<Vec<_>>()
         })
         .collect();
     let mut each = |metric: Metric, value: &dyn Fn(&LinkRow<'_>) -> Option<f64>| {
@@ -141,9 +152,43 @@ fn links(province: &Province<'_>, page: &mut Page) {
     each_window(Metric::LinkUptimeRatio, |uptime| uptime.uptime);
     each_window(Metric::LinkAvailabilityRatio, |uptime| uptime.availability);
     each_window(Metric::LinkObservedRatio, |uptime| uptime.observed_share);
+    page.family(Metric::LinkDowntimeSeconds);
+    for row in &rows {
+        let [site, link, kind, carrier] = row.labels;
+        for (window, causes) in &row.downtime {
+            for (cause, millis) in causes {
+                let labels =
+                    [site, link, kind, carrier, (Label::Cause, cause.as_str()), (Label::Window, window)];
+                page.sample(&labels, number(*millis) / 1000.0);
+            }
+        }
+    }
 }
 
-fn row<'p>(province: &Province<'_>, site: &'p SiteNow<'_>, link: &'p Link) -> LinkRow<'p> {
+/// Milliseconds down by cause, in each of the rolling windows. A cause that has none is left out.
+fn downtime(
+    charges: &[Charge],
+    windows: &[(&'static str, Window)],
+) -> Vec<(&'static str, BTreeMap<Cause, i64>)> {
+    let of_window = |window: &Window| {
+        let mut causes = BTreeMap::new();
+        for charge in charges.iter().filter(|charge| charge.state == LinkState::Down) {
+            let millis = Window::new(charge.start, charge.end).within(window.start, window.end).millis();
+            if millis > 0 {
+                *causes.entry(charge.rule.cause()).or_default() += millis;
+            }
+        }
+        causes
+    };
+    windows.iter().map(|(name, window)| (*name, of_window(window))).collect()
+}
+
+fn row<'p>(
+    province: &Province<'_>,
+    site: &'p SiteNow<'_>,
+    link: &'p Link,
+    downtime: Vec<(&'static str, BTreeMap<Cause, i64>)>,
+) -> LinkRow<'p> {
     let zone = &province.config().timezone;
     let carrier = site.site.link(&link.name).and_then(|entry| entry.carrier.as_deref());
     let state = link_state(province, site, link);
@@ -170,6 +215,7 @@ fn row<'p>(province: &Province<'_>, site: &'p SiteNow<'_>, link: &'p Link) -> Li
         loss: latest.and_then(loss),
         rtt: latest.and_then(|latest| latest.rtt_median),
         windows: windows.into(),
+        downtime,
     }
 }
 
@@ -216,6 +262,12 @@ fn coverage(province: &Province<'_>, page: &mut Page) {
 }
 
 fn collector(state: &State, province: &Province<'_>, page: &mut Page) {
+    if let Some(open) = state.open_incidents() {
+        page.family(Metric::IncidentsOpen);
+        for (kind, count) in open {
+            page.sample(&[(Label::Kind, kind.as_str())], number(i64::try_from(count).unwrap_or(i64::MAX)));
+        }
+    }
     page.family(Metric::CollectorBuildInfo);
     page.sample(&[(Label::Version, env!("CARGO_PKG_VERSION"))], 1.0);
     if let Some(started) = state.started() {

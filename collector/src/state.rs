@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::credential;
 use crate::engine::Painting;
+use crate::incidents::Open;
 use crate::ingest::series::SeriesCache;
 use crate::inventory::Register;
 use crate::ledger::life::{LastWord, Life, LifeKey, Lives};
@@ -490,6 +491,7 @@ pub struct State {
     /// Held while a new directory is made from the present one.
     replacing: Mutex<()>,
     alive: RwLock<Vec<Alive>>,
+    open_incidents: RwLock<Option<Open>>,
 }
 
 impl State {
@@ -507,7 +509,18 @@ impl State {
             directory: ArcSwap::default(),
             replacing: Mutex::default(),
             alive: RwLock::default(),
+            open_incidents: RwLock::default(),
         }
+    }
+
+    /// The incidents of sites that are open now, by kind; `None` before they were first derived.
+    #[must_use]
+    pub fn open_incidents(&self) -> Option<Open> {
+        self.open_incidents.read().clone()
+    }
+
+    pub(crate) fn set_open_incidents(&self, open: Open) {
+        *self.open_incidents.write() = Some(open);
     }
 
     /// Since when the collector runs with a clock that can be right; `None` where it does not serve, or not yet.

@@ -31,6 +31,8 @@ use crate::inventory::Register;
 use crate::inventory::diff::Change;
 use crate::ledger::life::{LastWord, Life, LifeKey};
 use crate::ledger::span::Span;
+use crate::ledger::timeline::Window;
+use crate::ledger::told::{self, Changes, IncidentId, Restatement};
 use crate::planned::{Planned, PlannedId, Removal, Work};
 
 /// Why the store did not do what it was asked to. Each names the database and the operation.
@@ -294,6 +296,29 @@ pub enum Offered {
     SecretKnown,
 }
 
+/// Which incidents are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Those that share an instant with it.
+    pub window: Window,
+    /// Of this site and its links.
+    pub site: Option<SiteId>,
+    /// This one.
+    pub id: Option<IncidentId>,
+    /// Those that go on.
+    pub open: bool,
+    /// At most so many: the ones that began last.
+    pub limit: u32,
+}
+
+impl Wanted {
+    /// All of a window.
+    #[must_use]
+    pub const fn all(window: Window) -> Self {
+        Self { window, site: None, id: None, open: false, limit: u32::MAX }
+    }
+}
+
 /// Storage of the collector.
 ///
 /// All methods may be called at the same time from several tasks; the store serialises writers.
@@ -416,6 +441,18 @@ pub trait Store: Send + Sync + 'static {
         &self,
         each: impl FnMut(SiteId, Vec<Life>) + Send,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Incidents as they were last told, gone ones included; the newest first.
+    fn incidents(&self, wanted: &Wanted) -> impl Future<Output = Result<Vec<told::Told>, StoreError>> + Send;
+
+    /// The restatements of the same incidents, by incident, in the order in which they were made.
+    fn restatements(
+        &self,
+        wanted: &Wanted,
+    ) -> impl Future<Output = Result<Vec<Restatement>, StoreError>> + Send;
+
+    /// Writes what is told of incidents from now on, and what is said otherwise than before; all or nothing.
+    fn note_incidents(&self, changes: &Changes) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The times in which the collector was able to hear the agents, in order.
     fn alive(&self) -> impl Future<Output = Result<Vec<Alive>, StoreError>> + Send;

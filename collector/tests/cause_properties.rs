@@ -29,6 +29,7 @@ struct Link {
     other: Vec<(i64, i64, Outcome)>,
     planned: Vec<(i64, i64)>,
     carrier: Option<&'static str>,
+    valid: (i64, i64),
 }
 
 #[derive(Debug, Clone)]
@@ -60,14 +61,11 @@ fn periods() -> impl Strategy<Value = Vec<(i64, i64)>> {
 fn link() -> impl Strategy<Value = Link> {
     let kind = prop::sample::select(LinkKind::ALL.to_vec());
     let carrier = prop::sample::select(vec![None, Some("vnpt"), Some("viettel")]);
-    (
-        kind,
-        rounds(),
-        prop_oneof![Just(Vec::new()), rounds()],
-        prop_oneof![3 => Just(Vec::new()), 1 => periods()],
-        carrier,
+    let planned = prop_oneof![3 => Just(Vec::new()), 1 => periods()];
+    let valid = prop_oneof![3 => Just((-1000, 1000)), 1 => (-10..T, 1..80i64).prop_map(|(a, b)| (a, a + b))];
+    (kind, rounds(), prop_oneof![Just(Vec::new()), rounds()], planned, carrier, valid).prop_map(
+        |(kind, own, other, planned, carrier, valid)| Link { kind, own, other, planned, carrier, valid },
     )
-        .prop_map(|(kind, own, other, planned, carrier)| Link { kind, own, other, planned, carrier })
 }
 
 fn history() -> impl Strategy<Value = History> {
@@ -126,6 +124,7 @@ impl Kept {
     fn view<'a>(&'a self, history: &'a History) -> SiteView<'a> {
         let link = |(index, link): (usize, &Link)| LinkView {
             kind: link.kind,
+            valid: Window::new(at(link.valid.0), at(link.valid.1)),
             own: self.own[index].as_ref(),
             others: self.other[index].iter().map(Into::into).collect(),
             hold: Duration::ZERO,
@@ -180,6 +179,7 @@ impl Oracle<'_> {
     fn kind(&self, kind: LinkKind, t: i64) -> State {
         let links = (0..self.view.links.len()).filter(|&link| self.view.links[link].kind == kind);
         links
+            .filter(|&link| covers(&[self.history.links[link].valid], t))
             .map(|link| self.state(link, t))
             .reduce(State::either)
             .unwrap_or(State::Unknown(Why::NotMeasured))
@@ -222,7 +222,8 @@ impl Oracle<'_> {
             return (false, false);
         }
         let mut seen = (false, false);
-        for link in self.history.links.iter().filter(|link| link.kind == LinkKind::Wan) {
+        let wans = self.history.links.iter().filter(|link| link.kind == LinkKind::Wan);
+        for link in wans.filter(|link| covers(&[link.valid], t)) {
             let word = link.other.iter().filter(|r| r.0 <= t && t < r.1).map(|r| r.2).max();
             match word {
                 Some(Outcome::Down) => seen.0 = true,

@@ -150,7 +150,7 @@ metrics! {
     CoverageEquippedRatio "wan_coverage_equipped_ratio" Gauge Collector "Share of the registered sites that have an agent";
     CoverageTargetRatio "wan_coverage_target_ratio" Gauge Collector "Share of the registered sites that the plan wants covered";
     CoverageSites "wan_coverage_sites" Gauge Collector "Registered sites by whether they are covered, not covered or unknown";
-    IncidentsOpen "wan_incidents_open" Gauge Collector "Incidents that are open now";
+    IncidentsOpen "wan_incidents_open" Gauge Collector "Incidents of sites that are open now, by kind: outage, degradation or gap";
 
     CollectorBuildInfo "wan_collector_build_info" Gauge Collector "Always 1, the collector's version as a label";
     CollectorStartTimeSeconds "wan_collector_start_time_seconds" Gauge Collector "When the collector started, in Unix seconds";

@@ -41,7 +41,9 @@ pub fn document() -> utoipa::openapi::OpenApi {
         super::get_uptime,
         super::planned::get_planned,
         super::planned::post_planned,
-        super::planned::delete_planned
+        super::planned::delete_planned,
+        crate::incidents::endpoint::list,
+        crate::incidents::endpoint::one
     ),
     components(schemas(Problem)),
     modifiers(&Access),

@@ -69,7 +69,19 @@ pub fn time(name: &str, text: &str, zone: &TimeZone, now: UnixMillis) -> Result<
 /// # Errors
 /// When one of the two is no time, or the window is empty or wholly in the future.
 pub fn window(province: &Province<'_>, from: Option<&str>, to: Option<&str>) -> Result<Window, Problem> {
-    let (zone, now) = (&province.config().timezone, province.now);
+    window_at(&province.config().timezone, province.now, from, to)
+}
+
+/// The same at the present `now` of a province in `zone`.
+///
+/// # Errors
+/// As [`window`].
+pub fn window_at(
+    zone: &TimeZone,
+    now: UnixMillis,
+    from: Option<&str>,
+    to: Option<&str>,
+) -> Result<Window, Problem> {
     let until = to.map_or(Ok(now), |text| time("to", text, zone, now))?;
     let start = from
         .map_or(Ok(until.min(now).plus_millis(-DEFAULT_WINDOW_MS)), |text| time("from", text, zone, now))?;

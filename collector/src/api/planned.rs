@@ -297,7 +297,7 @@ async fn get_planned<S: Store>(Shared(office): Shared<Office<S>>, uri: Uri) -> R
         };
         rows(&office.state, given.get("site"), all, clock::now())
     });
-    answer.and_then(|answer| super::bytes(&answer)).map_or_else(Problem::into_response, super::json_response)
+    answer.and_then(|answer| super::bytes(&answer)).map_or_else(Problem::into_response, super::json_body)
 }
 
 /// Adds a planned window, also after the fact. Operators only.
@@ -321,7 +321,7 @@ async fn post_planned<S: Store>(
     match done.await {
         Ok(row) => {
             let location = HeaderValue::try_from(format!("/api/v1/planned/{}", row.id));
-            let mut response = super::bytes(&row).map_or_else(Problem::into_response, super::json_response);
+            let mut response = super::bytes(&row).map_or_else(Problem::into_response, super::json_body);
             if response.status() == StatusCode::OK {
                 *response.status_mut() = StatusCode::CREATED;
             }
@@ -363,7 +363,7 @@ async fn delete_planned<S: Store>(
         office.remove(&id, void, &who(reader)).await
     };
     match done.await {
-        Ok(row) => super::bytes(&row).map_or_else(Problem::into_response, super::json_response),
+        Ok(row) => super::bytes(&row).map_or_else(Problem::into_response, super::json_body),
         Err(problem) => problem.into_response(),
     }
 }

@@ -11,6 +11,7 @@ mod access;
 mod agent_config;
 mod enrolment;
 mod evidence;
+mod incidents;
 mod lives;
 mod open;
 mod planned;
@@ -24,13 +25,14 @@ use wan_wire::{SiteId, UnixMillis};
 
 use super::{
     AddedWindow, AgentSecret, Alive, Applicant, Checkpoint, EnrolToken, Exchanged, Offered, Series, SeriesId,
-    Snapshot, Store, StoreError,
+    Snapshot, Store, StoreError, Wanted,
 };
 use crate::access::user::{Hash, Role, Session, Token, User, UserName};
 use crate::central::Told;
 use crate::inventory::diff::Change;
 use crate::ledger::life::Life;
 use crate::ledger::span::Span;
+use crate::ledger::told::{self, Changes, Restatement};
 use crate::planned::{PlannedId, Removal, Work};
 
 /// A store in one SQLite file.
@@ -170,6 +172,18 @@ impl Store for SqliteStore {
 
     async fn load_lives(&self, each: impl FnMut(SiteId, Vec<Life>) + Send) -> Result<(), StoreError> {
         self.read_lives(each).await
+    }
+
+    async fn incidents(&self, wanted: &Wanted) -> Result<Vec<told::Told>, StoreError> {
+        self.read_incidents(wanted).await
+    }
+
+    async fn restatements(&self, wanted: &Wanted) -> Result<Vec<Restatement>, StoreError> {
+        self.read_restatements(wanted).await
+    }
+
+    async fn note_incidents(&self, changes: &Changes) -> Result<(), StoreError> {
+        self.write_incidents(changes).await
     }
 
     async fn alive(&self) -> Result<Vec<Alive>, StoreError> {

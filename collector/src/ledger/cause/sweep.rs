@@ -6,6 +6,9 @@ use super::{EDGE, Rule, Scene, Silence, Voice, decide};
 use crate::ledger::span::{Period, Periods, Spans, look_in};
 use crate::ledger::timeline::{Basis, KindsSweep, LinkSweep, LinkView, SiteView, State, Why, Window};
 
+/// What a link is while it is not the site's, and a kind of which it has none.
+const NOT_MEASURED: State = State::Unknown(Why::NotMeasured);
+
 /// What the rules know of a site beside its evidence.
 #[derive(Debug, Clone)]
 pub struct Around<'a> {
@@ -211,7 +214,7 @@ impl<'a> Stage<'a> {
             seen_down: Near::new(&seen_down, window.start),
             seen_up: Near { periods: seen_up, next: 0, holds: false },
             silence: Silence::Speaks,
-            wan: State::Unknown(Why::NotMeasured),
+            wan: NOT_MEASURED,
         }
     }
 
