@@ -124,6 +124,12 @@ fn look(scene: &Scene, url: &str, wan_fails: &AtomicBool) -> Result<()> {
         ensure!(table.lines().count() > 3, "its links: {table:?}");
         Ok(())
     })?;
+    // The outage is told with its cause and why: this site's gateway answers, its WAN does not.
+    eventually("the outage is told", PATIENCE, || {
+        let told = browser.count("#incidents [data-kind=outage][data-open=true][data-cause=carrier]")?;
+        ensure!(told >= 1, "the incidents: {:?}", browser.text("#incidents")?);
+        Ok(())
+    })?;
     browser.screenshot("site")?;
     let errors = browser.console_errors()?;
     ensure!(errors.is_empty(), "the browser's console: {errors:?}");

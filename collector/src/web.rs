@@ -27,7 +27,8 @@
 //!
 //! On a site's page: `#name`, `#verdict .badge[data-verdict]`, `#links [data-link][data-state]`, `#span [data-span]` (`24h`,
 //! `7d`), `#timeline [data-strip]` (`site` or the link's name) with `rect[data-state][data-start][data-end]`, `#hover`,
-//! `#intervals`, `#uptime [data-link][data-period]`, `#facts [data-fact]`.
+//! `#intervals`, `#incidents [data-incident][data-kind][data-cause][data-open][data-taken-back]`, `#uptime [data-link][data-period]`,
+//! `#facts [data-fact]`.
 
 use axum::Extension;
 use axum::extract::{Path, State as Shared};

@@ -12,6 +12,8 @@ const STRIPS_MS = 30_000;
 // More intervals than this are drawn as columns, each as bad as its worst.
 const MOST_RECTS = 1_500;
 
+const MOST_INCIDENTS = 200;
+
 let site = null;
 let names = { tier: {}, branch: {}, site: {} }; // id → what people call it
 let strips = []; // [{ link, timeline }]
@@ -28,7 +30,8 @@ const source = follow(path, (answer) => {
   }
 });
 
-languages(() => { draw(); drawStrips(); source.tick(); });
+// The sentences of incidents come in the language that is asked for.
+languages(() => { draw(); drawStrips(); loadIncidents(); source.tick(); });
 setInterval(load, STRIPS_MS);
 
 function draw() {
@@ -91,8 +94,23 @@ async function loadNames() {
   }
 }
 
+async function loadIncidents() {
+  if (!site || document.hidden) return;
+  const wanted = span;
+  try {
+    const query = new URLSearchParams({ site: id, from: SPANS[wanted], lang: text.lang(), limit: MOST_INCIDENTS });
+    const response = await fetch(`/api/v1/incidents?${query}`, { cache: 'no-store' });
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    const answer = await response.json();
+    if (wanted === span) incidents(answer);
+  } catch (error) {
+    console.warn(`incidents: ${error.message}`);
+  }
+}
+
 async function load() {
   if (!site || document.hidden) return;
+  loadIncidents();
   const wanted = span;
   const wantedLinks = [null, ...site.links.map((link) => link.link)];
   try {
@@ -181,6 +199,37 @@ function list() {
     badge({ state: interval.state }), interval.why ? text.reason(interval.why) : '',
   ], { 'data-state': interval.state }));
   find('#intervals table').replaceChildren(el('thead', {}, head), el('tbody', {}, ...body));
+}
+
+// ---- incidents
+
+function incidents({ incidents: found, more }) {
+  const table = find('#incidents');
+  if (found.length === 0) {
+    table.replaceChildren(el('tbody', {}, row('td', [t('no_incidents')])));
+    return;
+  }
+  const head = row('th', [t('link'), t('from'), t('to'), t('lasts'), t('state'), t('cause'), t('why')]);
+  const body = found.map((incident) => row('td', [
+    incident.link ?? t('site'), text.exact(incident.start), incident.end == null ? t('goes_on') : text.exact(incident.end),
+    text.duration(incident.bad_ms), text.incident(incident.kind), text.cause(incident.cause), reasons(incident),
+  ], {
+    'data-incident': incident.id, 'data-kind': incident.kind, 'data-cause': incident.cause, 'data-open': String(incident.end == null),
+    'data-taken-back': String(incident.taken_back != null),
+  }));
+  if (more) body.push(el('tr', {}, el('td', { colspan: 7 }, t('more_incidents'))));
+  table.replaceChildren(el('thead', {}, head), el('tbody', {}, ...body));
+}
+
+// The rule, the evidence, and what had been said before.
+function reasons(incident) {
+  const lines = [incident.why];
+  const small = (line) => el('small', {}, line);
+  const earlier = incident.restatements.map(({ was }) => was).at(-1);
+  if (earlier) lines.push(small(t('restated', { was: `${text.cause(earlier.cause)}, ${text.exact(earlier.start)} – ${earlier.end == null ? t('goes_on') : text.exact(earlier.end)}` })));
+  if (incident.taken_back != null) lines.push(small(t('taken_back')));
+  lines.push(small(`${t('evidence')}: ${incident.evidence}`));
+  return el('span', {}, ...lines.flatMap((line, i) => i > 0 ? [el('br'), line] : [line]));
 }
 
 // ---- figures and facts

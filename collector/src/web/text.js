@@ -10,6 +10,7 @@ const words = {
     intervals: 'Danh sách các khoảng', site: 'Đơn vị', link: 'Đường', state: 'Trạng thái', loss: 'Mất gói',
     rtt: 'Trễ (trung vị)', carrier: 'Nhà mạng', contract: 'Hợp đồng', last_round: 'Lượt đo cuối', period: 'Khoảng',
     observed: 'Được quan sát', bounds: 'Cận dưới – cận trên', outages: 'Lần mất', longest: 'Lâu nhất', down_time: 'Thời gian mất',
+    incidents: 'Sự cố', no_incidents: 'Không có sự cố nào trong khoảng này.', more_incidents: 'Còn nữa: hãy chọn khoảng ngắn hơn.', goes_on: 'đang diễn ra', cause: 'Nguyên nhân', evidence: 'Bằng chứng', restated: 'Đã đính chính, trước đó: {was}', taken_back: 'Đã rút lại: không phải sự cố',
     from: 'Từ', to: 'Đến', lasts: 'Kéo dài', why: 'Lý do', since: 'từ', month: 'tháng này',
     covered: 'phủ', not_covered: 'chưa phủ', unknown_sites: 'chưa rõ', equipped: 'có agent', target: 'mục tiêu',
     met: 'Đạt', missed: 'Chưa đạt', undecided: 'Chưa kết luận được', no_target: 'không đặt mục tiêu',
@@ -34,6 +35,7 @@ const words = {
     intervals: 'List of intervals', site: 'Site', link: 'Link', state: 'State', loss: 'Loss',
     rtt: 'RTT (median)', carrier: 'Carrier', contract: 'Contract', last_round: 'Last round', period: 'Period',
     observed: 'Observed', bounds: 'Low – high', outages: 'Outages', longest: 'Longest', down_time: 'Time down',
+    incidents: 'Incidents', no_incidents: 'There were no incidents in this time.', more_incidents: 'There are more: choose a shorter time.', goes_on: 'goes on', cause: 'Cause', evidence: 'Evidence', restated: 'Restated, formerly: {was}', taken_back: 'Taken back: it was no incident',
     from: 'From', to: 'To', lasts: 'Lasts', why: 'Why', since: 'since', month: 'this month',
     covered: 'covered', not_covered: 'not covered', unknown_sites: 'unknown', equipped: 'with an agent', target: 'target',
     met: 'Met', missed: 'Missed', undecided: 'Undecided', no_target: 'no target',
@@ -80,6 +82,17 @@ const states = {
 const reasons = {
   vi: { not_yet: 'chưa đến lúc', not_equipped: 'chưa có agent', collector_stopped: 'máy thu thập dừng', silent: 'không ai báo', fault: 'dụng cụ đo hỏng', not_measured: 'không đo' },
   en: { not_yet: 'not yet', not_equipped: 'no agent yet', collector_stopped: 'the collector was stopped', silent: 'nobody spoke', fault: 'the instrument failed', not_measured: 'not measured' },
+};
+
+// As the collector names them in reports.
+const causes = {
+  vi: { carrier: 'Nhà mạng (WAN)', isp: 'Nhà cung cấp Internet', lan: 'Mạng nội bộ (LAN)', power: 'Mất điện hoặc tắt máy', agent: 'Thiết bị giám sát', upstream: 'Tuyến trên hoặc hệ thống dùng chung', collector: 'Máy chủ giám sát', planned: 'Có kế hoạch', unknown: 'Chưa rõ' },
+  en: { carrier: 'Carrier (WAN)', isp: 'Internet provider', lan: 'Local network (LAN)', power: 'Power cut or switched off', agent: 'Monitoring agent', upstream: 'Upstream or shared system', collector: 'Monitoring collector', planned: 'Planned work', unknown: 'Not known' },
+};
+
+const incidents = {
+  vi: { outage: 'Mất kết nối', degradation: 'Suy giảm', gap: 'Không có số liệu' },
+  en: { outage: 'Outage', degradation: 'Degraded', gap: 'Nothing known' },
 };
 
 const kinds = {
@@ -137,6 +150,8 @@ export const rule = look(rules);
 export const state = look(states);
 export const reason = look(reasons);
 export const kind = look(kinds);
+export const cause = look(causes);
+export const incident = look(incidents);
 
 const formats = {};
 function format(name, options) {
