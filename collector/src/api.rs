@@ -17,6 +17,7 @@ pub mod overview;
 pub mod params;
 pub mod planned;
 pub mod problem;
+pub mod quality;
 pub mod sites;
 pub mod timeline;
 pub mod uptime;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use wan_journal::Seq;
 
 use crate::clock;
-use crate::engine::{Command, EngineHandle};
+use crate::engine::{Command, EngineHandle, LEDGER_CURSOR};
 use crate::state::{DirtyLives, DirtyTrack, SiteRuntime, State};
 use crate::store::{Alive, Checkpoint, EvidenceUpdate, LifeUpdate, Series, Store, StoreError};
 
@@ -59,7 +59,7 @@ pub async fn take<S: Store>(state: &State, store: &S, engine: &EngineHandle, pac
         Ok(()) => {
             state.counters.checkpoint_timestamp.set(clock::now().0 as f64 / 1000.0);
             // The engine is the journal's owner; when it has stopped, the next start trims.
-            engine.send(Command::Checkpointed(position)).await;
+            engine.send(Command::Done(LEDGER_CURSOR, position)).await;
             true
         }
         Err(error) => {

@@ -12,6 +12,7 @@ mod figures;
 pub mod incidents;
 mod output;
 pub mod planned;
+pub mod quality;
 mod selection;
 pub mod serve;
 pub mod sites;
@@ -76,6 +77,8 @@ pub enum Command {
     Uptime(uptime::Args),
     /// Print outages, degradations and gaps with their causes.
     Incidents(incidents::Args),
+    /// Print how well the links of a site carried packets: loss, round-trip times, jitter.
+    Quality(quality::Args),
 }
 
 /// Runs a command; what goes wrong is said on standard error.
@@ -95,6 +98,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Coverage(args) => coverage::run(&cli.config, &args),
         Command::Uptime(args) => uptime::run(&cli.config, &args),
         Command::Incidents(args) => incidents::run(&cli.config, &args),
+        Command::Quality(args) => quality::run(&cli.config, &args),
     };
     match result {
         Ok(code) => code,

@@ -4,6 +4,7 @@ use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, Int
 use wan_wire::{Label, Metric, UnixMillis};
 
 use crate::enrolment::Refusal;
+use crate::quality::follow::LeftOut;
 
 /// What the collector counts about itself.
 #[derive(Debug)]
@@ -46,6 +47,16 @@ pub struct Counters {
     pub checkpoint_seconds: Histogram,
     /// Checkpoints that failed.
     pub checkpoint_failures: IntCounter,
+    /// Rounds that are in the stored figures of quality.
+    pub quality_rounds: IntCounter,
+    /// Rounds that the figures of quality leave out, by reason.
+    pub quality_left_out: IntCounterVec,
+    /// Requests whose rounds the figures of quality lack: the journal did not have them any more.
+    pub quality_missed: IntCounter,
+    /// Writes of figures of quality that failed.
+    pub quality_failures: IntCounter,
+    /// How long the oldest request that is not in the stored figures of quality has waited, in seconds.
+    pub quality_behind: Gauge,
     /// Attempts to enrol, by how they ended.
     pub enrolments: IntCounterVec,
     /// Connections that are open.
@@ -97,6 +108,14 @@ impl Counters {
         for word in Refusal::WORDS {
             enrolments.with_label_values(&[word]);
         }
+        let quality_left_out =
+            IntCounterVec::new(opts(Metric::CollectorQualityLeftOutRoundsTotal), &[Label::Reason.as_str()])?;
+        registry.register(Box::new(quality_left_out.clone()))?;
+        for why in LeftOut::ALL {
+            quality_left_out.with_label_values(&[why.as_str()]);
+        }
+        let quality_behind = Gauge::with_opts(opts(Metric::CollectorQualityBehindSeconds))?;
+        registry.register(Box::new(quality_behind.clone()))?;
         let agent_config_good = gauge(Metric::CollectorAgentConfigGood)?;
         agent_config_good.set(1);
         // A quiet disk syncs in 0.2 ms, a busy one in 4 to 8 ms; past a second something is wrong.
@@ -128,6 +147,11 @@ impl Counters {
                 &[0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
             )?,
             checkpoint_failures: counter(Metric::CollectorCheckpointFailuresTotal)?,
+            quality_rounds: counter(Metric::CollectorQualityRoundsTotal)?,
+            quality_left_out,
+            quality_missed: counter(Metric::CollectorQualityMissedRequestsTotal)?,
+            quality_failures: counter(Metric::CollectorQualityFailuresTotal)?,
+            quality_behind,
             connections: gauge(Metric::CollectorConnections)?,
             certificate_ends: Gauge::with_opts(opts(Metric::CollectorCertificateExpiryTimestampSeconds))?,
             agent_config_good,

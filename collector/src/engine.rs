@@ -24,6 +24,8 @@ use crate::state::{AgentFacts, Latest, SiteRuntime};
 
 /// The name of the journal cursor behind which everything is in the store's evidence.
 pub const LEDGER_CURSOR: &str = "ledger";
+/// The name of the journal cursor behind which everything is in the store's figures of quality.
+pub const QUALITY_CURSOR: &str = "quality";
 
 /// At most this many submissions share one sync: beyond it the first of them would wait for the last one's append.
 const GROUP_SUBMISSIONS: usize = 512;
@@ -82,8 +84,9 @@ pub enum CommitError {
 pub enum Command {
     /// Make this durable and derive from it.
     Submit(Submission),
-    /// Everything before this journal position is in the store: the journal may forget it.
-    Checkpointed(Seq),
+    /// The owner of this cursor is done with everything before this journal position: the journal may forget what every
+    /// cursor has passed.
+    Done(&'static str, Seq),
     /// Answer with when the engine took this up: proves that it is alive.
     Ping(oneshot::Sender<UnixMillis>),
     /// Sync and stop.
@@ -146,25 +149,28 @@ impl EngineHandle {
 
 /// Starts the engine's thread over an opened, already replayed journal.
 ///
-/// `queue` bounds how many submissions may wait; past it handlers answer 429.
+/// `queue` bounds how many submissions may wait; past it handlers answer 429. Past `room` bytes the journal waits for the
+/// checkpoint alone, and for no other cursor: what only figures of quality still want of it goes, so that pushes are not refused.
 ///
 /// # Errors
 /// When the operating system refuses another thread.
 pub fn start(
     journal: Journal,
     queue: usize,
+    room: u64,
     counters: Arc<Counters>,
 ) -> std::io::Result<(EngineHandle, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = mpsc::channel(queue);
     let applied = Arc::new(AtomicU64::new(journal.next_seq().0));
     let handle = EngineHandle { sender, counters: Arc::clone(&counters), applied: Arc::clone(&applied) };
-    let engine = Engine { journal, applied, counters };
+    let engine = Engine { journal, room, applied, counters };
     let thread = std::thread::Builder::new().name("engine".into()).spawn(move || engine.run(receiver))?;
     Ok((handle, thread))
 }
 
 struct Engine {
     journal: Journal,
+    room: u64,
     applied: Arc<AtomicU64>,
     counters: Arc<Counters>,
 }
@@ -182,7 +188,7 @@ impl Engine {
                         bytes += submission.record.len();
                         group.push(submission);
                     }
-                    Command::Checkpointed(seq) => self.forget_before(seq),
+                    Command::Done(cursor, seq) => self.done(cursor, seq),
                     Command::Ping(reply) => drop(reply.send(clock::now())),
                     Command::Stop => {
                         stop = true;
@@ -220,6 +226,7 @@ impl Engine {
                     let _ = reply.send(Ok(()));
                 }
                 self.applied.store(self.journal.next_seq().0, Ordering::Release);
+                self.keep_room();
             }
             Err(error) => {
                 for submission in group.drain(..) {
@@ -251,13 +258,44 @@ impl Engine {
         })
     }
 
-    fn forget_before(&mut self, seq: Seq) {
-        if let Err(error) = self.journal.set_cursor(LEDGER_CURSOR, seq) {
-            tracing::error!(%error, "cannot move the journal's cursor; its old segments stay");
+    fn done(&mut self, cursor: &'static str, seq: Seq) {
+        // It may have been moved on meanwhile, to keep room.
+        let seq = self.journal.cursor(cursor).map_or(seq, |at| at.max(seq));
+        if let Err(error) = self.journal.set_cursor(cursor, seq) {
+            tracing::error!(%error, cursor, "cannot move the journal's cursor; its old segments stay");
             return;
         }
+        self.trim();
+        self.keep_room();
+    }
+
+    fn trim(&mut self) {
         if let Err(error) = self.journal.trim() {
             tracing::error!(%error, "cannot delete old journal segments");
+        }
+    }
+
+    /// Lets the oldest segments go that are in the evidence and that only the figures of quality wait for, while the journal
+    /// takes more than it should. Their reader finds a gap, counts and logs it.
+    fn keep_room(&mut self) {
+        while self.journal.used_bytes() > self.room {
+            let (ledger, quality) = (self.journal.cursor(LEDGER_CURSOR), self.journal.cursor(QUALITY_CURSOR));
+            let (Some(end), Some(ledger), Some(quality)) = (self.journal.oldest_end(), ledger, quality)
+            else {
+                return;
+            };
+            if ledger < end || quality >= end {
+                return;
+            }
+            tracing::warn!(before = %end, "the journal is half full: the figures of quality lose what they have not read");
+            if let Err(error) = self.journal.set_cursor(QUALITY_CURSOR, end) {
+                tracing::error!(%error, "cannot move the journal's cursor; its old segments stay");
+                return;
+            }
+            self.trim();
+            if self.journal.oldest() < end {
+                return;
+            }
         }
     }
 }

@@ -10,6 +10,7 @@
 //!                                                 └── 2xx after the sync         └─► checkpoint ──► store (SQLite)
 //! ```
 //!
+//! - [`quality`] reads the journal a second time and keeps loss, round-trip times and jitter by minute and hour;
 //! - [`ledger`], [`report`] and [`verdict`] are the pure core: spans of evidence, timelines, figures, the state now;
 //! - [`ingest`], [`engine`], [`checkpoint`], [`load`], [`server`] and [`tls`] are the shell around it;
 //! - [`access`] and [`attempts`] say who may read, and how often somebody may be wrong;
@@ -38,6 +39,7 @@ pub mod localtime;
 pub mod metrics;
 pub mod planned;
 pub mod province;
+pub mod quality;
 pub mod record;
 pub mod report;
 pub mod secret;
@@ -91,13 +93,15 @@ pub async fn run(
     let counters = Arc::new(Counters::new().context("cannot register the collector's own metrics")?);
     let (listeners, secured) = secure(&config, sockets, started)?;
     let state = Arc::new(State::new(config, None, Arc::clone(&counters)));
-    let journal = start_state(&state, &store).await?;
+    let (journal, unread) = start_state(&state, &store).await?;
     state.central.restore(store.agent_configs().await?);
     let ran_until = state.alive(started).iter().map(|run| run.end).max();
     let watch = Watch::begin(&state, ran_until);
     let follower = central::follow::Follower::start(Arc::clone(&state))?;
 
-    let (engine, thread) = engine::start(journal, state.config.ingest.backlog, counters)
+    let second = journal.reader(unread);
+    let room = state.config.journal.max_bytes / 2;
+    let (engine, thread) = engine::start(journal, state.config.ingest.backlog, room, counters)
         .context("cannot start the engine's thread")?;
     // The first checkpoint says at once that the collector runs; a kill in its first seconds then leaves a trace.
     checkpoint::take(&state, &*store, &engine, Pace::AtOnce).await;
@@ -110,6 +114,10 @@ pub async fn run(
         engine.clone(),
         background.clone(),
     ));
+    let figures =
+        quality::follow::Follower::start(Arc::clone(&state), Arc::clone(&store), engine.clone(), second)
+            .await?;
+    let figures = tokio::spawn(figures.run(background.clone()));
     let watch = tokio::spawn(watch.run(background.clone()));
     let revisions = tokio::spawn(follow_register(Arc::clone(&state), Arc::clone(&store), background.clone()));
     let incidents = tokio::spawn(incidents::run(Arc::clone(&state), Arc::clone(&store), background.clone()));
@@ -122,7 +130,8 @@ pub async fn run(
         .merge(api::planned::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(enrolment::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(incidents::endpoint::router(Arc::clone(&state), Arc::clone(&store)))
-        .merge(central::endpoint::router(Arc::clone(&state), Arc::clone(&store)));
+        .merge(central::endpoint::router(Arc::clone(&state), Arc::clone(&store)))
+        .merge(api::quality::router(Arc::clone(&state), Arc::clone(&store)));
     let router = access::guarded(router, guard);
     let certificate = tokio::spawn(tls::follow(secured, Arc::clone(&state.counters), background.clone()));
     let mut server =
@@ -141,7 +150,8 @@ pub async fn run(
         let _ = ended.await;
     }
     background.cancel();
-    let _ = tokio::join!(watch, checkpoints, revisions, configurations, incidents, manager, certificate);
+    let _ =
+        tokio::join!(watch, checkpoints, figures, revisions, configurations, incidents, manager, certificate);
     let stored = checkpoint::take(&state, &*store, &engine, Pace::AtOnce).await;
     anyhow::ensure!(by_itself.is_none(), "the engine stopped by itself; see the log above");
     anyhow::ensure!(stored, "the last checkpoint failed; the next start replays the journal instead");
@@ -174,8 +184,9 @@ fn secure(
     Ok((listeners, secured))
 }
 
-/// Opens the journal, loads what the store has and replays what the journal has beyond it.
-async fn start_state(state: &Arc<State>, store: &SqliteStore) -> anyhow::Result<Journal> {
+/// Opens the journal, loads what the store has and replays what the journal has beyond it. Gives the journal, and from where on
+/// the figures of quality lack it.
+async fn start_state(state: &Arc<State>, store: &SqliteStore) -> anyhow::Result<(Journal, Seq)> {
     let directory = state.config.journal_dir();
     let options = Options {
         segment_bytes: state.config.journal.segment_bytes,
@@ -213,8 +224,11 @@ async fn start_state(state: &Arc<State>, store: &SqliteStore) -> anyhow::Result<
         state.restore_alive(store.alive().await?);
     }
     journal.set_cursor(engine::LEDGER_CURSOR, from)?;
+    // A data folder that never had such figures gets them from all that is still there.
+    let unread = store.quality_position().await?.map_or(journal.oldest(), Seq).min(journal.next_seq());
+    journal.set_cursor(engine::QUALITY_CURSOR, unread)?;
     journal.trim()?;
-    Ok(journal)
+    Ok((journal, unread))
 }
 
 /// Takes over changes that `wan-collector sites import`, `enroll` and `agents` make while the server runs, and tells the

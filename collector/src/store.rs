@@ -34,6 +34,7 @@ use crate::ledger::span::Span;
 use crate::ledger::timeline::Window;
 use crate::ledger::told::{self, Changes, IncidentId, Restatement};
 use crate::planned::{Planned, PlannedId, Removal, Work};
+use crate::quality::{RowKey, Rows, Stream, StreamId, Table};
 
 /// Why the store did not do what it was asked to. Each names the database and the operation.
 #[derive(Debug, thiserror::Error)]
@@ -526,4 +527,45 @@ pub trait Store: Send + Sync + 'static {
         name: &UserName,
         at: UnixMillis,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Up to where the journal is in the figures of quality: the position that [`Store::write_quality`] last set.
+    fn quality_position(&self) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
+
+    /// The streams that have figures of quality, of one site or of all, by number.
+    fn quality_streams(
+        &self,
+        site: Option<&SiteId>,
+    ) -> impl Future<Output = Result<Vec<(StreamId, Stream)>, StoreError>> + Send;
+
+    /// The numbers of `streams`, in the same order; streams that are not known yet get one.
+    fn quality_stream_ids(
+        &self,
+        streams: &[Stream],
+    ) -> impl Future<Output = Result<Vec<StreamId>, StoreError>> + Send;
+
+    /// The rows of figures that there are of `keys`.
+    fn quality_rows(
+        &self,
+        table: Table,
+        keys: &[RowKey],
+    ) -> impl Future<Output = Result<BTreeMap<RowKey, Vec<u8>>, StoreError>> + Send;
+
+    /// Writes rows of figures and their journal position, all or nothing. Returns after they are on the disk.
+    fn write_quality(&self, rows: &Rows) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The oldest rows before the hour or day `number`, at most `most` of them.
+    fn quality_rows_before(
+        &self,
+        table: Table,
+        number: i64,
+        most: u32,
+    ) -> impl Future<Output = Result<Vec<(RowKey, Vec<u8>)>, StoreError>> + Send;
+
+    /// Deletes the oldest rows before the hour or day `number`, at most `most` of them; says how many there were.
+    fn delete_quality_before(
+        &self,
+        table: Table,
+        number: i64,
+        most: u32,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }

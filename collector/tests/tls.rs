@@ -53,7 +53,7 @@ impl Server {
         let secured = Arc::new(Secured::open(&config, clock::now()).unwrap().unwrap());
         let options = Options { full: FullPolicy::Refuse, ..Options::default() };
         let journal = Journal::open_dir(&folder.path().join("journal"), options).unwrap().0;
-        let (engine, _) = engine::start(journal, 16, Arc::clone(&counters)).unwrap();
+        let (engine, _) = engine::start(journal, 16, 1 << 30, Arc::clone(&counters)).unwrap();
         let state = Arc::new(State::new(config, None, Arc::clone(&counters)));
         let ingest = Arc::new(Ingest::new(Arc::clone(&state), engine.clone()));
         let sockets = [

@@ -180,6 +180,11 @@ metrics! {
     CollectorCheckpointTimestampSeconds "wan_collector_checkpoint_timestamp_seconds" Gauge Collector "When evidence was last checkpointed, in Unix seconds";
     CollectorCheckpointDurationSeconds "wan_collector_checkpoint_duration_seconds" Histogram Collector "Time that one checkpoint of evidence took";
     CollectorCheckpointFailuresTotal "wan_collector_checkpoint_failures_total" Counter Collector "Checkpoints of evidence that failed and were tried again";
+    CollectorQualityBehindSeconds "wan_collector_quality_behind_seconds" Gauge Collector "How long the oldest request that is not in the stored quality figures has waited, in seconds";
+    CollectorQualityRoundsTotal "wan_collector_quality_rounds_total" Counter Collector "Rounds counted in the stored quality figures";
+    CollectorQualityLeftOutRoundsTotal "wan_collector_quality_left_out_rounds_total" Counter Collector "Rounds left out of the quality figures, by reason";
+    CollectorQualityMissedRequestsTotal "wan_collector_quality_missed_requests_total" Counter Collector "Requests whose rounds the quality figures lack, because the journal did not keep them";
+    CollectorQualityFailuresTotal "wan_collector_quality_failures_total" Counter Collector "Writes of quality figures that failed and were tried again";
 }
 
 macro_rules! labels {

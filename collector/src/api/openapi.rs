@@ -36,6 +36,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         super::get_sites,
         super::get_site,
         super::get_timeline,
+        super::quality::get_quality,
         super::get_coverage,
         super::get_agents,
         super::get_uptime,

@@ -14,6 +14,7 @@ use crate::engine::Painting;
 use crate::inventory::{Link, Register, Site, Watches};
 use crate::planned::Planned;
 use crate::state::{AgentFacts, Latest};
+use crate::store::sqlite::SqliteStore;
 use crate::store::{AgentSecret, Rotation, Snapshot};
 
 /// 2026-11-23 13:12:48.250 in Vietnam.
@@ -140,8 +141,14 @@ pub(crate) fn served(state: &Arc<State>) -> (axum::Router, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let options = Options { full: FullPolicy::Refuse, ..Options::default() };
     let (journal, _) = Journal::open_dir(&folder.path().join("journal"), options).unwrap();
-    let (engine, _thread) = crate::engine::start(journal, 16, Arc::clone(&state.counters)).unwrap();
-    (router_at(Arc::clone(state), engine, now), folder)
+    let (engine, _thread) = crate::engine::start(journal, 16, 1 << 30, Arc::clone(&state.counters)).unwrap();
+    let store = runtime().block_on(SqliteStore::open(&folder.path().join("figures.db"))).unwrap();
+    let quality = super::quality::router_at(Arc::clone(state), Arc::new(store), now);
+    (router_at(Arc::clone(state), engine, now).merge(quality), folder)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// Status, headers and body of a GET.
@@ -150,8 +157,7 @@ pub(crate) fn get(router: &axum::Router, path: &str) -> (u16, HeaderMap, String)
 }
 
 fn ask(router: &axum::Router, request: Request<Body>) -> (u16, HeaderMap, String) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let response = router.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -419,6 +425,15 @@ fn the_document_describes_every_address_and_every_answer() {
                 "/api/v1/sites/ubnd-don-thuan/timeline?link=lan",
                 "/api/v1/sites/x/timeline",
                 "/api/v1/sites/trung-tam/timeline?to=x",
+            ],
+        ),
+        (
+            "/api/v1/sites/{id}/quality",
+            &[
+                "/api/v1/sites/trung-tam/quality",
+                "/api/v1/sites/ubnd-don-thuan/quality?from=-50h&link=lan",
+                "/api/v1/sites/x/quality",
+                "/api/v1/sites/trung-tam/quality?step=x",
             ],
         ),
         ("/api/v1/agents", &["/api/v1/agents", "/api/v1/agents?x=1"]),

@@ -12,9 +12,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use wan_wire::{
-    DecodeError, Decoder, Label, LabelPairs, Limits, LinkName, Metric, OutcomeRule, ProbeKind, Protocol,
-    RoundAssembler, Scratch, SiteId, UnixMillis, Written, classify, is_stale_marker, labels::describe,
-    round::is_round_metric,
+    AssembledRound, DecodeError, Decoder, Label, LabelPairs, Limits, LinkName, Metric, OutcomeRule,
+    ProbeKind, Protocol, RoundAssembler, Scratch, SiteId, UnixMillis, Written, classify, is_stale_marker,
+    labels::describe, round::is_round_metric,
 };
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -22,6 +22,8 @@ use crate::config::Config;
 use crate::engine::Painting;
 use crate::inventory::Watches;
 use crate::ledger::life::Life;
+use crate::quality::Stream;
+use crate::record::Record;
 use crate::state::{AgentFacts, Directory, Latest, MAX_TRACKS, SiteRuntime};
 
 /// So many series of a site are known by their bytes. An agent has 8 for each target and a few of its own; past this the
@@ -118,11 +120,66 @@ impl AgentInfo {
 
 /// Where the rounds of one (link, probe, target, about) go.
 #[derive(Debug)]
-struct RoundKey {
+pub(crate) struct RoundKey {
     identity: (LinkName, ProbeKind, String, Option<SiteId>),
     about: Option<Arc<SiteRuntime>>,
     track: u32,
     rule: OutcomeRule,
+    digest: u128,
+}
+
+impl RoundKey {
+    /// The stream that these rounds are of, where `sender` sent them.
+    pub(crate) fn stream(&self, sender: &SiteId) -> Stream {
+        let (link, probe, target, about) = &self.identity;
+        Stream {
+            site: about.as_ref().unwrap_or(sender).clone(),
+            link: link.clone(),
+            vantage: sender.clone(),
+            probe: *probe,
+            target: target.clone(),
+        }
+    }
+
+    /// A hash of that stream, which tells it from every other one.
+    pub(crate) fn digest(&self) -> u128 {
+        self.digest
+    }
+}
+
+/// Takes the complete rounds of a request, in the order of their targets and ends.
+pub(crate) trait TakeRounds {
+    /// So many follow.
+    fn expect(&mut self, rounds: usize);
+    /// One of them.
+    fn take(&mut self, key: &RoundKey, round: &AssembledRound);
+}
+
+/// For the engine: each round is painted into the evidence.
+impl TakeRounds for Vec<Painting> {
+    fn expect(&mut self, rounds: usize) {
+        self.reserve_exact(rounds);
+    }
+
+    fn take(&mut self, key: &RoundKey, round: &AssembledRound) {
+        let outcome = classify(&round.facts, &key.rule);
+        let latest = Latest {
+            end: round.end,
+            interval_ms: i64::from(round.interval_ms),
+            sent: round.facts.sent,
+            received: round.facts.received,
+            rtt_median: round.facts.rtt_median(),
+            outcome,
+        };
+        self.push(Painting {
+            about: key.about.clone(),
+            track: key.track,
+            start: round.start(),
+            end: round.end,
+            outcome,
+            latest,
+        });
+    }
 }
 
 /// XXH3 has mixed the key already.
@@ -182,17 +239,35 @@ pub(crate) fn decode(
     received: UnixMillis,
     limits: &Limits,
 ) -> Result<Decoded, DecodeError> {
+    let mut paintings = Vec::new();
+    let request = Request::new(config, directory, site, protocol, received);
+    let mut decoded = decode_into(request, body, limits, &mut paintings)?;
+    decoded.paintings = paintings;
+    Ok(decoded)
+}
+
+/// The same for another reader of a journal record: its complete rounds go to `rounds`, as the first reading took them.
+pub(crate) fn decode_rounds(
+    config: &Config,
+    directory: &Directory,
+    site: &Arc<SiteRuntime>,
+    record: &Record<'_>,
+    limits: &Limits,
+    rounds: &mut impl TakeRounds,
+) -> Result<(), DecodeError> {
+    let Record { protocol, received, body, .. } = *record;
+    let request = Request::new(config, directory, site, protocol, received);
+    decode_into(request, body, limits, rounds).map(drop)
+}
+
+fn decode_into(
+    mut request: Request<'_>,
+    body: &[u8],
+    limits: &Limits,
+    rounds: &mut impl TakeRounds,
+) -> Result<Decoded, DecodeError> {
     BUFFERS.with_borrow_mut(|buffers| {
-        let mut request = Request {
-            config,
-            directory,
-            site,
-            protocol,
-            received,
-            decoded: Decoded::default(),
-            words: Vec::new(),
-        };
-        let result = request.read(body, limits, buffers);
+        let result = request.read(body, limits, buffers, rounds);
         buffers.assembler.clear();
         if buffers.plain.capacity() + buffers.scratch.capacity_bytes() > KEEP_BYTES {
             *buffers = Buffers::default();
@@ -219,8 +294,25 @@ enum Word {
     Start(f64),
 }
 
-impl Request<'_> {
-    fn read(&mut self, body: &[u8], limits: &Limits, buffers: &mut Buffers) -> Result<(), DecodeError> {
+impl<'r> Request<'r> {
+    fn new(
+        config: &'r Config,
+        directory: &'r Directory,
+        site: &'r Arc<SiteRuntime>,
+        protocol: Protocol,
+        received: UnixMillis,
+    ) -> Self {
+        let (decoded, words) = (Decoded::default(), Vec::new());
+        Self { config, directory, site, protocol, received, decoded, words }
+    }
+
+    fn read(
+        &mut self,
+        body: &[u8],
+        limits: &Limits,
+        buffers: &mut Buffers,
+        rounds: &mut impl TakeRounds,
+    ) -> Result<(), DecodeError> {
         let Buffers { plain, scratch, assembler, .. } = buffers;
         wan_wire::decompress(body, limits, plain)?;
         let mut decoder = Decoder::new(self.protocol, plain, scratch, limits)?;
@@ -268,35 +360,20 @@ impl Request<'_> {
                 }
             }
         }
-        self.rounds(&cache.keys, assembler);
+        self.rounds(&cache.keys, assembler, rounds);
         self.lives();
         self.decoded.refused.accepted = self.decoded.written.samples;
         Ok(())
     }
 
-    fn rounds(&mut self, keys: &[RoundKey], assembler: &mut RoundAssembler) {
+    fn rounds(&mut self, keys: &[RoundKey], assembler: &mut RoundAssembler, rounds: &mut impl TakeRounds) {
         let assembly = assembler.finish();
         self.decoded.incomplete_rounds = u64::from(assembly.incomplete);
-        self.decoded.paintings.reserve_exact(assembly.rounds.len());
+        rounds.expect(assembly.rounds.len());
         for round in assembly.rounds {
-            let Some(key) = keys.get(round.key as usize) else { continue };
-            let outcome = classify(&round.facts, &key.rule);
-            let latest = Latest {
-                end: round.end,
-                interval_ms: i64::from(round.interval_ms),
-                sent: round.facts.sent,
-                received: round.facts.received,
-                rtt_median: round.facts.rtt_median(),
-                outcome,
-            };
-            self.decoded.paintings.push(Painting {
-                about: key.about.clone(),
-                track: key.track,
-                start: round.start(),
-                end: round.end,
-                outcome,
-                latest,
-            });
+            if let Some(key) = keys.get(round.key as usize) {
+                rounds.take(key, round);
+            }
         }
         for round in assembly.refused {
             let name = || {
@@ -450,7 +527,9 @@ impl Request<'_> {
             c1: plan.c1,
             rtt_limit: plan.rtt_limit.get(&identity.0.kind()).map(std::time::Duration::as_secs_f64),
         };
-        cache.keys.push(RoundKey { identity, about, track, rule });
+        let mut key = RoundKey { identity, about, track, rule, digest: 0 };
+        key.digest = key.stream(&self.site.id).digest();
+        cache.keys.push(key);
         index(cache.keys.len() - 1)
     }
 

@@ -31,7 +31,7 @@ impl Served {
         let options = Options { full: FullPolicy::Refuse, ..Options::default() };
         let (journal, _) = Journal::open_dir(&folder.path().join("journal"), options).unwrap();
         let counters = Arc::new(Counters::new().unwrap());
-        let (engine, _thread) = crate::engine::start(journal, 16, Arc::clone(&counters)).unwrap();
+        let (engine, _thread) = crate::engine::start(journal, 16, 1 << 30, Arc::clone(&counters)).unwrap();
         let proxies = proxies.iter().map(|text| text.parse().unwrap()).collect();
         let config = Config { proxies, ..Config::default() };
         let state = Arc::new(State::new(config, None, Arc::clone(&counters)));

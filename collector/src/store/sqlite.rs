@@ -15,6 +15,7 @@ mod incidents;
 mod lives;
 mod open;
 mod planned;
+mod quality;
 mod register;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use crate::ledger::life::Life;
 use crate::ledger::span::Span;
 use crate::ledger::told::{self, Changes, Restatement};
 use crate::planned::{PlannedId, Removal, Work};
+use crate::quality::{RowKey, Rows, Stream, StreamId, Table};
 
 /// A store in one SQLite file.
 #[derive(Clone, Debug)]
@@ -257,5 +259,42 @@ impl Store for SqliteStore {
 
     async fn revoke_reader_token(&self, name: &UserName, at: UnixMillis) -> Result<bool, StoreError> {
         self.write_reader_token_revoked(name, at).await
+    }
+
+    async fn quality_position(&self) -> Result<Option<u64>, StoreError> {
+        self.read_quality_position().await
+    }
+
+    async fn quality_streams(&self, site: Option<&SiteId>) -> Result<Vec<(StreamId, Stream)>, StoreError> {
+        self.read_quality_streams(site).await
+    }
+
+    async fn quality_stream_ids(&self, streams: &[Stream]) -> Result<Vec<StreamId>, StoreError> {
+        self.intern_quality_streams(streams).await
+    }
+
+    async fn quality_rows(
+        &self,
+        table: Table,
+        keys: &[RowKey],
+    ) -> Result<BTreeMap<RowKey, Vec<u8>>, StoreError> {
+        self.read_quality(table, keys).await
+    }
+
+    async fn write_quality(&self, rows: &Rows) -> Result<(), StoreError> {
+        self.write_quality_rows(rows).await
+    }
+
+    async fn quality_rows_before(
+        &self,
+        table: Table,
+        number: i64,
+        most: u32,
+    ) -> Result<Vec<(RowKey, Vec<u8>)>, StoreError> {
+        self.read_quality_before(table, number, most).await
+    }
+
+    async fn delete_quality_before(&self, table: Table, number: i64, most: u32) -> Result<u64, StoreError> {
+        self.delete_quality_rows(table, number, most).await
     }
 }
