@@ -9,8 +9,8 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wan_collector::ledger::cause::{
-    Around, Charge, EDGE, LinkAround, Rule, Scene, Silence, Voice, cut_for_children, decide, of_links,
-    of_site,
+    Around, Charge, EDGE, LinkAround, Path, Rule, Scene, Silence, Voice, decide, of_links, of_site,
+    path_for_children,
 };
 use wan_collector::ledger::incident::{IncidentKind, incidents};
 use wan_collector::ledger::span::{Periods, Spans};
@@ -38,6 +38,7 @@ struct History {
     boots: Vec<i64>,
     starts: Vec<i64>,
     path_cut: Vec<(i64, i64)>,
+    path_degraded: Vec<(i64, i64)>,
     running: Vec<(i64, i64)>,
     now: i64,
     from: i64,
@@ -71,11 +72,11 @@ fn link() -> impl Strategy<Value = Link> {
 fn history() -> impl Strategy<Value = History> {
     let times = (T / 2..T + 20, -10..T, 1..T + 30i64);
     let running = prop_oneof![2 => Just(vec![(-20, T + 40)]), 1 => periods()];
-    (vec(link(), 1..5), vec(-5..T, 0..2), vec(-5..T, 0..2), periods(), running, times).prop_map(
-        |(links, mut boots, mut starts, path_cut, running, (now, from, length))| {
+    (vec(link(), 1..5), vec(-5..T, 0..2), vec(-5..T, 0..2), (periods(), periods()), running, times).prop_map(
+        |(links, mut boots, mut starts, (path_cut, path_degraded), running, (now, from, length))| {
             boots.sort_unstable();
             starts.sort_unstable();
-            History { links, boots, starts, path_cut, running, now, from, to: from + length }
+            History { links, boots, starts, path_cut, path_degraded, running, now, from, to: from + length }
         },
     )
 }
@@ -103,7 +104,7 @@ struct Kept {
     planned: Vec<Periods>,
     boots: Vec<UnixMillis>,
     starts: Vec<UnixMillis>,
-    path_cut: Periods,
+    path: Path,
     running: Periods,
 }
 
@@ -116,7 +117,10 @@ impl Kept {
             planned: links().map(|link| set(&link.planned)).collect(),
             boots: history.boots.iter().map(|&t| at(t)).collect(),
             starts: history.starts.iter().map(|&t| at(t)).collect(),
-            path_cut: set(&history.path_cut),
+            path: Path {
+                cut: set(&history.path_cut),
+                bad: set(&[history.path_cut.as_slice(), &history.path_degraded].concat()),
+            },
             running: set(&history.running),
         }
     }
@@ -144,7 +148,7 @@ impl Kept {
         Around {
             boots: &self.boots,
             starts: &self.starts,
-            path_cut: &self.path_cut,
+            path: &self.path,
             links: links.map(|(link, planned)| LinkAround { planned, carrier: link.carrier }).collect(),
         }
     }
@@ -260,7 +264,13 @@ impl Oracle<'_> {
             voice,
             silence: self.silence(t),
             planned: covers(&facts.planned, t),
-            path_cut: near(|u| covers(&self.history.path_cut, u), t),
+            path_cut: near(
+                |u| {
+                    covers(&self.history.path_cut, u)
+                        || state == State::Degraded && covers(&self.history.path_degraded, u)
+                },
+                t,
+            ),
             lan: self.kind(LinkKind::Lan, t),
             wan: self.kind(LinkKind::Wan, t),
             internet: self.kind(LinkKind::Internet, t),
@@ -333,19 +343,28 @@ proptest! {
     }
 
     #[test]
-    fn children_are_cut_while_wan_or_power_are_gone(history in history()) {
+    fn children_have_no_path_while_wan_or_power_are_gone_and_the_path_above_only_where_nothing_is_known(
+        history in history()
+    ) {
         let kept = Kept::of(&history);
         let (view, around, basis) = (kept.view(&history), kept.around(&history), kept.basis(&history));
         let window = Window::new(at(history.from), at(history.to));
-        let cut = cut_for_children(&view, &around, &basis, window);
+        let path = path_for_children(&view, &around, &basis, window);
         let oracle = Oracle { history: &history, view: view.clone(), basis };
         for t in history.from..history.to.min(history.now) {
-            let own = match oracle.kind(LinkKind::Wan, t) {
-                State::Down => true,
-                State::Unknown(_) => oracle.silence(t) == Silence::Booted,
-                State::Up | State::Degraded => false,
+            let (cut_above, degraded_above) =
+                (covers(&history.path_cut, t), covers(&history.path_degraded, t));
+            let reached = oracle.seen(t).1 && !near(|u| oracle.seen(u).0, t);
+            let lan_fails = |u| matches!(oracle.kind(LinkKind::Lan, u), State::Down | State::Degraded);
+            let lan_fails = near(|u| u < history.now && lan_fails(u), t);
+            let (cut, bad) = match oracle.kind(LinkKind::Wan, t) {
+                State::Down => (!reached, !reached),
+                State::Degraded => (false, !lan_fails),
+                State::Up => (false, false),
+                State::Unknown(_) if oracle.silence(t) == Silence::Booted => (true, true),
+                State::Unknown(_) => (cut_above, cut_above || degraded_above),
             };
-            prop_assert_eq!(cut.contains(at(t)), own || covers(&history.path_cut, t), "at {}", t);
+            prop_assert_eq!((path.cut.contains(at(t)), path.bad.contains(at(t))), (cut, bad), "at {}", t);
         }
     }
 

@@ -17,7 +17,7 @@
 //! | # | the link | further evidence | rule | cause |
 //! | --- | --- | --- | --- | --- |
 //! | 1 | any | a planned window covers it | `planned_work` | planned |
-//! | 2 | instrument fault | | `instrument_failed` | agent |
+//! | 2 | the site's agent's instrument failed | | `instrument_failed` | agent |
 //! | 3 | not known by the site's word, its agent silent | the host booted within the silence | `boot_in_gap` | power |
 //! | 4 | unknown, collector stopped or cut off | | `collector_stopped` | collector |
 //! | 5 | unknown, agent silent | the agent restarted within the silence, the host did not | `agent_restarted` | agent |
@@ -37,8 +37,8 @@
 //! | 19 | WAN fails | the LAN works | `gateway_answers` | carrier |
 //! | 20 | WAN fails | nobody sees the LAN, the Internet works | `other_line_works` | carrier |
 //! | 21 | WAN fails | nobody sees the LAN | `path_not_seen` | unknown |
-//! | 22 | Internet fails | the WAN fails on a line of the same carrier | that of the WAN | |
-//! | 23 | Internet fails | the WAN fails on another line | `both_lines_fail` | unknown |
+//! | 22 | Internet fails | the WAN fails on a line of the same carrier, not above the site | that of the WAN | |
+//! | 23 | Internet fails | the WAN fails on another line, or above the site | `both_lines_fail` | unknown |
 //! | 24 | Internet fails | the WAN works | `wan_works` | isp |
 //! | 25 | Internet fails | nobody sees the WAN, the LAN works | `gateway_answers_only` | isp |
 //! | 26 | Internet fails | nobody sees WAN or LAN | `path_not_seen` | unknown |
@@ -46,8 +46,8 @@
 //! | 28 | service fails | the WAN works | `system_fails` | upstream |
 //! | 29 | service fails | nobody sees the WAN | `path_not_seen` | unknown |
 //!
-//! **The path is cut above the site** while its parent's WAN is down, or its parent lost its power, or the path is cut above the
-//! parent ([`cut_for_children`]). **Edges**: observers' rounds do not end together, so what is said about a neighbour (LAN, path,
+//! **The path is cut above the site** while its parent's WAN is down and no other vantage reaches it; where nobody knows of that WAN, while the parent had no power
+//! or the path is cut above the parent ([`path_for_children`]). Of a WAN that is only degraded: also while it is degraded there. **Edges**: observers' rounds do not end together, so what is said about a neighbour (LAN, path,
 //! other vantage) counts up to [`EDGE`] beyond its own time.
 //!
 //! **A site** is charged by the kinds that make it as bad as it is. Of several, the one nearest to the root decides: power, LAN,
@@ -59,7 +59,7 @@ mod sweep;
 mod words;
 
 pub use scene::{Scene, Silence, Voice, decide};
-pub use sweep::{Around, Charge, LinkAround, cut_for_children, of_links, of_site};
+pub use sweep::{Around, Charge, LinkAround, Path, of_links, of_site, path_for_children};
 
 use std::time::Duration;
 
@@ -159,7 +159,7 @@ pub struct NotACause;
 pub enum Rule {
     /// A planned window covers it.
     PlannedWork,
-    /// Those who looked had an instrument that failed.
+    /// The instrument of the site's agent failed.
     InstrumentFailed,
     /// The host booted within the agent's silence.
     BootInGap,
@@ -195,7 +195,7 @@ pub enum Rule {
     OtherLineWorks,
     /// Nobody sees what lies before the link that fails.
     PathNotSeen,
-    /// Internet and WAN fail at once on different lines.
+    /// Internet and WAN fail at once on different lines, or the WAN above the site.
     BothLinesFail,
     /// The WAN works; the Internet fails.
     WanWorks,

@@ -8,7 +8,7 @@ use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use super::{Province, SiteNow};
 use crate::inventory::Site;
-use crate::ledger::cause::{self, Around, Charge, LinkAround};
+use crate::ledger::cause::{self, Around, Charge, LinkAround, Path};
 use crate::ledger::incident::{Incident, incidents};
 use crate::ledger::span::Periods;
 use crate::ledger::timeline::Window;
@@ -20,14 +20,14 @@ pub struct Causes<'p> {
     province: &'p Province<'p>,
     window: Window,
     /// By site and time, since a site may have had several parents.
-    path_cut: RefCell<BTreeMap<(SiteId, UnixMillis, UnixMillis), Arc<Periods>>>,
+    paths: RefCell<BTreeMap<(SiteId, UnixMillis, UnixMillis), Arc<Path>>>,
 }
 
 /// What the rules know of one site beside its evidence, kept while they look at it.
 struct Kept {
     boots: Vec<UnixMillis>,
     starts: Vec<UnixMillis>,
-    path_cut: Arc<Periods>,
+    path: Arc<Path>,
     planned: Vec<Periods>,
 }
 
@@ -37,7 +37,7 @@ impl Kept {
             planned,
             carrier: site.site.link(&link.name).and_then(|link| link.carrier.as_deref()),
         });
-        Around { boots: &self.boots, starts: &self.starts, path_cut: &self.path_cut, links: links.collect() }
+        Around { boots: &self.boots, starts: &self.starts, path: &self.path, links: links.collect() }
     }
 }
 
@@ -45,7 +45,7 @@ impl Province<'_> {
     /// The causes of all bad time in a window, which is cut to now.
     #[must_use]
     pub fn causes(&self, window: Window) -> Causes<'_> {
-        Causes { province: self, window: window.within(window.start, self.now), path_cut: RefCell::default() }
+        Causes { province: self, window: window.within(window.start, self.now), paths: RefCell::default() }
     }
 }
 
@@ -89,27 +89,26 @@ impl Causes<'_> {
         let (boots, starts) = (site.lives.boots(), site.lives.starts());
         let planned =
             site.seen_links().map(|link| self.province.planned_of(site, Some(&link.name), window)).collect();
-        Kept { boots, starts, path_cut: self.path_cut(site.site, window), planned }
+        Kept { boots, starts, path: self.path(site.site, window), planned }
     }
 
-    /// When the path to a site was cut above it, each parent asked for the time in which it was that. On no day do parents form a
+    /// When the path to a site failed above it, each parent asked for the time in which it was that. On no day do parents form a
     /// circle, so the chain ends.
-    fn path_cut(&self, site: &Site, window: Window) -> Arc<Periods> {
+    fn path(&self, site: &Site, window: Window) -> Arc<Path> {
         let key = (site.id.clone(), window.start, window.end);
-        if let Some(known) = self.path_cut.borrow().get(&key) {
+        if let Some(known) = self.paths.borrow().get(&key) {
             return Arc::clone(known);
         }
-        let mut all = Periods::new();
+        let mut all = Path::new();
         let (register, zone) = (self.province.register(), &self.province.config().timezone);
         for (time, parent) in register.parents_over(site, window, zone) {
             let parent = self.province.site_now(parent);
             let kept = self.kept(&parent, time);
             let basis = self.province.basis();
-            let cut = cause::cut_for_children(&parent.view(), &kept.around(&parent), &basis, time);
-            cut.as_slice().iter().for_each(|period| all.add(period.start, period.end));
+            all.add(&cause::path_for_children(&parent.view(), &kept.around(&parent), &basis, time));
         }
         let all = Arc::new(all);
-        self.path_cut.borrow_mut().insert(key, Arc::clone(&all));
+        self.paths.borrow_mut().insert(key, Arc::clone(&all));
         all
     }
 }

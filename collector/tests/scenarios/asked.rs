@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use wan_collector::ledger::cause::{self, Around, Charge, LinkAround};
+use wan_collector::ledger::cause::{self, Around, Charge, LinkAround, Path};
 use wan_collector::ledger::incident::{Incident, incidents};
 use wan_collector::ledger::span::{Periods, Spans};
 use wan_collector::ledger::timeline::{Basis, Interval, LinkView, Other, SiteView, State, Timeline, Window};
@@ -31,7 +31,7 @@ pub(crate) struct Answers<'s> {
 
 /// What the rules know of one site, kept while they look at it.
 struct Kept {
-    path_cut: Periods,
+    path: Path,
     planned: Vec<Periods>,
     links: Vec<LinkName>,
 }
@@ -139,17 +139,17 @@ impl<'s> Answers<'s> {
     }
 
     fn kept(&self, id: &str, window: Window) -> Told<Kept> {
-        let path_cut = match &self.told.site(id)?.parent {
-            None => Periods::new(),
+        let path = match &self.told.site(id)?.parent {
+            None => Path::new(),
             Some(parent) => {
                 let (site, kept) = (self.view(parent)?, self.kept(parent, window)?);
                 let around = self.around(parent, &kept)?;
-                cause::cut_for_children(&site, &around, &self.basis(SILENCE_LIMIT), window)
+                cause::path_for_children(&site, &around, &self.basis(SILENCE_LIMIT), window)
             }
         };
         let links: Vec<LinkName> = self.links(id).collect();
         let planned = links.iter().map(|link| self.planned(id, Some(link), window)).collect::<Told<_>>()?;
-        Ok(Kept { path_cut, planned, links })
+        Ok(Kept { path, planned, links })
     }
 
     fn around<'a>(&'a self, id: &str, kept: &'a Kept) -> Told<Around<'a>> {
@@ -158,12 +158,7 @@ impl<'s> Answers<'s> {
             planned,
             carrier: site.carriers.get(name).map(String::as_str),
         });
-        Ok(Around {
-            boots: &site.boots,
-            starts: &site.starts,
-            path_cut: &kept.path_cut,
-            links: links.collect(),
-        })
+        Ok(Around { boots: &site.boots, starts: &site.starts, path: &kept.path, links: links.collect() })
     }
 
     fn standing(&self, id: &str) -> Told<Standing> {

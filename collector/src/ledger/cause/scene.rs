@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wan_wire::LinkKind;
 
-use super::Rule;
+use super::{Cause, Rule};
 use crate::ledger::timeline::{State, Why};
 
 /// Who said what a link is.
@@ -51,7 +51,7 @@ pub struct Scene {
     pub silence: Silence,
     /// A planned window covers it.
     pub planned: bool,
-    /// The path is cut above the site.
+    /// The path is cut above the site; of a link that is degraded: it is at least degraded there.
     pub path_cut: bool,
     /// The site's LAN.
     pub lan: State,
@@ -82,7 +82,8 @@ pub fn decide(scene: &Scene) -> Option<Rule> {
     if scene.planned {
         return Some(Rule::PlannedWork);
     }
-    if unknown == Some(Why::Fault) {
+    // Another vantage's instrument is no word of the site's agent: what that one is, its silence tells.
+    if unknown == Some(Why::Fault) && scene.voice == Voice::Own {
         return Some(Rule::InstrumentFailed);
     }
     // What the agent itself says is no silence, even where its newest word is only held on.
@@ -130,7 +131,9 @@ fn fails(scene: &Scene) -> Rule {
         LinkKind::Internet | LinkKind::Service => {}
     }
     if let Some(rule) = scene.wan_rule {
-        let follows = scene.kind == LinkKind::Service || scene.same_carrier;
+        // What is cut above the site is not the line that the two share.
+        let follows =
+            scene.kind == LinkKind::Service || scene.same_carrier && rule.cause() != Cause::Upstream;
         return if follows { rule } else { Rule::BothLinesFail };
     }
     let is_service = scene.kind == LinkKind::Service;
@@ -203,6 +206,11 @@ mod tests {
             ("1 fault", Scene { planned: true, ..fault }, Rule::PlannedWork),
             ("2", fault, Rule::InstrumentFailed),
             ("2 before 6", Scene { seen_up: true, ..fault }, Rule::InstrumentFailed),
+            (
+                "not 2: another's instrument",
+                Scene { state: Unknown(Why::Fault), voice: Voice::Other, ..dark(Wan, Silence::Booted) },
+                Rule::BootInGap,
+            ),
             ("3 unknown", dark(Lan, Silence::Booted), Rule::BootInGap),
             ("3 seen down", seen(Silence::Booted), Rule::BootInGap),
             ("3 before 4", Scene { state: stopped, ..dark(Wan, Silence::Booted) }, Rule::BootInGap),
@@ -253,6 +261,11 @@ mod tests {
                 Rule::PlannedWork,
             ),
             ("23", wan_too, Rule::BothLinesFail),
+            (
+                "23 cut above",
+                Scene { same_carrier: true, wan_rule: Some(Rule::PathCut), ..wan_too },
+                Rule::BothLinesFail,
+            ),
             ("24", internet, Rule::WanWorks),
             ("24 WAN degraded", Scene { wan: Degraded, ..internet }, Rule::WanWorks),
             ("25", blind(Internet), Rule::GatewayAnswersOnly),

@@ -16,10 +16,34 @@ pub struct Around<'a> {
     pub boots: &'a [UnixMillis],
     /// When its agent was started, in order.
     pub starts: &'a [UnixMillis],
-    /// When the path to it was cut above it: [`cut_for_children`] of its parent.
-    pub path_cut: &'a Periods,
+    /// When the path to it failed above it: [`path_for_children`] of its parent.
+    pub path: &'a Path,
     /// What the register and the plan say of its links, in the order of [`SiteView::links`].
     pub links: Vec<LinkAround<'a>>,
+}
+
+/// When the path to a site failed above it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Path {
+    /// It carried nothing.
+    pub cut: Periods,
+    /// It carried nothing, or lost or delayed too much of what it carried.
+    pub bad: Periods,
+}
+
+impl Path {
+    /// The path of a site without a parent.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { cut: Periods::new(), bad: Periods::new() }
+    }
+
+    /// Adds the time in which another path failed: that of another parent.
+    pub fn add(&mut self, other: &Self) {
+        for (periods, others) in [(&mut self.cut, &other.cut), (&mut self.bad, &other.bad)] {
+            others.as_slice().iter().for_each(|period| periods.add(period.start, period.end));
+        }
+    }
 }
 
 /// What the register and the plan say of a link.
@@ -91,29 +115,39 @@ pub fn of_site(site: &SiteView<'_>, around: &Around<'_>, basis: &Basis<'_>, wind
     charges
 }
 
-/// When what hangs behind a site has no path to the centre: while the site's WAN is down, while it had no power (and nobody sees
-/// its WAN work), and while the path above it is cut.
+/// When what hangs behind a site has no path to the centre, or a bad one: while the site's WAN is down and no other vantage reaches it,
+/// or degraded and not by its LAN. Where nobody knows of its WAN: while it had no power, and while the path above it failed; a WAN
+/// that works is proof that the path above does.
 #[must_use]
-pub fn cut_for_children(
+pub fn path_for_children(
     site: &SiteView<'_>,
     around: &Around<'_>,
     basis: &Basis<'_>,
     window: Window,
-) -> Periods {
-    let mut cut = around.path_cut.clone();
+) -> Path {
+    let mut path = Path::new();
+    let mut not_known = Periods::new();
     let window = site.clip(window, basis.now);
     let mut stage = Stage::new(site, around, basis, window);
     while let Some((start, end)) = stage.step() {
-        let down = match stage.wan {
-            State::Down => true,
-            State::Unknown(_) => stage.silence == Silence::Booted,
-            State::Up | State::Degraded => false,
-        };
-        if down {
-            cut.add(start, end);
+        let reached = stage.seen_up.holds && !stage.seen_down.holds;
+        match stage.wan {
+            // A LAN that fails takes the site's own word of its WAN with it, and nobody's path.
+            State::Down if reached => {}
+            State::Degraded if stage.lan_bad.holds => {}
+            State::Down => path.cut.add(start, end),
+            State::Degraded => path.bad.add(start, end),
+            State::Unknown(_) if stage.silence == Silence::Booted => path.cut.add(start, end),
+            State::Unknown(_) => not_known.add(start, end),
+            State::Up => {}
         }
     }
-    cut
+    let [cut, bad] = [&around.path.cut, &around.path.bad].map(|above| above.intersect(&not_known));
+    path.add(&Path { cut, bad });
+    for period in path.cut.as_slice() {
+        path.bad.add(period.start, period.end);
+    }
+    path
 }
 
 fn push(charges: &mut Vec<Charge>, next: Charge) {
@@ -138,6 +172,7 @@ struct Stage<'a> {
     silences: Vec<(UnixMillis, UnixMillis, Silence)>,
     next_silence: usize,
     path_cut: Near,
+    path_bad: Near,
     lan_down: Near,
     lan_bad: Near,
     seen_down: Near,
@@ -208,7 +243,8 @@ impl<'a> Stage<'a> {
             lines: lines.collect(),
             silences: silences(site, around, window),
             next_silence: 0,
-            path_cut: Near::new(around.path_cut, window.start),
+            path_cut: Near::new(&around.path.cut, window.start),
+            path_bad: Near::new(&around.path.bad, window.start),
             lan_down: Near::new(&lan_down, window.start),
             lan_bad: Near::new(&lan_bad, window.start),
             seen_down: Near::new(&seen_down, window.start),
@@ -227,6 +263,7 @@ impl<'a> Stage<'a> {
         let mut until = self.end;
         for near in [
             &mut self.path_cut,
+            &mut self.path_bad,
             &mut self.lan_down,
             &mut self.lan_bad,
             &mut self.seen_down,
@@ -282,7 +319,7 @@ impl<'a> Stage<'a> {
             voice: line.voice,
             silence: self.silence,
             planned: line.is_planned,
-            path_cut: self.path_cut.holds,
+            path_cut: if line.state == State::Degraded { self.path_bad.holds } else { self.path_cut.holds },
             lan,
             wan,
             internet,
@@ -328,6 +365,13 @@ impl<'a> Stage<'a> {
     fn site(&self, required: &[LinkKind]) -> Option<(State, Rule, Scene)> {
         let states = required.iter().map(|&kind| (kind, self.kind(kind)));
         let state = states.clone().map(|(_, state)| state).reduce(State::both)?;
+        // What another vantage could not measure of a site without an agent is nobody's bad time.
+        match state {
+            State::Up | State::Unknown(Why::NotYet | Why::NotEquipped | Why::NotMeasured) => return None,
+            State::Degraded
+            | State::Down
+            | State::Unknown(Why::CollectorStopped | Why::Silent | Why::Fault) => {}
+        }
         let same = |other: State| match (state, other) {
             (State::Unknown(_), State::Unknown(_)) => true,
             (state, other) => state == other,

@@ -52,7 +52,10 @@ impl Rule {
                 "thiết bị giám sát im lặng trong khi đường WAN vẫn hoạt động khi nhìn từ nơi khác",
                 "the agent is silent while another vantage sees the WAN work",
             ),
-            Self::PathCut => lang.pick("tuyến trên của đơn vị bị cắt", "the path is cut above the site"),
+            Self::PathCut => lang.pick(
+                "tuyến trên của đơn vị bị cắt hoặc không tốt",
+                "the path above the site is cut or degraded",
+            ),
             Self::NotYetTold => lang.pick(
                 "thiết bị giám sát còn im lặng; dữ liệu gửi bù có thể cho biết",
                 "the agent is still silent; its backlog may tell",
@@ -145,7 +148,9 @@ impl Scene {
             line.push_str(lang.pick("; nơi khác thấy WAN hoạt động", "; other vantages see the WAN work"));
         }
         if self.path_cut {
-            line.push_str(lang.pick("; tuyến trên bị cắt", "; path cut above the site"));
+            line.push_str(
+                lang.pick("; tuyến trên bị cắt hoặc không tốt", "; path above the site cut or degraded"),
+            );
         }
         line.push_str(match self.silence {
             Silence::Speaks => "",
