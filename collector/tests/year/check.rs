@@ -260,7 +260,7 @@ fn view<'a>(site: &Site, evidence: &'a Evidence, cut_off: &'a Periods) -> SiteVi
         } else {
             Vec::new()
         };
-        LinkView { kind, own: Some(own), others, hold: Duration::ZERO }
+        LinkView { kind, valid: Window::ALWAYS, own: Some(own), others, hold: Duration::ZERO }
     };
     SiteView {
         tier: "commune",
