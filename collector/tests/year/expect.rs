@@ -244,6 +244,7 @@ fn causes(
         path_unknown, // 21
         &nets.outside.down,
         power_above, // 23
+        &nets.outside.bad,
     ];
     let mut all = Vec::new();
     walk(sets, START, truth.end, |start, end, at| {
@@ -254,9 +255,9 @@ fn causes(
             Causes::only(Cause::Planned)
         } else if at[2] && at[3] {
             // An instrument that failed; the centre may see the WAN down meanwhile.
-            let seen = kind == LinkKind::Wan && at[23];
+            let seen = kind == LinkKind::Wan && (at[23] || at[25]);
             let causes = Causes::only(Cause::Agent).with_if(seen, Cause::Unknown);
-            causes.with_if(seen && at[10], Cause::Upstream)
+            causes.with_if(kind == LinkKind::Wan && (at[10] || at[11]), Cause::Upstream)
         } else if at[2] && bad {
             let of_path = |causes: Causes| {
                 let causes = causes.with_if(fails(10), Cause::Upstream).with_if(fails(12), Cause::Carrier);
@@ -280,7 +281,8 @@ fn causes(
             let seen_down = kind == LinkKind::Wan && at[23];
             let causes = Causes::default()
                 .with_if(at[17], Cause::Power)
-                .with_if(at[18] || at[19], Cause::Agent)
+                // While it lasts, a line that works behind a silent agent is all that is seen.
+                .with_if(at[18] || at[19] || (at[20] && !at[23]), Cause::Agent)
                 .with_if(at[21], Cause::Collector)
                 .with_if((at[10] || at[11]) && kind != LinkKind::Lan, Cause::Upstream);
             let dark = at[19] || at[20] || (seen_down && !at[17] && !at[10]) || (at[10] && at[22]);
