@@ -5,6 +5,8 @@
 
 mod causes;
 mod planned;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use crate::ledger::life::Lives;
 use crate::ledger::periods::Periods;
 use crate::ledger::span::Spans;
 use crate::ledger::timeline::{Basis, LinkView, Other, SiteView, Timeline, Window};
-use crate::ledger::vantage::{self, Vantage};
+use crate::ledger::vantage::Vantage;
 use crate::planned::Planned;
 use crate::report::coverage::{Coverage, TierTarget};
 use crate::report::uptime::{HoursOf, Policy, Terms, Uptime};
@@ -474,10 +476,11 @@ fn cut_offs(state: &State, now: UnixMillis) -> BTreeMap<SiteId, Arc<Periods>> {
                 continue;
             }
             for track in watched.evidence().tracks().iter().filter(|track| track.vantage == site.id) {
-                vantage::clear(&mut suspect, &track.spans);
+                let round = track.latest.map(|latest| latest.length()).unwrap_or_default();
+                suspect.clear(&track.spans, hold.max(verdict::rounds_hold(round)));
             }
         }
-        Some((site.id.clone(), Arc::new(vantage::settled(&suspect))))
+        Some((site.id.clone(), Arc::new(suspect.settled())))
     };
     vantages.filter_map(cut_off).collect()
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use wan_wire::{LinkKind, Outcome, UnixMillis};
 
-use super::span::{Periods, Spans};
+use super::span::{Period, Periods, Span, Spans};
 
 /// The vantage's rounds about itself and about others end together at best. Of rounds of five seconds one on either side may
 /// say something else.
@@ -43,22 +43,21 @@ impl Vantage<'_> {
             if suspect.is_empty() {
                 break;
             }
-            clear(&mut suspect, spans);
+            suspect.clear(spans, self.hold);
         }
-        settled(&suspect)
+        suspect.settled()
     }
 
-    /// When it may have been cut off: its own links of some kind were down. [`clear`] takes out of it when something answered, and
-    /// what is left then is [`settled`].
+    /// When it may have been cut off: its own links of some kind were down.
     #[must_use]
-    pub fn suspect(&self) -> Periods {
+    pub fn suspect(&self) -> Suspect {
         let mut suspect = Periods::new();
         for kind in [LinkKind::Lan, LinkKind::Wan, LinkKind::Internet] {
             for period in self.down(kind).as_slice() {
                 suspect.add(period.start, period.end);
             }
         }
-        suspect
+        Suspect { rest: suspect.clone(), whole: suspect, now: self.now }
     }
 
     /// When all links of a kind were down, by its own word.
@@ -75,34 +74,56 @@ impl Vantage<'_> {
     }
 
     fn down_of(&self, spans: &Spans) -> Periods {
-        let fresh = spans.last().filter(|last| last.end <= self.now && self.now.since(last.end) < self.hold);
-        spans
-            .iter()
-            .filter(|span| span.outcome == Outcome::Down)
-            .map(|span| {
-                let held = fresh.is_some_and(|last| last == span);
-                (span.start, if held { self.now.plus_millis(1) } else { span.end })
-            })
-            .collect()
+        let down = spans.iter().filter(|span| span.outcome == Outcome::Down);
+        down.map(|span| (span.start, held_end(spans, span, self.now, self.hold))).collect()
     }
 }
 
-/// Takes the time out of `suspect` in which a vantage reached what these spans are about.
-pub fn clear(suspect: &mut Periods, watched: &Spans) {
-    let mut answers = Vec::new();
-    for period in suspect.as_slice() {
-        let spans = watched.overlapping(period.start, period.end);
-        answers.extend(spans.iter().filter(|span| answered(span.outcome)).copied());
+/// The time in which a vantage may have been cut off, and what is left of it once it is known when something answered.
+#[derive(Debug, Clone)]
+pub struct Suspect {
+    whole: Periods,
+    rest: Periods,
+    now: UnixMillis,
+}
+
+impl Suspect {
+    /// Whether nothing is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
     }
-    for span in answers {
-        suspect.remove(span.start, span.end);
+
+    /// Takes the time out in which the vantage reached what these spans are about; its newest word holds for `hold`.
+    pub fn clear(&mut self, watched: &Spans, hold: Duration) {
+        let mut answers = Vec::new();
+        for period in self.rest.as_slice() {
+            // A span that ended before may hold on into the period.
+            let spans = watched.overlapping(period.start, period.end).iter().chain(watched.last());
+            let answering = spans.filter(|span| answered(span.outcome));
+            answers.extend(answering.map(|span| (span.start, held_end(watched, span, self.now, hold))));
+        }
+        for (start, end) in answers {
+            self.rest.remove(start, end);
+        }
+    }
+
+    /// What is left is the time in which the vantage was cut off, and a little around it. Of a time that has an answer in it, what is
+    /// shorter than [`MARGIN`] on either side of the answer is only the difference between the ends of rounds.
+    #[must_use]
+    pub fn settled(&self) -> Periods {
+        let margin = i64::try_from(MARGIN.as_millis()).unwrap_or(i64::MAX);
+        let whole = |period: &&Period| self.whole.as_slice().contains(period);
+        let long = |period: &&Period| period.end.millis_since(period.start) >= margin;
+        let left = self.rest.as_slice().iter().filter(|period| whole(period) || long(period));
+        left.map(|period| (period.start, period.end)).collect::<Periods>().widened(MARGIN)
     }
 }
 
-/// What is left of the suspect time is the time in which the vantage was cut off, and a little around it.
-#[must_use]
-pub fn settled(suspect: &Periods) -> Periods {
-    suspect.widened(MARGIN)
+/// Where a span ends; the newest, if it is fresh, is taken to hold until now.
+fn held_end(spans: &Spans, span: &Span, now: UnixMillis, hold: Duration) -> UnixMillis {
+    let fresh = span.end <= now && now.since(span.end) < hold && spans.last() == Some(span);
+    if fresh { now.plus_millis(1) } else { span.end }
 }
 
 fn answered(outcome: Outcome) -> bool {
@@ -155,6 +176,26 @@ mod tests {
         let (lan, internet) = (spans(&[(0, 900, Up)]), spans(&[(0, 900, Up)]));
         let site = spans(&[(0, 100, Up), (100, 900, Down)]);
         assert_eq!(cut_off(&[(Lan, &lan), (Internet, &internet)], &[&site, &site]), []);
+    }
+
+    #[test]
+    fn rounds_that_do_not_end_together_make_no_cut_beside_an_answer() {
+        // The gateway never answers; the watched site does, with rounds that end a little later and earlier.
+        let lan = spans(&[(0, 996, Down)]);
+        let site = spans(&[(7, 500, Up), (505, 993, Up)]);
+        assert_eq!(cut_off(&[(Lan, &lan)], &[&site]), []);
+        let long = spans(&[(12, 500, Up), (505, 940, Up)]);
+        assert_eq!(
+            cut_off(&[(Lan, &lan)], &[&long]),
+            [(-10, 22), (930, 1010)],
+            "longer than that, it counts"
+        );
+        let short = spans(&[(0, 100, Up), (100, 105, Down), (105, 900, Up)]);
+        assert_eq!(
+            cut_off(&[(Lan, &short)], &[&short]),
+            [(90, 115)],
+            "a cut of one round, in which nothing answers"
+        );
     }
 
     #[test]

@@ -1,0 +1,150 @@
+use wan_wire::Outcome;
+
+use super::*;
+use crate::counters::Counters;
+use crate::engine::Painting;
+use crate::inventory::Link as Registered;
+use crate::ledger::timeline::{State as LinkState, Why};
+use crate::planned::Planned;
+use crate::store::{AgentSecret, Rotation, Snapshot};
+use crate::verdict::{Rule, Verdict};
+
+const NOW: UnixMillis = UnixMillis(1_795_414_368_000);
+const HOUR_S: i64 = 3_600;
+
+fn id(text: &str) -> SiteId {
+    text.parse().unwrap()
+}
+
+fn site(name: &str, parent: Option<&str>) -> Site {
+    Site {
+        id: id(name),
+        name: name.to_owned(),
+        tier: "commune".parse().unwrap(),
+        branch: "state".parse().unwrap(),
+        parent: parent.map(id),
+        district: None,
+        valid_from: None,
+        valid_to: None,
+        former: Vec::new(),
+        merged_into: None,
+        location: None,
+        contacts: Vec::new(),
+        watches: if name == "centre" { Watches::All } else { Watches::None },
+        links: vec![Registered::named("wan".parse().unwrap())],
+        note: None,
+    }
+}
+
+/// A centre that watches a hub and two communes behind it. All were well until a minute ago.
+fn province() -> State {
+    let state = State::new(
+        Config::default(),
+        Some(NOW.plus_millis(-10 * HOUR_S * 1000)),
+        Arc::new(Counters::new().unwrap()),
+    );
+    let names = ["centre", "hub", "xa-1", "xa-2"];
+    let sites = names.map(|name| site(name, name.starts_with("xa").then_some("hub")));
+    let secrets = (0u8..).zip(names).map(|(number, name)| AgentSecret {
+        site: id(name),
+        hash: [number; 32],
+        issued: NOW.plus_millis(-9 * HOUR_S * 1000),
+        revoked: None,
+    });
+    state.replace_register(Snapshot {
+        revision: 1,
+        register: Register::new(sites).unwrap(),
+        secrets: secrets.collect(),
+        rotation: Rotation::default(),
+        planned: Planned::default(),
+    });
+    for name in names {
+        for link in ["lan", "wan", "internet"] {
+            see(&state, name, link, name, (HOUR_S, 60), Outcome::Up);
+        }
+        if name != "centre" {
+            see(&state, name, "wan", "centre", (HOUR_S, 60), Outcome::Up);
+        }
+    }
+    state
+}
+
+/// What `by` saw of a link over seconds before now, and pushed at its end.
+fn see(state: &State, site: &str, link: &str, by: &str, (from, to): (i64, i64), outcome: Outcome) {
+    let directory = state.directory();
+    let runtime = &directory.runtimes[&id(site)];
+    let track = runtime.track(&link.parse().unwrap(), &id(by)).unwrap();
+    let (start, end) = (NOW.plus_millis(-from * 1000), NOW.plus_millis(-to * 1000));
+    let latest = Latest { end, interval_ms: 5_000, sent: 5, received: 5, rtt_median: None, outcome };
+    runtime.evidence_mut().paint(&Painting { about: None, track, start, end, outcome, latest });
+    directory.runtimes[&id(by)].note_push(end);
+}
+
+fn verdicts(state: &State) -> Vec<(Verdict, Rule)> {
+    let province = Province::of(state, NOW);
+    province.standings().values().map(|standing| (standing.verdict, standing.rule)).collect()
+}
+
+#[test]
+fn a_hub_that_is_cut_is_offline_and_what_is_behind_it_unreachable() {
+    let state = province();
+    for link in ["lan", "internet", "wan"] {
+        see(&state, "centre", link, "centre", (60, 2), Outcome::Up);
+    }
+    for name in ["hub", "xa-1", "xa-2"] {
+        see(&state, name, "wan", "centre", (60, 2), Outcome::Down);
+    }
+    let cut_off = (Verdict::Unreachable, Rule::ParentCutOff);
+    let expected = [(Verdict::Online, Rule::AllWell), (Verdict::Offline, Rule::SeenDown), cut_off, cut_off];
+    assert_eq!(verdicts(&state), expected);
+}
+
+#[test]
+fn when_the_centre_itself_is_cut_off_nothing_is_said_of_the_others() {
+    let state = province();
+    // The centre's agent still reaches the collector beside it, and says that its own gateway and everything else is gone.
+    see(&state, "centre", "lan", "centre", (60, 2), Outcome::Down);
+    for name in ["hub", "xa-1", "xa-2"] {
+        see(&state, name, "wan", "centre", (60, 2), Outcome::Down);
+    }
+    let found = verdicts(&state);
+    assert_eq!(found[1..], [(Verdict::Unknown, Rule::Blind); 3]);
+    assert_eq!(found[0].0, Verdict::Degraded, "the one failure is the centre's own");
+    let province = Province::of(&state, NOW);
+    let minute = Window::new(NOW.plus_millis(-50_000), NOW.plus_millis(-5_000));
+    for name in ["hub", "xa-1"] {
+        let site = province.site(&id(name)).unwrap();
+        let timeline = province.timeline(&site, Some(&"wan".parse().unwrap()), minute).unwrap();
+        let states: Vec<LinkState> = timeline.intervals.iter().map(|interval| interval.state).collect();
+        assert_eq!(states, [LinkState::Unknown(Why::CollectorStopped)], "{name}");
+        let charges = &province.causes(minute).of_links(&site)[&"wan".parse().unwrap()];
+        assert!(charges.iter().all(|charge| charge.rule == crate::ledger::cause::Rule::CollectorStopped));
+    }
+}
+
+#[test]
+fn one_site_that_answers_proves_that_the_centre_is_not_cut_off() {
+    let state = province();
+    see(&state, "centre", "lan", "centre", (60, 2), Outcome::Down);
+    see(&state, "xa-2", "wan", "centre", (60, 2), Outcome::Up);
+    for name in ["hub", "xa-1"] {
+        see(&state, name, "wan", "centre", (60, 2), Outcome::Down);
+    }
+    let found = verdicts(&state);
+    assert_eq!(found[1], (Verdict::Offline, Rule::SeenDown));
+    assert_eq!(found[2], (Verdict::Unreachable, Rule::ParentCutOff));
+    assert_eq!(found[3], (Verdict::AgentSilent, Rule::LineWorks));
+}
+
+#[test]
+fn after_the_centre_is_back_silence_is_judged_only_after_the_silence_limit() {
+    let state = province();
+    see(&state, "centre", "lan", "centre", (60, 20), Outcome::Down);
+    see(&state, "centre", "lan", "centre", (20, 2), Outcome::Up);
+    for name in ["hub", "xa-1", "xa-2"] {
+        see(&state, name, "wan", "centre", (60, 20), Outcome::Down);
+        see(&state, name, "wan", "centre", (20, 2), Outcome::Up);
+    }
+    // Its isolation ended ten seconds ago, the margin included: too little to call anybody silent.
+    assert_eq!(verdicts(&state)[1..], [(Verdict::Unknown, Rule::Blind); 3]);
+}
