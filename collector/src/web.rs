@@ -188,6 +188,8 @@ mod tests {
 
     use super::*;
     use crate::api::tests::{HOSTILE, get, province, served};
+    use crate::ledger::cause::Cause;
+    use crate::ledger::incident::IncidentKind;
     use crate::verdict::Verdict;
 
     #[test]
@@ -248,6 +250,8 @@ mod tests {
         assert_eq!(table("verdicts"), words(&Verdict::ALL.map(Verdict::as_str)));
         assert_eq!(table("states"), words(&["up", "degraded", "down", "unknown"]));
         assert_eq!(table("kinds"), words(&LinkKind::ALL.map(LinkKind::as_str)));
+        assert_eq!(table("causes"), words(&Cause::ALL.map(Cause::as_str)));
+        assert_eq!(table("incidents"), words(&IncidentKind::ALL.map(IncidentKind::as_str)));
         // Rules and reasons have no list of their own; the description of the API has.
         let document = serde_json::to_value(crate::api::openapi::document()).unwrap();
         let described = |schema: &str| -> BTreeSet<String> {

@@ -11,6 +11,7 @@ use super::*;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::Painting;
+use crate::incidents::{self, Teller};
 use crate::inventory::{Link, Register, Site, Watches};
 use crate::planned::Planned;
 use crate::state::{AgentFacts, Latest};
@@ -143,8 +144,11 @@ pub(crate) fn served(state: &Arc<State>) -> (axum::Router, tempfile::TempDir) {
     let (journal, _) = Journal::open_dir(&folder.path().join("journal"), options).unwrap();
     let (engine, _thread) = crate::engine::start(journal, 16, 1 << 30, Arc::clone(&state.counters)).unwrap();
     let store = runtime().block_on(SqliteStore::open(&folder.path().join("figures.db"))).unwrap();
-    let quality = super::quality::router_at(Arc::clone(state), Arc::new(store), now);
-    (router_at(Arc::clone(state), engine, now).merge(quality), folder)
+    runtime().block_on(Teller::default().pass(state, &store, now())).unwrap();
+    let store = Arc::new(store);
+    let quality = super::quality::router_at(Arc::clone(state), Arc::clone(&store), now);
+    let incidents = incidents::endpoint::router_at(Arc::clone(state), store, now);
+    (router_at(Arc::clone(state), engine, now).merge(quality).merge(incidents), folder)
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -407,6 +411,11 @@ fn the_document_describes_every_address_and_every_answer() {
     let document = answer(&router, "/api/v1/openapi.json");
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let paths: BTreeSet<_> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let incidents = answer(&router, "/api/v1/incidents?from=-7d");
+    let incident = incidents["incidents"][0]["id"].as_str().unwrap();
+    let one = format!("/api/v1/incidents/{incident}");
+    let one_in_french = format!("{one}?lang=fr");
+    let of_incident = [one.as_str(), &one_in_french, "/api/v1/incidents/x"];
     let asked: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("/healthz", &["/healthz"][..]),
         ("/readyz", &["/readyz"]),
@@ -436,6 +445,11 @@ fn the_document_describes_every_address_and_every_answer() {
                 "/api/v1/sites/trung-tam/quality?step=x",
             ],
         ),
+        (
+            "/api/v1/incidents",
+            &["/api/v1/incidents?from=-7d", "/api/v1/incidents?site=x", "/api/v1/incidents?kind=x"],
+        ),
+        ("/api/v1/incidents/{id}", &of_incident),
         ("/api/v1/agents", &["/api/v1/agents", "/api/v1/agents?x=1"]),
         ("/api/v1/coverage", &["/api/v1/coverage", "/api/v1/coverage?from=-7d", "/api/v1/coverage?at=x"]),
         ("/api/v1/uptime", &["/api/v1/uptime", "/api/v1/uptime?site=x", "/api/v1/uptime?from=x"]),
@@ -469,7 +483,8 @@ fn the_document_describes_every_address_and_every_answer() {
             );
             if parameter["in"] == "query" {
                 let name = parameter["name"].as_str().unwrap();
-                let path = template.replace("{id}", "trung-tam");
+                let id = if template.starts_with("/api/v1/incidents") { incident } else { "trung-tam" };
+                let path = template.replace("{id}", id);
                 let (status, _, body) = get(&router, &format!("{path}?{name}="));
                 assert_eq!(status, 200, "{template}: {name}: {body}");
             }

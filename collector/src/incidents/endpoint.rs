@@ -295,20 +295,30 @@ impl<'a> Rows<'a> {
 struct App<S> {
     state: Arc<State>,
     store: Arc<S>,
+    clock: fn() -> UnixMillis,
 }
 
 impl<S> Clone for App<S> {
     fn clone(&self) -> Self {
-        Self { state: Arc::clone(&self.state), store: Arc::clone(&self.store) }
+        Self { state: Arc::clone(&self.state), store: Arc::clone(&self.store), clock: self.clock }
     }
 }
 
 /// The endpoints.
 pub fn router<S: Store>(state: Arc<State>, store: Arc<S>) -> axum::Router {
+    router_at(state, store, clock::now)
+}
+
+/// The same with another clock.
+pub(crate) fn router_at<S: Store>(
+    state: Arc<State>,
+    store: Arc<S>,
+    clock: fn() -> UnixMillis,
+) -> axum::Router {
     axum::Router::new()
         .route("/api/v1/incidents", get(list::<S>))
         .route("/api/v1/incidents/{id}", get(one::<S>))
-        .with_state(App { state, store })
+        .with_state(App { state, store, clock })
         .layer(tower_http::compression::CompressionLayer::new())
 }
 
@@ -350,7 +360,7 @@ async fn answer_list<S: Store>(app: &App<S>, uri: &Uri) -> Result<Response, Prob
         lang: given.get("lang"),
     };
     let (register, zone) = (Arc::clone(&app.state.directory().register), &app.state.config.timezone);
-    let asked = Asked::read(&question, &register, zone, clock::now())?;
+    let asked = Asked::read(&question, &register, zone, (app.clock)())?;
     let told = app.store.incidents(asked.wanted()).await.map_err(|error| unavailable(&error))?;
     let restatements = app.store.restatements(asked.wanted()).await.map_err(|error| unavailable(&error))?;
     api::json_response(&asked.answer(&told, &restatements, &register, zone))
@@ -364,6 +374,7 @@ async fn answer_list<S: Store>(app: &App<S>, uri: &Uri) -> Result<Response, Prob
     ),
     responses(
         (status = 200, description = "The incident as it is told now, and what was said of it before", body = IncidentRow),
+        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such incident", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = Problem, content_type = "application/problem+json")
     )

@@ -155,6 +155,7 @@ pub struct NotACause;
 
 /// Which row of the table decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[schema(as = CauseRule)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// A planned window covers it.
