@@ -18,6 +18,7 @@ pub mod params;
 pub mod planned;
 pub mod problem;
 pub mod quality;
+pub mod reach;
 pub mod sites;
 pub mod timeline;
 pub mod uptime;
@@ -84,6 +85,7 @@ pub(crate) fn router_at(state: Arc<State>, engine: EngineHandle, clock: fn() -> 
         .route("/api/v1/sites/{id}", get(get_site))
         .route("/api/v1/sites/{id}/timeline", get(get_timeline))
         .route("/api/v1/coverage", get(get_coverage))
+        .route("/api/v1/reach", get(get_reach))
         .route("/api/v1/uptime", get(get_uptime))
         .route("/api/v1/agents", get(get_agents))
         .with_state(app.clone())
@@ -286,7 +288,9 @@ async fn get_timeline(Shared(app): Shared<App>, Path(id): Path<String>, uri: Uri
         ("at" = Option<String>, Query, description = "An instant: an RFC 3339 time, a local day or time of the province, or before now such as -24h"),
         ("from" = Option<String>, Query, description = "Start of a window, written like `at`. 24 hours before `to` unless given"),
         ("to" = Option<String>, Query, description = "End of a window, not part of it. Now unless given"),
-        ("tier" = Option<String>, Query, description = "Only sites of these tiers, separated by commas"),
+        ("tier" = Option<String>, Query, description = "Only sites that were of these tiers at the time, separated by commas"),
+        ("by" = Option<String>, Query, description = "What to group by beside tier and branch: branch, district or carrier. A site counts under each carrier of its WAN links"),
+        ("trend" = Option<String>, Query, description = "`day`: also each day of the province that the window touches; without a window, the last 30 days"),
     ),
     responses(
         (status = 200, description = "Coverage by tier and branch, with bounds", body = coverage::CoverageAnswer),
@@ -302,8 +306,38 @@ async fn get_coverage(Shared(app): Shared<App>, uri: Uri) -> Response {
             from: given.get("from"),
             to: given.get("to"),
             tier: given.get("tier"),
+            by: given.get("by"),
+            trend: given.get("trend"),
         };
         coverage::answer(&Province::of(state, now), question)
+    })
+    .await
+}
+
+/// How much of the province reaches each shared system: at an instant (now unless given), or over a window.
+#[utoipa::path(get, path = "/api/v1/reach", tag = "api",
+    params(
+        ("at" = Option<String>, Query, description = "An instant: an RFC 3339 time, a local day or time of the province, or before now such as -24h"),
+        ("from" = Option<String>, Query, description = "Start of a window, written like `at`. 24 hours before `to` unless given"),
+        ("to" = Option<String>, Query, description = "End of a window, not part of it. Now unless given"),
+        ("tier" = Option<String>, Query, description = "Only sites that were of these tiers at the time, separated by commas"),
+    ),
+    responses(
+        (status = 200, description = "Reach by system and tier, with bounds", body = reach::ReachAnswer),
+        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many other questions are being answered", body = Problem, content_type = "application/problem+json")
+    )
+)]
+async fn get_reach(Shared(app): Shared<App>, uri: Uri) -> Response {
+    app.json(move |state, now| {
+        let given = Params::read(&uri, &reach::PARAMETERS)?;
+        let question = reach::Question {
+            at: given.get("at"),
+            from: given.get("from"),
+            to: given.get("to"),
+            tier: given.get("tier"),
+        };
+        reach::answer(&Province::of(state, now), question)
     })
     .await
 }

@@ -13,6 +13,7 @@ pub mod incidents;
 mod output;
 pub mod planned;
 pub mod quality;
+pub mod reach;
 mod selection;
 pub mod serve;
 pub mod sites;
@@ -73,6 +74,8 @@ pub enum Command {
     Planned(planned::Planned),
     /// Print how much of the province is connected, by tier and branch, against the plan.
     Coverage(coverage::Args),
+    /// Print how much of the province reaches each shared system, by tier.
+    Reach(reach::Args),
     /// Print how reliable sites and links were.
     Uptime(uptime::Args),
     /// Print outages, degradations and gaps with their causes.
@@ -96,6 +99,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Tokens(command) => tokens::run(&cli.config, &command),
         Command::Planned(command) => planned::run(&cli.config, &command),
         Command::Coverage(args) => coverage::run(&cli.config, &args),
+        Command::Reach(args) => reach::run(&cli.config, &args),
         Command::Uptime(args) => uptime::run(&cli.config, &args),
         Command::Incidents(args) => incidents::run(&cli.config, &args),
         Command::Quality(args) => quality::run(&cli.config, &args),

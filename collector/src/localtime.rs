@@ -83,6 +83,24 @@ pub fn start_of_day(at: UnixMillis, zone: &TimeZone) -> Option<UnixMillis> {
     Some(UnixMillis(zoned.start_of_day().ok()?.timestamp().as_millisecond()))
 }
 
+/// The midnights that bound the days in `zone` which the time from `start` to `end` touches: one more than there are days, and at most
+/// `most` + 1. None when the calendar does not reach so far, or the time is empty.
+#[must_use]
+pub fn midnights(start: UnixMillis, end: UnixMillis, zone: &TimeZone, most: usize) -> Vec<UnixMillis> {
+    let first = Timestamp::from_millisecond(start.0).ok().map(|at| at.to_zoned(zone.clone()).date());
+    let Some(first) = first.filter(|_| start < end) else { return Vec::new() };
+    let mut found: Vec<UnixMillis> = Vec::new();
+    for day in first.series(jiff::Span::new().days(1)).take(most + 1) {
+        let Ok(midnight) = day.to_zoned(zone.clone()) else { return Vec::new() };
+        let midnight = UnixMillis(midnight.timestamp().as_millisecond());
+        found.push(midnight);
+        if midnight >= end {
+            break;
+        }
+    }
+    found
+}
+
 /// The first instant of the month in `zone` that holds `at`.
 #[must_use]
 pub fn start_of_month(at: UnixMillis, zone: &TimeZone) -> Option<UnixMillis> {
@@ -211,6 +229,26 @@ mod tests {
         assert_eq!(zone_name(&vietnam()), "Asia/Ho_Chi_Minh");
         let shown = rfc3339(NOW, &vietnam());
         assert_eq!(parse(&shown, &vietnam(), UnixMillis(0)), Ok(NOW), "what is shown can be asked for again");
+    }
+
+    #[test]
+    fn the_midnights_of_a_time_bound_the_provinces_days() {
+        let shown = |from: &str, to: &str, zone: &TimeZone, most| {
+            let at = |text| parse(text, zone, NOW).unwrap();
+            let found = midnights(at(from), at(to), zone, most);
+            found.iter().map(|at| plain(*at, zone)).collect::<Vec<_>>()
+        };
+        let two = ["2026-11-01 00:00:00", "2026-11-02 00:00:00", "2026-11-03 00:00:00"];
+        assert_eq!(shown("2026-11-01T23:59", "2026-11-02T00:01", &vietnam(), 9), two);
+        assert_eq!(shown("2026-11-01", "2026-11-03", &vietnam(), 9), two, "the end is not part of it");
+        assert_eq!(shown("2026-11-01", "2026-12-01", &vietnam(), 2), two, "no more than asked for");
+        assert!(shown("2026-11-01", "2026-11-01", &vietnam(), 9).is_empty());
+        // On 29 March a clock of Berlin skips an hour: that day has 23.
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let at = |text| parse(text, &berlin, NOW).unwrap();
+        let days = midnights(at("2026-03-28"), at("2026-03-31"), &berlin, 9);
+        let hours: Vec<i64> = days.windows(2).map(|pair| pair[1].millis_since(pair[0]) / 3_600_000).collect();
+        assert_eq!(hours, [24, 23, 24]);
     }
 
     #[test]

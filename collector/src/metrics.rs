@@ -6,7 +6,7 @@
 //! `wan_coverage_sites` has only the first, so that it can be summed. Ratios with a `window` are over the time that ends now.
 //!
 //! Cardinality: per site 2 to 5 series, per link 4 + 3 × 4 and one for each cause and window of its downtime (mostly none to four), per
-//! tier × branch 6. So 10,000 sites of 4 links are some 750,000.
+//! tier × branch 6, per district and carrier of the register 2, per shared system (at most 50) and tier 2. So 10,000 sites of 4 links are some 750,000.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,8 +20,8 @@ use crate::api::common::Rolling;
 use crate::api::sites::{link_state, loss};
 use crate::ledger::cause::{Cause, Charge};
 use crate::ledger::timeline::{LinkSweep, State as LinkState, Window};
-use crate::province::{Link, Province, SiteNow};
-use crate::report::coverage::Row;
+use crate::province::{Group, Link, Province, SiteNow};
+use crate::report::coverage::{Coverage, Row};
 use crate::report::uptime::{Policy, Terms, Uptime};
 use crate::state::{AgentFacts, State};
 
@@ -31,6 +31,9 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The branch, or tier and branch, of figures over all of them.
 const ALL: &str = "all";
 
+/// Most shared systems that are exposed, in the order of their names: agents name their links themselves.
+const MAX_SYSTEMS: usize = 50;
+
 /// The exposition of `state` at `now`.
 #[must_use]
 pub fn exposition(state: &State, now: UnixMillis) -> String {
@@ -39,6 +42,7 @@ pub fn exposition(state: &State, now: UnixMillis) -> String {
     sites(&province, &mut page);
     links(&province, &mut page);
     coverage(&province, &mut page);
+    groups(&province, &mut page);
     collector(state, &province, &mut page);
     own_counters(state, &mut page.text);
     page.text
@@ -261,6 +265,41 @@ fn coverage(province: &Province<'_>, page: &mut Page) {
     }
 }
 
+/// One series for each bound of a ratio that is defined.
+fn bounds(page: &mut Page, labels: &[(Label, &str)], row: &Row) {
+    for (bound, value) in [("low", row.low), ("high", row.high)] {
+        if let Some(value) = value {
+            let labels: Vec<_> = labels.iter().copied().chain([(Label::Bound, bound)]).collect();
+            page.sample(&labels, value);
+        }
+    }
+}
+
+/// Coverage by district and by carrier, and the reach of each shared system.
+fn groups(province: &Province<'_>, page: &mut Page) {
+    let sites: Vec<SiteNow<'_>> = province.sites().collect();
+    let (now, basis) = (province.now, province.basis());
+    let kinds = [
+        (Metric::CoverageDistrictRatio, Group::District, Label::District),
+        (Metric::CoverageCarrierRatio, Group::Carrier, Label::Carrier),
+    ];
+    for (metric, group, label) in kinds {
+        let coverage = Coverage::at(&province.grouped(&sites, group, |_| true), &[], &basis, now);
+        page.family(metric);
+        for row in coverage.tiers.iter().filter(|row| row.tier.as_deref() != Some("")) {
+            bounds(page, &[(label, row.tier.as_deref().unwrap_or_default())], row);
+        }
+    }
+    page.family(Metric::ReachRatio);
+    for system in province.systems(&sites, Window::instant(now)).iter().take(MAX_SYSTEMS) {
+        let reach = Coverage::at(&province.reaching(&sites, system), &[], &province.reach_basis(), now);
+        for row in reach.tiers.iter().chain([&reach.total]) {
+            let tier = row.tier.as_deref().unwrap_or(ALL);
+            bounds(page, &[(Label::Link, system.as_str()), (Label::Tier, tier)], row);
+        }
+    }
+}
+
 fn collector(state: &State, province: &Province<'_>, page: &mut Page) {
     if let Some(open) = state.open_incidents() {
         page.family(Metric::IncidentsOpen);
@@ -389,6 +428,8 @@ mod tests {
             "wan_coverage_ratio{tier=\"commune\",branch=\"state\",bound=\"high\"} 0.5",
             "wan_coverage_target_ratio{tier=\"commune\"} 0.5",
             "wan_coverage_sites{tier=\"commune\",branch=\"state\",state=\"unknown\"} 1",
+            "wan_coverage_district_ratio{district=\"Trảng Bàng\",bound=\"low\"} 0",
+            "wan_coverage_district_ratio{district=\"Trảng Bàng\",bound=\"high\"} 0.3333333333333333",
             "wan_collector_sites 5",
         ] {
             has(&text, line);

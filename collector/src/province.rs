@@ -4,6 +4,7 @@
 //! reader still looks. So a report over a year neither delays a push nor sees half of one.
 
 mod causes;
+mod groups;
 mod planned;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use causes::Causes;
+pub use groups::Group;
 use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 
 use crate::central::{Document, Told};
@@ -398,18 +400,14 @@ impl<'c> Province<'c> {
     #[must_use]
     pub fn coverage_at(&self, at: UnixMillis) -> Coverage {
         let sites: Vec<SiteNow<'_>> = self.sites().collect();
-        let views: Vec<SiteView<'_>> =
-            sites.iter().flat_map(|site| self.eras(site)).map(|era| era.1).collect();
-        Coverage::at(&views, &self.targets_at(at), &self.basis(), at)
+        Coverage::at(&self.views(&sites), &self.targets_at(at), &self.basis(), at)
     }
 
     /// Coverage over a window, time-weighted.
     #[must_use]
     pub fn coverage_over(&self, window: Window) -> Coverage {
         let sites: Vec<SiteNow<'_>> = self.sites().collect();
-        let views: Vec<SiteView<'_>> =
-            sites.iter().flat_map(|site| self.eras(site)).map(|era| era.1).collect();
-        Coverage::over(&views, &self.targets_over(window), &self.basis(), window)
+        Coverage::over(&self.views(&sites), &self.targets_over(window), &self.basis(), window)
     }
 
     /// The timeline of a site, or of one of its links; `None` when it has no such link.

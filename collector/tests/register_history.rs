@@ -4,10 +4,14 @@
 
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
-use wan_collector::config::Plan;
+use wan_collector::api::coverage;
+use wan_collector::config::{Config, Plan, Targets};
 use wan_collector::inventory::diff::{Absent, Change, changes, differences};
 use wan_collector::inventory::read::{File, Format, read, write};
 use wan_collector::inventory::{Register, Site};
+use wan_collector::province::Province;
+use wan_collector::store::Store as _;
+use wan_collector::store::sqlite::SqliteStore;
 use wan_settings::Mistakes;
 use wan_wire::{SiteId, UnixMillis};
 
@@ -367,4 +371,96 @@ fn an_empty_register_has_nothing_odd_and_is_written_empty() {
     assert!(nobody.parent_at(&"xa".parse().unwrap(), UnixMillis(0), &vietnam()).is_none());
     let written = write(&[], Format::Csv);
     assert_eq!(parse(&written, Format::Csv).unwrap(), []);
+}
+
+/// The worked sample of the reform of 2025, on top of the sample province.
+#[test]
+fn the_reform_of_2025_leaves_two_tiers_and_96_communes_and_wards() {
+    const BEFORE: &str = include_str!("../../deploy/examples/tayninh-sites.csv");
+    const REFORM_FILE: &str = include_str!("../../deploy/examples/tayninh-reform-2025.csv");
+    let province = Register::new(parse(BEFORE, Format::Csv).unwrap()).unwrap();
+    let file = File { name: "reform.csv", bytes: REFORM_FILE.as_bytes(), format: Format::Csv };
+    let incoming = read(&[file], &Plan::default(), &province).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let (all, after) = changes(&province, incoming, Absent::Keep).unwrap();
+    let added = all.iter().filter(|change| matches!(change, Change::Added(_))).count();
+    assert_eq!((added, after.oddities()), (120, Vec::new()));
+
+    let count = |day: Date, tier: &str, branch: &str| {
+        let of = |site: &&Site| {
+            let registered = site.as_of(day);
+            site.registered_on(day)
+                && (registered.tier.as_str(), registered.branch.as_str()) == (tier, branch)
+        };
+        after.sites().filter(of).count()
+    };
+    let (eve, reform) = (date(2025, 6, 30), REFORM);
+    assert_eq!((count(eve, "commune", "state"), count(eve, "commune", "party")), (94, 94));
+    assert_eq!(["party", "state", "mass"].map(|branch| count(eve, "district", branch)), [36, 36, 54]);
+    assert_eq!((count(reform, "commune", "state"), count(reform, "commune", "party")), (96, 96));
+    assert_eq!(["party", "state", "mass"].map(|branch| count(reform, "district", branch)), [0, 0, 0]);
+    for branch in ["party", "state", "mass"] {
+        assert_eq!(count(eve, "province", branch), count(reform, "province", branch));
+    }
+
+    let site = |id: &str| after.get(&id.parse().unwrap()).unwrap();
+    let ward = site("ubnd-phuong-1");
+    assert_eq!(ward.as_of(eve).name, "Ủy ban nhân dân phường 1");
+    assert_eq!(ward.as_of(reform).name, "Ủy ban nhân dân phường Tân Ninh");
+    let parent =
+        |day: Date| after.parent_at(&ward.id, midnight(day), &vietnam()).map(|site| site.id.as_str());
+    assert_eq!((parent(eve), parent(reform)), (Some("ubnd-thanh-pho-tay-ninh"), Some("trung-tam-du-lieu")));
+    let merged = site("ubnd-phuong-2");
+    assert_eq!((merged.valid_to, merged.merged_into.as_ref()), (Some(reform), Some(&ward.id)));
+
+    // Coverage of a past day is counted by that day's register, also over a window across the reform.
+    let mut config = Config { timezone: vietnam(), ..Config::default() };
+    config.plan.tiers[1].target = Targets::always(0.7);
+    let folder = tempfile::tempdir().unwrap();
+    config.data = folder.path().to_owned();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let state = runtime.block_on(async {
+        let store = SqliteStore::open(&config.database()).await.unwrap();
+        let everything: Vec<Change> = after.sites().cloned().map(Change::Added).collect();
+        store.change_register(0, &everything).await.unwrap();
+        store.close().await;
+        wan_collector::load_read_only(config).await.unwrap()
+    });
+    let province = Province::of(&state, midnight(date(2025, 8, 1)));
+    let told = |question: coverage::Question<'_>| coverage::answer(&province, question).unwrap();
+    let registered = |at: &str| {
+        let answer = told(coverage::Question { at: Some(at), ..Default::default() });
+        answer.tiers.iter().map(|row| row.registered).collect::<Vec<_>>()
+    };
+    assert_eq!(registered("2025-03-01"), [40.0, 126.0, 188.0]);
+    assert_eq!(registered("2025-06-30T23:59:59"), [40.0, 126.0, 188.0]);
+    assert_eq!(registered("2025-07-01"), [40.0, 0.0, 192.0]);
+    let trend = told(coverage::Question {
+        from: Some("2025-06-29"),
+        to: Some("2025-07-03"),
+        trend: Some("day"),
+        ..Default::default()
+    });
+    // Two of the four days had districts.
+    assert_eq!(trend.tiers.iter().map(|row| row.registered).collect::<Vec<_>>(), [40.0, 63.0, 190.0]);
+    let days = trend.trend.unwrap();
+    let shown: Vec<_> = days.iter().map(|day| (day.day.as_str(), day.rows[1].registered)).collect();
+    assert_eq!(
+        shown,
+        [("2025-06-29", 126.0), ("2025-06-30", 126.0), ("2025-07-01", 0.0), ("2025-07-02", 0.0)]
+    );
+    let by = |by, at| told(coverage::Question { by: Some(by), at: Some(at), ..Default::default() }).groups;
+    let names = |rows: &[coverage::CoverageRow]| {
+        rows.iter().filter_map(|row| row.district.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&by("district", "2025-06-30")).len(), 9);
+    assert_eq!(names(&by("district", "2025-07-01")), ["Tây Ninh", ""], "those in none come last");
+    let carriers = by("carrier", "2025-07-01");
+    assert_eq!(
+        carriers.iter().filter_map(|row| row.carrier.as_deref()).collect::<Vec<_>>(),
+        ["VNPT", "Viettel"]
+    );
+    assert!(
+        carriers.iter().map(|row| row.registered).sum::<f64>() > 233.0,
+        "a site with two carriers is in both"
+    );
 }

@@ -149,6 +149,9 @@ metrics! {
     CoverageRatio "wan_coverage_ratio" Gauge Collector "Share of the registered sites whose required links are up, lower and upper bound";
     CoverageEquippedRatio "wan_coverage_equipped_ratio" Gauge Collector "Share of the registered sites that have an agent";
     CoverageTargetRatio "wan_coverage_target_ratio" Gauge Collector "Share of the registered sites that the plan wants covered";
+    CoverageDistrictRatio "wan_coverage_district_ratio" Gauge Collector "Share of the registered sites of a district whose required links are up, lower and upper bound";
+    CoverageCarrierRatio "wan_coverage_carrier_ratio" Gauge Collector "Share of the registered sites with a WAN link of a carrier whose required links are up, lower and upper bound";
+    ReachRatio "wan_reach_ratio" Gauge Collector "Share of the registered sites whose link to a shared system is up, lower and upper bound";
     CoverageSites "wan_coverage_sites" Gauge Collector "Registered sites by whether they are covered, not covered or unknown";
     IncidentsOpen "wan_incidents_open" Gauge Collector "Incidents of sites that are open now, by kind: outage, degradation or gap";
 
@@ -235,6 +238,7 @@ labels! {
     SiteName "name" "a site's name for people";
     Tier "tier" "a site's tier";
     Branch "branch" "a site's branch: party, state or mass";
+    District "district" "the district that a site lies in";
     Parent "parent" "the id of the site that this one's WAN path depends on";
     Verdict "verdict" "a site's state now";
     Kind "kind" "a link's kind: lan, wan, internet or service; of an incident: its kind";

@@ -38,6 +38,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         super::get_timeline,
         super::quality::get_quality,
         super::get_coverage,
+        super::get_reach,
         super::get_agents,
         super::get_uptime,
         super::planned::get_planned,

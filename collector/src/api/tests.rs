@@ -54,6 +54,89 @@ fn site(id: &str, name: &str, tier: &str, branch: &str) -> Site {
     }
 }
 
+#[test]
+fn coverage_is_told_by_district_and_carrier_and_day() {
+    let (router, _folder) = served(&province());
+    let ask = |path: &str| -> Value {
+        let (status, _, body) = get(&router, path);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    };
+    let districts = ask("/api/v1/coverage?by=district");
+    assert_eq!(districts["by"], "district");
+    let rows: Vec<_> = districts["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (&row["district"], &row["registered"]))
+        .collect();
+    assert_eq!(rows, [(&json!("Trảng Bàng"), &json!(3)), (&json!(""), &json!(2))]);
+    let carriers = ask("/api/v1/coverage?by=carrier");
+    assert_eq!(
+        carriers["groups"],
+        json!([{
+            "tier": null, "branch": null, "carrier": "", "registered": 5, "equipped": 4, "covered": 2, "not_covered": 2,
+            "unknown": 1, "equipped_share": 0.8, "low": 0.4, "high": 0.6, "target": null, "standing": null
+        }]),
+        "the register names none"
+    );
+    let branches = ask("/api/v1/coverage?by=branch&tier=commune");
+    let names: Vec<_> = branches["groups"].as_array().unwrap().iter().map(|row| &row["branch"]).collect();
+    assert_eq!(names, ["party", "state"]);
+    let trend = ask("/api/v1/coverage?trend=day&from=-26h");
+    let days: Vec<_> =
+        trend["trend"].as_array().unwrap().iter().map(|day| (&day["day"], &day["end"])).collect();
+    let midnight = 1_795_366_800_000_i64;
+    assert_eq!(days, [(&json!("2026-11-22"), &json!(midnight)), (&json!("2026-11-23"), &json!(NOW.0))]);
+    assert_eq!(trend["trend"][1]["rows"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        ask("/api/v1/coverage?trend=day")["trend"].as_array().unwrap().len(),
+        31,
+        "30 days ago is a part of a day"
+    );
+    let by_day = ask("/api/v1/coverage?trend=day&by=district&from=-26h");
+    assert_eq!(by_day["trend"][0]["rows"][0]["district"], "Trảng Bàng");
+    assert_eq!(ask("/api/v1/coverage")["trend"], Value::Null);
+    for (path, expected) in [
+        ("/api/v1/coverage?by=distric", "did you mean district?"),
+        ("/api/v1/coverage?by=district,carrier", "one of tier, branch, district, carrier"),
+        ("/api/v1/coverage?trend=hour", "one or more of day"),
+        ("/api/v1/coverage?trend=day&at=now", "no instant for a trend"),
+        ("/api/v1/coverage?trend=day&from=2020-01-01", "a trend of at most 1100 days"),
+        ("/api/v1/reach?by=tier", "one of the parameters at, from, to, tier"),
+        ("/api/v1/reach?at=2090-01-01", "a time not after now"),
+    ] {
+        let (status, _, body) = get(&router, path);
+        assert!(status == 400 && body.contains(expected), "{path}: {body}");
+    }
+}
+
+#[test]
+fn reach_counts_every_site_by_its_link_to_the_system() {
+    let state = province();
+    paint(&state, "trung-tam", "service-dms", HOUR, 3_000, Outcome::Up);
+    paint(&state, "ubnd-loc-hung", "service-dms", HOUR, 3_000, Outcome::Down);
+    let (router, _folder) = served(&state);
+    let (status, _, body) = get(&router, "/api/v1/reach");
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, answer["systems"].as_array().unwrap().len()), (200, 1));
+    let system = &answer["systems"][0];
+    assert_eq!(system["link"], "service-dms");
+    // Of five: one reaches it; one does not, one has no agent; two do not measure it.
+    let total = &system["total"];
+    assert_eq!(
+        (&total["covered"], &total["not_covered"], &total["unknown"], &total["low"], &total["high"]),
+        (&json!(1), &json!(2), &json!(2), &json!(0.2), &json!(0.6))
+    );
+    let text = crate::metrics::exposition(&state, NOW);
+    assert!(
+        text.contains("wan_reach_ratio{link=\"service-dms\",tier=\"province\",bound=\"low\"} 1\n"),
+        "{text}"
+    );
+    let (_, _, body) = get(&served(&province()).0, "/api/v1/reach?from=-1h&tier=commune");
+    assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["systems"], json!([]), "nobody measures any");
+}
+
 /// Paints `[start, end)`, given before now in milliseconds, as the site's own agent would.
 fn paint(state: &State, site: &str, link: &str, start: i64, end: i64, outcome: Outcome) {
     paint_rounds(state, site, link, (start, end), outcome, 5_000);
@@ -451,7 +534,11 @@ fn the_document_describes_every_address_and_every_answer() {
         ),
         ("/api/v1/incidents/{id}", &of_incident),
         ("/api/v1/agents", &["/api/v1/agents", "/api/v1/agents?x=1"]),
-        ("/api/v1/coverage", &["/api/v1/coverage", "/api/v1/coverage?from=-7d", "/api/v1/coverage?at=x"]),
+        (
+            "/api/v1/coverage",
+            &["/api/v1/coverage?by=carrier&trend=day", "/api/v1/coverage?from=-7d", "/api/v1/coverage?at=x"],
+        ),
+        ("/api/v1/reach", &["/api/v1/reach", "/api/v1/reach?from=-7d", "/api/v1/reach?at=x"]),
         ("/api/v1/uptime", &["/api/v1/uptime", "/api/v1/uptime?site=x", "/api/v1/uptime?from=x"]),
     ]);
     // What is served beside the store is held against its description in [`planned`]'s tests.

@@ -5,13 +5,16 @@ use std::process::ExitCode;
 
 use super::figures;
 use super::output::Format;
-use crate::api::coverage::{CoverageAnswer, CoverageRow, Question, answer};
+use crate::api::coverage::{CoverageAnswer, CoverageRow, Question, TrendDay, answer};
 use crate::report::coverage::Standing;
 
 const EXAMPLES: &str = "Examples:
   wan-collector coverage                                   now
   wan-collector coverage --at 2026-11-01T08:00             on a morning
   wan-collector coverage --from 2026-11-01 --to 2026-12-01 the mean of November
+  wan-collector coverage --by district --at 2025-03-01       by the districts of that day's register
+  wan-collector coverage --by carrier --from 2026-11-01     a site counts under each carrier of its WAN links
+  wan-collector coverage --trend --from 2026-11-01          each day, for the tiers (with --by: for the groups)
   wan-collector coverage --from -7d --tier commune --format csv > communes.csv
 
 Low counts the unknown sites as not connected, high as connected; the truth lies between. The target is met when low
@@ -31,7 +34,13 @@ pub struct Args {
     /// Mean coverage up to then.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     to: Option<String>,
-    /// Only sites of these tiers, separated by commas.
+    /// By what to group: tier and branch, or one of these.
+    #[arg(long, value_name = "branch|district|carrier")]
+    by: Option<String>,
+    /// Each day of the window [default window: the last 30 days].
+    #[arg(long, conflicts_with = "at")]
+    trend: bool,
+    /// Only sites that were of these tiers at the time, separated by commas.
     #[arg(long, value_name = "TIER,…")]
     tier: Option<String>,
     /// How to print it.
@@ -52,8 +61,37 @@ pub fn run(file: &Path, args: &Args) -> anyhow::Result<ExitCode> {
         from: args.from.as_deref(),
         to: args.to.as_deref(),
         tier: args.tier.as_deref(),
+        by: args.by.as_deref(),
+        trend: args.trend.then_some("day"),
     };
     figures::run(file, args.format, |province| answer(province, question), table, csv)
+}
+
+/// A row's group as it is shown: tier and branch, or the one name of a group.
+fn names(row: &CoverageRow) -> (String, String) {
+    let group = row.district.as_ref().or(row.carrier.as_ref());
+    if let Some(group) = group {
+        return (if group.is_empty() { "–".to_owned() } else { group.clone() }, String::new());
+    }
+    let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "all".to_owned());
+    (name(&row.tier), name(&row.branch))
+}
+
+/// The rows to print, each with its time: those of each day of a trend, of the groups, or of tiers and branches.
+fn timed(answer: &CoverageAnswer) -> Vec<(Option<&TrendDay>, &CoverageRow)> {
+    if let Some(trend) = &answer.trend {
+        let of_day = |day: &'_ TrendDay| day.rows.iter().chain([&day.total]).count();
+        let mut all = Vec::with_capacity(trend.iter().map(of_day).sum());
+        for day in trend {
+            all.extend(day.rows.iter().chain([&day.total]).map(|row| (Some(day), row)));
+        }
+        return all;
+    }
+    if answer.by == "tier" {
+        rows(answer).map(|row| (None, row)).collect()
+    } else {
+        answer.groups.iter().chain([&answer.total]).map(|row| (None, row)).collect()
+    }
 }
 
 /// Cells under their tier, then all.
@@ -72,9 +110,9 @@ fn table(answer: &CoverageAnswer) -> String {
         (None, Some(window)) => format!("from {} to {}, mean", window.start_local, window.end_local),
         (None, None) => String::new(),
     };
-    let header = [
-        "tier",
-        "branch",
+    let grouped = answer.by != "tier";
+    let mut header: Vec<&str> = if grouped { vec![&answer.by] } else { vec!["tier", "branch"] };
+    header.extend([
         "sites",
         "equipped",
         "covered",
@@ -84,11 +122,21 @@ fn table(answer: &CoverageAnswer) -> String {
         "high",
         "target",
         "standing",
-    ];
-    let row = |row: &CoverageRow| {
-        vec![
-            row.tier.clone().unwrap_or_else(|| "all".to_owned()),
-            row.branch.clone().unwrap_or_else(|| "all".to_owned()),
+    ]);
+    let trend = answer.trend.is_some();
+    if trend {
+        header.insert(0, "day");
+    }
+    let numbers = usize::from(trend) + if grouped { 1 } else { 2 };
+    let row = |(day, row): (Option<&TrendDay>, &CoverageRow)| {
+        let (first, second) = names(row);
+        let mut cells: Vec<String> = day.map(|day| day.day.clone()).into_iter().collect();
+        match (grouped, answer.by.as_str()) {
+            (true, "branch") => cells.push(second),
+            (true, _) => cells.push(first),
+            (false, _) => cells.extend([first, second]),
+        }
+        cells.extend([
             figures::sites(row.registered),
             figures::sites(row.equipped),
             figures::sites(row.covered),
@@ -99,9 +147,10 @@ fn table(answer: &CoverageAnswer) -> String {
             row.target.map_or_else(String::new, |target| figures::percent(Some(target))),
             // A branch has no target of its own: its tier's is told, its standing is not a promise of the plan's.
             row.standing.filter(|_| row.branch.is_none()).map_or("", word).to_owned(),
-        ]
+        ]);
+        cells
     };
-    let body = figures::table(&header, 2, rows(answer).map(row));
+    let body = figures::table(&header, numbers, timed(answer).into_iter().map(row));
     format!("Coverage {when} ({}); required: {}\n{body}", answer.zone, answer.required.join(", "))
 }
 
@@ -109,6 +158,8 @@ fn csv(answer: &CoverageAnswer) -> anyhow::Result<String> {
     let header = [
         "tier",
         "branch",
+        "district",
+        "carrier",
         "at",
         "from",
         "to",
@@ -123,11 +174,13 @@ fn csv(answer: &CoverageAnswer) -> anyhow::Result<String> {
         "target",
         "standing",
     ];
-    let window = answer.window.as_ref();
-    let row = |row: &CoverageRow| {
+    let row = |(day, row): (Option<&TrendDay>, &CoverageRow)| {
+        let window = day.map(|day| &day.window).or(answer.window.as_ref());
         vec![
             row.tier.clone().unwrap_or_default(),
             row.branch.clone().unwrap_or_default(),
+            row.district.clone().unwrap_or_default(),
+            row.carrier.clone().unwrap_or_default(),
             answer.at_local.clone().unwrap_or_default(),
             window.map(|window| window.start_local.clone()).unwrap_or_default(),
             window.map(|window| window.end_local.clone()).unwrap_or_default(),
@@ -143,7 +196,7 @@ fn csv(answer: &CoverageAnswer) -> anyhow::Result<String> {
             row.standing.map_or("", word).to_owned(),
         ]
     };
-    figures::csv(&header, rows(answer).map(row))
+    figures::csv(&header, timed(answer).into_iter().map(row))
 }
 
 fn word(standing: Standing) -> &'static str {

@@ -93,7 +93,7 @@ impl<'s> Answers<'s> {
                 }
             }
             ["coverage", how @ ("over" | "at"), when] => {
-                let sites = self.told.sites.keys().map(|id| self.view(id)).collect::<Told<Vec<_>>>()?;
+                let sites = self.eras(|_| true)?;
                 let plan = &self.told.plan;
                 let plan = plan.iter().map(|(tier, share)| TierTarget { tier, target: Some(*share) });
                 let plan: Vec<_> = plan.collect();
@@ -104,6 +104,22 @@ impl<'s> Answers<'s> {
                 };
                 let rows = coverage.cells.iter().chain(&coverage.tiers).chain([&coverage.total]);
                 Ok(rows.map(|row| coverage_row(&coverage, row)).collect())
+            }
+            ["reach", system, how @ ("over" | "at"), when] => {
+                let system = LinkName::parse(system).map_err(|e| e.to_string())?;
+                let mut sites = self.eras(|name| *name == system)?;
+                for (site, id) in sites.iter_mut().zip(self.ids_of_eras()) {
+                    site.equipped_from = self.view(id)?.equipped();
+                }
+                let required = [LinkKind::Service];
+                let basis = |hold| Basis { required: &required, ..self.basis(hold) };
+                let reach = if *how == "at" {
+                    Coverage::at(&sites, &[], &basis(SILENCE_LIMIT), self.told.instant(when)?)
+                } else {
+                    Coverage::over(&sites, &[], &basis(Duration::ZERO), self.told.window(when)?)
+                };
+                let rows = reach.tiers.iter().chain([&reach.total]);
+                Ok(rows.map(|row| coverage_row(&reach, row)).collect())
             }
             ["verdict", id] => {
                 let standing = self.standing(id)?;
@@ -236,6 +252,30 @@ impl<'s> Answers<'s> {
         found.ok_or_else(|| format!("site `{id}` has no link `{name}`"))
     }
 
+    /// Every site in each of its eras, with the links that are wanted.
+    fn eras(&self, wanted: impl Fn(&LinkName) -> bool) -> Told<Vec<SiteView<'_>>> {
+        let mut eras = Vec::new();
+        for (id, site) in &self.told.sites {
+            let mut view = self.view(id)?;
+            let mut names = self.links(id);
+            view.links.retain(|_| names.next().is_some_and(|name| wanted(&name)));
+            let mut from = view.valid_from;
+            for (until, tier, branch) in &site.former {
+                let valid_to = Some(view.valid_to.map_or(*until, |to| to.min(*until)));
+                eras.push(SiteView { tier, branch, valid_from: from, valid_to, ..view.clone() });
+                from = from.max(*until);
+            }
+            eras.push(SiteView { valid_from: from, ..view });
+        }
+        Ok(eras)
+    }
+
+    /// The sites of [`Self::eras`].
+    fn ids_of_eras(&self) -> impl Iterator<Item = &str> {
+        let ids = self.told.sites.iter();
+        ids.flat_map(|(id, site)| std::iter::repeat_n(id.as_str(), site.former.len() + 1))
+    }
+
     fn view(&self, id: &str) -> Told<SiteView<'_>> {
         let (id, site): (&String, &Site) =
             self.told.sites.get_key_value(id).ok_or_else(|| format!("no site `{id}`"))?;
@@ -245,7 +285,8 @@ impl<'s> Answers<'s> {
             let hold = rounds_hold(rounds.max().unwrap_or_default());
             let own = seen.clone().find(|(key, _)| key.2 == *id).map(|(_, spans)| spans);
             let others = seen.filter(|(key, _)| key.2 != *id).map(|(key, spans)| self.other(&key.2, spans));
-            LinkView { kind: name.kind(), valid: Window::ALWAYS, own, others: others.collect(), hold }
+            let valid = site.valid.get(&name).copied().unwrap_or(Window::ALWAYS);
+            LinkView { kind: name.kind(), valid, own, others: others.collect(), hold }
         };
         Ok(SiteView {
             tier: &site.tier,

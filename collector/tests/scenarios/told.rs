@@ -43,6 +43,10 @@ pub(crate) struct Site {
     pub(crate) heard: Option<UnixMillis>,
     pub(crate) parent: Option<String>,
     pub(crate) district: Option<String>,
+    /// Until when it was of another tier and branch, in the order of time.
+    pub(crate) former: Vec<(UnixMillis, String, String)>,
+    /// When its links are its own; always unless told.
+    pub(crate) valid: BTreeMap<LinkName, Window>,
     pub(crate) carriers: BTreeMap<LinkName, String>,
     pub(crate) boots: Vec<UnixMillis>,
     pub(crate) starts: Vec<UnixMillis>,
@@ -95,6 +99,8 @@ impl Scenario {
                     heard: None,
                     parent: None,
                     district: None,
+                    former: Vec::new(),
+                    valid: BTreeMap::new(),
                     carriers: BTreeMap::new(),
                     boots: Vec::new(),
                     starts: Vec::new(),
@@ -109,6 +115,18 @@ impl Scenario {
                     }
                 }
                 self.sites.insert((*id).to_owned(), site);
+            }
+            ["was", id, tier, branch, "until", until] => {
+                let until = self.instant(until)?;
+                let former = &mut self.site_mut(id)?.former;
+                if former.last().is_some_and(|last| until <= last.0) {
+                    return Err("what a site was is told in the order of time".to_owned());
+                }
+                former.push((until, (*tier).to_owned(), (*branch).to_owned()));
+            }
+            ["valid", id, name, window] => {
+                let (link, window) = (link(name)?, self.window(window)?);
+                self.site_mut(id)?.valid.insert(link, window);
             }
             ["rounds", id, name, window, outcome, rest @ ..] => {
                 self.site(id)?;
