@@ -2,7 +2,7 @@
 //!
 //! The derivation is a pure function of the evidence ([`crate::ledger::incident`]), and so is what has to be written
 //! ([`crate::ledger::told::reconcile`]). So a pass needs to know nothing of what has changed since the last one: it derives the
-//! whole of the time in which evidence can still change ([`HORIZON_MARGIN`] beyond `ingest.max_age`), and writes the difference. A pass
+//! whole of the time in which evidence can still change (a month beyond `ingest.max_age`), and writes the difference. A pass
 //! that fails, or is cut short by a stop, is made up for by the next.
 //!
 //! It is background work: a pass is followed by a rest at least ten times as long as it took.

@@ -475,15 +475,18 @@ pub(crate) mod tests {
         #[test]
         fn whatever_the_bytes_nothing_breaks_and_what_is_read_is_what_they_say(bytes: Vec<u8>, flip in 0usize..2000, cut in 0usize..400) {
             let _ = Record::decode(&bytes);
-            let mut damaged = encoded(&record(7, 3));
+            let whole = encoded(&record(7, 3));
+            let torn = &whole[..cut.min(whole.len() - 1)];
+            prop_assert!(Record::decode(torn).is_err());
+            // A damaged count of rounds may fit what is left: then it is a record, and says no more than its bytes do. That it is
+            // not the one that was written, the journal's checksum tells.
+            let mut damaged = whole.clone();
             let at = flip / 8 % damaged.len();
             damaged[at] ^= 1 << (flip % 8);
-            if let Ok(read) = Record::decode(&damaged) {
-                prop_assert_eq!(encoded(&read), damaged.clone());
-            }
-            damaged.truncate(cut);
-            if cut < encoded(&record(7, 3)).len() {
-                prop_assert!(Record::decode(&damaged).is_err());
+            for bytes in [&damaged[..], &damaged[..cut.min(damaged.len())]] {
+                if let Ok(read) = Record::decode(bytes) {
+                    prop_assert_eq!(encoded(&read), bytes);
+                }
             }
         }
     }

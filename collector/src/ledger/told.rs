@@ -1,6 +1,6 @@
 //! What was told of an incident, and what is told now: incidents with an identity, and their restatements.
 //!
-//! An [`Incident`](super::incident::Incident) is derived anew each time and has no memory. People have: an alert was sent, a
+//! An [`Incident`] is derived anew each time and has no memory. People have: an alert was sent, a
 //! report was filed, a carrier was called. So each incident that was ever told keeps an **id** and the words that were last said of
 //! it ([`Told`]). When late evidence changes the derived past, [`reconcile`] finds for each incident of now the one that was told of
 //! the same time, and says what has to be written:

@@ -109,7 +109,7 @@ impl Suspect {
     }
 
     /// What is left is the time in which the vantage was cut off, and a little around it. Of a time that has an answer in it, what is
-    /// shorter than [`MARGIN`] on either side of the answer is only the difference between the ends of rounds.
+    /// shorter than two rounds on either side of the answer is only the difference between the ends of rounds.
     #[must_use]
     pub fn settled(&self) -> Periods {
         let margin = i64::try_from(MARGIN.as_millis()).unwrap_or(i64::MAX);
