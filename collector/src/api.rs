@@ -19,6 +19,7 @@ pub mod planned;
 pub mod problem;
 pub mod quality;
 pub mod reach;
+pub mod report;
 pub mod sites;
 pub mod timeline;
 pub mod uptime;

@@ -14,6 +14,7 @@ mod output;
 pub mod planned;
 pub mod quality;
 pub mod reach;
+pub mod report;
 mod selection;
 pub mod serve;
 pub mod sites;
@@ -82,6 +83,8 @@ pub enum Command {
     Incidents(incidents::Args),
     /// Print how well the links of a site carried packets: loss, round-trip times, jitter.
     Quality(quality::Args),
+    /// Make the report of a month, or check one that was kept against the ledger.
+    Report(report::Args),
 }
 
 /// Runs a command; what goes wrong is said on standard error.
@@ -103,6 +106,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Uptime(args) => uptime::run(&cli.config, &args),
         Command::Incidents(args) => incidents::run(&cli.config, &args),
         Command::Quality(args) => quality::run(&cli.config, &args),
+        Command::Report(args) => report::run(&cli.config, &args),
     };
     match result {
         Ok(code) => code,

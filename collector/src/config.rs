@@ -5,6 +5,7 @@
 //! [`Config::parse`] lists all mistakes of a file at once.
 
 mod calendar;
+mod contracts;
 mod parse;
 mod plan;
 
@@ -21,6 +22,7 @@ use crate::access::user::SessionRules;
 use crate::calendar::Calendar;
 use crate::server::Network;
 
+pub use contracts::Contract;
 pub use plan::{Branch, BranchId, LocalName, Plan, Target, Targets, Tier, TierId};
 
 /// Where the configuration is looked for unless `--config` says otherwise.
@@ -46,6 +48,8 @@ pub struct Config {
     pub plan: Plan,
     /// Hours of service and holidays. Default: Vietnam's office hours, and no holiday.
     pub calendar: Calendar,
+    /// What carriers have promised. Default: nothing.
+    pub contracts: Vec<Contract>,
     /// What is accepted from agents.
     pub ingest: Ingest,
     /// The durable log of accepted requests.
@@ -126,6 +130,7 @@ impl Default for Config {
             timezone: parse::zone("Asia/Ho_Chi_Minh").unwrap_or(TimeZone::UTC),
             plan: Plan::default(),
             calendar: Calendar::default(),
+            contracts: Vec::new(),
             ingest: Ingest::default(),
             journal: JournalLimits::default(),
             agents: None,

@@ -128,6 +128,7 @@ pub async fn run(
     let guard = Arc::new(Guard::new(Arc::clone(&store), Arc::clone(&state)));
     let router = api::router(Arc::clone(&state), engine.clone())
         .merge(api::planned::router(Arc::clone(&state), Arc::clone(&store)))
+        .merge(api::report::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(enrolment::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(incidents::endpoint::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(central::endpoint::router(Arc::clone(&state), Arc::clone(&store)))

@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use crate::access::user::{Hash, Role, Session, Token, User, UserName};
+use crate::calendar::Month;
 use crate::central::Told;
 use crate::inventory::Register;
 use crate::inventory::diff::Change;
@@ -35,6 +36,7 @@ use crate::ledger::timeline::Window;
 use crate::ledger::told::{self, Changes, IncidentId, Restatement};
 use crate::planned::{Planned, PlannedId, Removal, Work};
 use crate::quality::{RowKey, Rows, Stream, StreamId, Table};
+use crate::report::monthly::FirstReport;
 
 /// Why the store did not do what it was asked to. Each names the database and the operation.
 #[derive(Debug, thiserror::Error)]
@@ -457,6 +459,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// The times in which the collector was able to hear the agents, in order.
     fn alive(&self) -> impl Future<Output = Result<Vec<Alive>, StoreError>> + Send;
+
+    /// What was first reported of a month.
+    fn first_report(
+        &self,
+        month: Month,
+    ) -> impl Future<Output = Result<Option<FirstReport>, StoreError>> + Send;
+
+    /// Keeps what is first reported of a closed month; says whether that was done, which it is not when something was already.
+    fn keep_first_report(
+        &self,
+        month: Month,
+        report: &FirstReport,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Whether anybody could prove to be a reader at `now`: there is an enabled user or a good token.
     fn somebody_may_read(&self, now: UnixMillis) -> impl Future<Output = Result<bool, StoreError>> + Send;

@@ -38,6 +38,7 @@ fn the_shipped_sample_shows_every_key() {
         "plan: {tiers: [{x: 1}]}",
         "calendar: {x: 1}",
         "calendar: {holidays: [{x: 1}]}",
+        "contracts: [{x: 1}]",
     ];
     for probe in probes {
         let answer = Config::parse("c", probe.as_bytes()).unwrap_err();
@@ -96,7 +97,7 @@ fn each_bad_file_is_answered_with_line_key_and_remedy() {
     let cases = [
         (
             "listn: 1",
-            "c:1:1: listn: found an unknown key, expected one of listen, tls, urls, data, timezone, plan, ingest, journal, checkpoint_interval, agents, access, calendar; did you mean listen?",
+            "c:1:1: listn: found an unknown key, expected one of listen, tls, urls, data, timezone, plan, ingest, journal, checkpoint_interval, agents, access, calendar, contracts; did you mean listen?",
         ),
         (
             "listen: localhost",
@@ -432,5 +433,24 @@ proptest! {
         if let Err(answer) = Config::parse("c", broken.join("\n").as_bytes()) {
             prop_assert!(!answer.is_empty());
         }
+    }
+}
+
+#[test]
+fn contracts_are_read_and_each_mistake_in_them_is_told() {
+    let good = "contracts: [{id: HD-01, kind: wan, uptime: 99.5%, hours: service, carrier: VNPT}]";
+    let config = Config::parse("c", good.as_bytes()).unwrap();
+    assert_eq!(config.contracts[0].uptime, Some(0.995));
+    assert_eq!(config.contracts[0].name.en, "HD-01");
+    let bad = [
+        ("contracts: [{kind: wan}]", "the contract's number"),
+        ("contracts: [{id: a}]", "wan or internet"),
+        ("contracts: [{id: a, kind: lan}]", "wan or internet"),
+        ("contracts: [{id: a, kind: wan, hours: night}]", "all or service"),
+        ("contracts: [{id: a, kind: wan}, {id: a, kind: internet}]", "each id once"),
+    ];
+    for (text, expected) in bad {
+        let mistakes = Config::parse("c", text.as_bytes()).unwrap_err();
+        assert!(mistakes.iter().any(|mistake| mistake.expected.contains(expected)), "{text}: {mistakes}");
     }
 }

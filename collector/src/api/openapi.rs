@@ -40,6 +40,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         super::get_coverage,
         super::get_reach,
         super::get_agents,
+        super::report::get_report,
         super::get_uptime,
         super::planned::get_planned,
         super::planned::post_planned,

@@ -11,6 +11,7 @@ use wan_wire::api::PathUrl;
 use wan_wire::{LinkKind, LinkName};
 
 use super::calendar::calendar;
+use super::contracts::contracts;
 use super::{Branch, Config, Ingest, JournalLimits, LocalName, Plan, Target, Targets, Tier, Tls};
 use crate::inventory::parse_day;
 
@@ -42,6 +43,7 @@ fn read(root: &At<'_>) -> Config {
         "agents",
         "access",
         "calendar",
+        "contracts",
     ];
     let Some(fields) = root.fields(&keys) else { return config };
     set(&mut config.listen, &fields, "listen", listen);
@@ -68,6 +70,7 @@ fn read(root: &At<'_>) -> Config {
         plan(&at, &mut config.plan);
     }
     set(&mut config.calendar, &fields, "calendar", calendar);
+    set(&mut config.contracts, &fields, "contracts", contracts);
     config
 }
 
@@ -325,7 +328,7 @@ fn id<T: FromStr>(at: &At<'_>) -> Option<T> {
 }
 
 /// `name: Xã` for both languages, or `name: {vi: Xã, en: Commune}`.
-fn local_name(at: &At<'_>) -> Option<LocalName> {
+pub(super) fn local_name(at: &At<'_>) -> Option<LocalName> {
     if !at.is_map() {
         let name = label(at)?;
         return Some(LocalName { vi: name.clone(), en: name });
@@ -345,7 +348,7 @@ pub(super) fn label(at: &At<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn kind(at: &At<'_>) -> Option<LinkKind> {
+pub(super) fn kind(at: &At<'_>) -> Option<LinkKind> {
     at.scalar(KINDS, "", |text| text.parse().ok())
 }
 

@@ -356,7 +356,8 @@ fn column<'a>(plan: &[TierTarget<'_>], site: &SiteView<'a>) -> Column<'a> {
 /// Less than any difference that a count of sites and milliseconds can make in a year, more than the rounding of a mean.
 const ROUNDING: f64 = 1e-12;
 
-fn standing(low: Option<f64>, high: Option<f64>, target: Option<f64>) -> Option<Standing> {
+/// How bounds stand against a target; `None` where one of the three is not there.
+pub(crate) fn standing(low: Option<f64>, high: Option<f64>, target: Option<f64>) -> Option<Standing> {
     let (low, high, target) = (low?, high?, target?);
     Some(if low >= target - ROUNDING {
         Standing::Met

@@ -17,6 +17,7 @@ mod open;
 mod planned;
 mod quality;
 mod register;
+mod reports;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use super::{
     Snapshot, Store, StoreError, Wanted,
 };
 use crate::access::user::{Hash, Role, Session, Token, User, UserName};
+use crate::calendar::Month;
 use crate::central::Told;
 use crate::inventory::diff::Change;
 use crate::ledger::life::Life;
@@ -36,6 +38,7 @@ use crate::ledger::span::Span;
 use crate::ledger::told::{self, Changes, Restatement};
 use crate::planned::{PlannedId, Removal, Work};
 use crate::quality::{RowKey, Rows, Stream, StreamId, Table};
+use crate::report::monthly::FirstReport;
 
 /// A store in one SQLite file.
 #[derive(Clone, Debug)]
@@ -190,6 +193,14 @@ impl Store for SqliteStore {
 
     async fn alive(&self) -> Result<Vec<Alive>, StoreError> {
         self.read_alive().await
+    }
+
+    async fn first_report(&self, month: Month) -> Result<Option<FirstReport>, StoreError> {
+        self.read_first_report(month).await
+    }
+
+    async fn keep_first_report(&self, month: Month, report: &FirstReport) -> Result<bool, StoreError> {
+        self.write_first_report(month, report).await
     }
 
     async fn somebody_may_read(&self, now: UnixMillis) -> Result<bool, StoreError> {

@@ -3,7 +3,7 @@
 
 const words = {
   vi: {
-    title: 'Mạng WAN của tỉnh', back: 'Toàn tỉnh', coverage: 'Độ phủ mạng WAN', sites: 'Đơn vị', search: 'Tìm',
+    title: 'Mạng WAN của tỉnh', back: 'Toàn tỉnh', coverage: 'Độ phủ mạng WAN', sites: 'Đơn vị', search: 'Tìm', report: 'Báo cáo tháng trước',
     search_hint: 'tên, mã hoặc địa bàn', group: 'Xếp theo', group_auto: 'tự động', group_district: 'địa bàn',
     group_branch: 'khối', all: 'Tất cả', other: 'Khác', now: 'Cập nhật lúc', loading: 'Đang tải…',
     links: 'Đường truyền', timeline: 'Diễn biến', uptime: 'Thời gian hoạt động', facts: 'Thông tin',
@@ -28,7 +28,7 @@ const words = {
     no_agent: 'chưa có agent', seen_by: 'Bên quan sát', reliable: 'Khả dụng', rule: 'Căn cứ', not_registered: 'Đơn vị này hiện không nằm trong danh sách.', logout: 'Đăng xuất',
   },
   en: {
-    title: 'The province’s WAN', back: 'The whole province', coverage: 'WAN coverage', sites: 'Sites', search: 'Search',
+    title: 'The province’s WAN', back: 'The whole province', coverage: 'WAN coverage', sites: 'Sites', search: 'Search', report: 'Last month’s report',
     search_hint: 'name, id or district', group: 'Group by', group_auto: 'automatic', group_district: 'district',
     group_branch: 'branch', all: 'All', other: 'Other', now: 'Updated', loading: 'Loading…',
     links: 'Links', timeline: 'Timeline', uptime: 'Uptime', facts: 'Facts',

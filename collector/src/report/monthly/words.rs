@@ -1,0 +1,172 @@
+//! Words that several tables share, or by which a file is known again.
+
+use crate::calendar::Month;
+use crate::lang::Lang;
+use crate::ledger::incident::IncidentKind;
+use crate::report::coverage::Standing;
+use crate::report::uptime::{HoursOf, Policy};
+
+/// A text in both languages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Words(&'static str, &'static str);
+
+impl Words {
+    pub(super) const fn in_lang(self, lang: Lang) -> &'static str {
+        lang.pick(self.0, self.1)
+    }
+}
+
+pub(super) const PARAMETERS: Words = Words("Quy tắc và tham số", "Rules and parameters");
+pub(super) const MONTH: Words = Words("Kỳ báo cáo", "Month");
+pub(super) const MADE_AT: Words = Words("Thời điểm lập", "Made at");
+
+pub(super) const POLICY: Words = Words("Thời gian có kế hoạch được", "Planned time is");
+
+pub(super) const SITE: Words = Words("Mã đơn vị", "Site");
+pub(super) const NAME: Words = Words("Tên đơn vị", "Name");
+pub(super) const TIER: Words = Words("Cấp", "Tier");
+pub(super) const BRANCH: Words = Words("Khối", "Branch");
+pub(super) const LINK: Words = Words("Đường truyền", "Link");
+pub(super) const CARRIER: Words = Words("Nhà mạng", "Carrier");
+pub(super) const UPTIME: Words = Words("Tỷ lệ thời gian kết nối", "Uptime");
+pub(super) const LOW: Words = Words("Cận dưới", "Low bound");
+pub(super) const HIGH: Words = Words("Cận trên", "High bound");
+pub(super) const AVAILABILITY: Words = Words("Tỷ lệ hoạt động tốt", "Availability");
+pub(super) const OBSERVED: Words = Words("Tỷ lệ thời gian quan sát được", "Observed share");
+pub(super) const DOWN: Words = Words("Thời gian mất kết nối", "Time down");
+pub(super) const OUTAGES: Words = Words("Số lần mất kết nối", "Outages");
+pub(super) const LONGEST: Words = Words("Lần dài nhất", "Longest outage");
+pub(super) const LONGEST_START: Words = Words("Lần dài nhất bắt đầu lúc", "Longest outage from");
+pub(super) const STARTED: Words = Words("Bắt đầu", "From");
+pub(super) const ENDED: Words = Words("Kết thúc", "To");
+pub(super) const CAUSE: Words = Words("Nguyên nhân", "Cause");
+pub(super) const RULE: Words = Words("Căn cứ kết luận", "Why");
+pub(super) const EVIDENCE: Words = Words("Bằng chứng", "Evidence");
+pub(super) const TARGET: Words = Words("Chỉ tiêu kế hoạch", "Plan's target");
+pub(super) const STANDING: Words = Words("Đánh giá", "Standing");
+pub(super) const CONTRACT: Words = Words("Hợp đồng", "Contract");
+pub(super) const EQUIPPED: Words = Words("Tỷ lệ đã trang bị thiết bị giám sát", "Equipped share");
+pub(super) const CHARGED: Words = Words("Thời gian do nhà mạng", "Charged to the carrier");
+
+pub(super) const KIND: Words = Words("Loại đường", "Kind");
+pub(super) const STATE: Words = Words("Tình trạng", "State");
+pub(super) const TOTAL: Words = Words("Tổng thời gian", "Total");
+pub(super) const PLANNED: Words = Words("Thời gian có kế hoạch", "Planned time");
+pub(super) const BAD_DOWN: Words = Words("Mất kết nối", "Down");
+pub(super) const BAD_DEGRADED: Words = Words("Suy giảm chất lượng", "Degraded");
+pub(super) const BAD_UNKNOWN: Words = Words("Không có số liệu", "Unknown");
+pub(super) const CAUSE_SHARE: Words = Words("Phần trong thời gian mất kết nối", "Share of time down");
+pub(super) const SERVICE_UPTIME: Words = Words("Tỷ lệ kết nối trong giờ phục vụ", "Uptime in service hours");
+pub(super) const SERVICE_LOW: Words = Words("Cận dưới trong giờ phục vụ", "Low bound in service hours");
+pub(super) const SERVICE_DOWN: Words = Words("Mất kết nối trong giờ phục vụ", "Time down in service hours");
+pub(super) const INCIDENT: Words = Words("Loại sự cố", "Incident");
+pub(super) const LENGTH: Words = Words("Thời lượng", "Length");
+pub(super) const CONTRACT_NAME: Words = Words("Tên hợp đồng", "Contract's name");
+pub(super) const HOURS: Words = Words("Giờ tính", "Hours");
+pub(super) const LINKS: Words = Words("Số đường", "Links");
+pub(super) const PROMISE: Words = Words("Mức cam kết", "Promised uptime");
+pub(super) const CONTRACT_UPTIME: Words = Words("Tỷ lệ tính cho nhà mạng", "Uptime charged to the carrier");
+pub(super) const UNDECIDED: Words = Words("Chưa rõ trách nhiệm", "Undecided");
+pub(super) const EXCUSED: Words = Words("Không do nhà mạng", "Not the carrier's");
+pub(super) const LINKS_MET: Words = Words("Số đường đạt", "Links met");
+pub(super) const LINKS_MISSED: Words = Words("Số đường không đạt", "Links missed");
+pub(super) const LINKS_UNDECIDED: Words = Words("Số đường chưa kết luận được", "Links undecided");
+pub(super) const CHARGED_OUTAGES: Words = Words("Số lần do nhà mạng", "Outages charged");
+pub(super) const DISTRICT: Words = Words("Địa bàn", "District");
+pub(super) const DAY: Words = Words("Ngày", "Day");
+pub(super) const REGISTERED: Words = Words("Số đơn vị", "Sites");
+pub(super) const NOMINAL: Words = Words("Đã trang bị, cuối kỳ", "Equipped at the end");
+pub(super) const END_LOW: Words = Words("Kết nối cuối kỳ, cận dưới", "Connected at the end, low");
+pub(super) const END_HIGH: Words = Words("Kết nối cuối kỳ, cận trên", "Connected at the end, high");
+pub(super) const MEAN_LOW: Words = Words("Độ phủ cả kỳ, cận dưới", "Coverage over the month, low");
+pub(super) const MEAN_HIGH: Words = Words("Độ phủ cả kỳ, cận trên", "Coverage over the month, high");
+pub(super) const FIGURE: Words = Words("Chỉ tiêu", "Figure");
+pub(super) const VALUE: Words = Words("Giá trị", "Value");
+pub(super) const PARAMETER: Words = Words("Tham số", "Parameter");
+pub(super) const WHOLE: Words = Words("Toàn tỉnh", "Whole province");
+pub(super) const SUBJECT: Words = Words("Đối tượng", "Of what");
+pub(super) const SAID: Words = Words("Đã báo cáo", "Reported first");
+pub(super) const SAYS: Words = Words("Nay là", "Now");
+pub(super) const SINCE: Words = Words("Báo cáo lần đầu lúc", "First reported at");
+
+/// `2026-10`.
+pub(super) fn month_id(month: Month) -> String {
+    month.first_day().strftime("%Y-%m").to_string()
+}
+
+pub(super) fn title(month: Month, lang: Lang) -> String {
+    let day = month.first_day();
+    match lang {
+        Lang::Vi => format!("Báo cáo kết nối mạng WAN tháng {:02}/{}", day.month(), day.year()),
+        Lang::En => format!("WAN connectivity report, {}", day.strftime("%B %Y")),
+    }
+}
+
+pub(super) const fn standing(standing: Standing, lang: Lang) -> &'static str {
+    match standing {
+        Standing::Met => lang.pick("Đạt", "met"),
+        Standing::Missed => lang.pick("Không đạt", "missed"),
+        Standing::Undecided => lang.pick("Chưa kết luận được", "undecided"),
+    }
+}
+
+pub(super) const fn incident_kind(kind: IncidentKind, lang: Lang) -> &'static str {
+    match kind {
+        IncidentKind::Outage => BAD_DOWN.in_lang(lang),
+        IncidentKind::Degradation => BAD_DEGRADED.in_lang(lang),
+        IncidentKind::Gap => BAD_UNKNOWN.in_lang(lang),
+    }
+}
+
+pub(super) const fn hours(hours: HoursOf, lang: Lang) -> &'static str {
+    match hours {
+        HoursOf::All => lang.pick("Cả ngày", "all"),
+        HoursOf::Service => lang.pick("Giờ phục vụ", "service"),
+    }
+}
+
+pub(super) const fn uptime_note(lang: Lang) -> &'static str {
+    lang.pick(
+        "Tỷ lệ thời gian kết nối = (tốt + suy giảm) ÷ thời gian quan sát được, không tính thời gian có kế hoạch. Cận dưới coi mọi thời gian \
+         không quan sát được là mất kết nối, cận trên coi là có kết nối; giá trị thật nằm giữa hai cận. Thời gian ghi theo giờ:phút:giây.",
+        "Uptime = (up + degraded) ÷ observed time, without planned time. The low bound takes all unobserved time for down, the high bound \
+         for up; the truth lies between. Lengths of time are hours:minutes:seconds.",
+    )
+}
+
+pub(super) const fn causes_note(lang: Lang) -> &'static str {
+    lang.pick(
+        "Mỗi khoảng thời gian không tốt của đơn vị được tính cho đúng một nguyên nhân theo quy tắc; bằng chứng không đủ thì ghi “Chưa rõ”. \
+         “Không có số liệu” không phải là mất kết nối: không ai quan sát được. Thời gian ghi theo giờ:phút:giây.",
+        "Every bad stretch of a site is charged to exactly one cause by rule; where the evidence does not decide, to “not known”. \
+         “Unknown” is not down: nobody could observe it. Lengths of time are hours:minutes:seconds.",
+    )
+}
+
+pub(super) const fn contract_note(lang: Lang) -> &'static str {
+    lang.pick(
+        "Tỷ lệ tính cho nhà mạng = 1 − thời gian mất kết nối do nhà mạng ÷ thời gian quan sát được, trong giờ tính, không tính thời gian có kế \
+         hoạch. Cận dưới tính cả thời gian chưa rõ trách nhiệm cho nhà mạng. “Không đạt” khi cả cận trên cũng dưới mức cam kết, “Đạt” khi \
+         cận dưới đã đủ; còn lại là chưa kết luận được.",
+        "Uptime charged to the carrier = 1 − time down that is the carrier's ÷ observed time, within the hours that count and without planned \
+         time. The low bound charges all that is undecided to the carrier. Missed: even the high bound is below what was promised; met: the \
+         low bound reaches it; between the two, undecided.",
+    )
+}
+
+pub(super) const fn evidence_note(lang: Lang) -> &'static str {
+    lang.pick(
+        "Từng lần mất kết nối mà quy tắc tính cho nhà mạng, với căn cứ và bằng chứng đã dùng; giờ địa phương. Để trống ô kết thúc: chưa kết \
+         thúc khi hết kỳ.",
+        "Every outage that the rules charge to the carrier, with the rule and the evidence that it rests on; local time. No end: it was not over \
+         at the end of the time reported.",
+    )
+}
+
+pub(super) const fn policy(policy: Policy, lang: Lang) -> &'static str {
+    match policy {
+        Policy::Exclude => lang.pick("loại khỏi mọi số liệu", "left out of every figure"),
+        Policy::CountAsUp => lang.pick("tính là có kết nối", "counted as up"),
+        Policy::Ignore => lang.pick("tính như đã quan sát", "counted as it was seen"),
+    }
+}
