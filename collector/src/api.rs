@@ -39,6 +39,7 @@ use tower_http::compression::CompressionLayer;
 use wan_wire::UnixMillis;
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::common::Rolling;
 use self::params::Params;
 use self::problem::{ErrorKind, Problem};
 use crate::engine::EngineHandle;
@@ -52,6 +53,8 @@ const READY_LIMIT: Duration = Duration::from_secs(2);
 const COMPUTE_AT_ONCE: usize = 2;
 /// One who waited this long for a turn is told to come back later.
 const COMPUTE_WAIT: Duration = Duration::from_secs(10);
+/// One who asks for what is still being loaded after a start waits this long for it, then is told to come back.
+const LOADING_WAIT: Duration = Duration::from_secs(5);
 /// An overview is computed at most this often, however many pages are open: each page asks every five seconds.
 const OVERVIEW_AGE_MS: i64 = 1_000;
 
@@ -97,10 +100,33 @@ pub(crate) fn router_at(state: Arc<State>, engine: EngineHandle, clock: fn() -> 
 }
 
 impl App {
-    /// Computes an answer from the province as it is now, off the async threads.
+    /// Computes an answer from the province as it is now, off the async threads. One that reaches back to what is still being
+    /// loaded waits a little for it.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&State, UnixMillis) -> Result<T, Problem> + Send + 'static,
+        work: impl Fn(&State, UnixMillis) -> Result<T, Problem> + Send + Sync + 'static,
+    ) -> Result<T, Problem> {
+        let work = Arc::new(work);
+        let until = clock::monotonic() + LOADING_WAIT;
+        loop {
+            let known_from = self.state.history.known_from();
+            let answer = self.compute_once(Arc::clone(&work)).await;
+            let left = until.saturating_duration_since(clock::monotonic());
+            match answer {
+                Err(problem) if problem.error == ErrorKind::Loading => {
+                    let more = self.state.history.more_than(known_from);
+                    if tokio::time::timeout(left, more).await.is_err() {
+                        return Err(problem);
+                    }
+                }
+                Ok(_) | Err(_) => return answer,
+            }
+        }
+    }
+
+    async fn compute_once<T: Send + 'static>(
+        &self,
+        work: Arc<impl Fn(&State, UnixMillis) -> Result<T, Problem> + Send + Sync + 'static>,
     ) -> Result<T, Problem> {
         let turn = tokio::time::timeout(COMPUTE_WAIT, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
@@ -130,7 +156,7 @@ impl App {
 
     async fn json<T: Serialize + Send + 'static>(
         &self,
-        work: impl FnOnce(&State, UnixMillis) -> Result<T, Problem> + Send + 'static,
+        work: impl Fn(&State, UnixMillis) -> Result<T, Problem> + Send + Sync + 'static,
     ) -> Response {
         let answer = self.compute(move |state, now| work(state, now).and_then(|answer| bytes(&answer))).await;
         answer.map_or_else(IntoResponse::into_response, json_body)
@@ -145,7 +171,8 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether it can take what agents push: the state is loaded and the engine answers.
+/// Whether it can take what agents push: the state of now is loaded and the engine answers. Says so if older history is still being
+/// loaded.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, description = "Ready", body = String, content_type = "text/plain"),
     (status = 503, description = "The engine does not answer, or the host's clock cannot be right", body = String, content_type = "text/plain")
@@ -155,7 +182,8 @@ async fn readyz(Shared(app): Shared<App>) -> (StatusCode, Cow<'static, str>) {
         return (StatusCode::SERVICE_UNAVAILABLE, (trouble + "\n").into());
     }
     if crate::engine_answers(&app.engine, READY_LIMIT).await {
-        (StatusCode::OK, "ready\n".into())
+        let history = app.state.history.loading().map(|loading| loading.tell(&app.state.config.timezone));
+        (StatusCode::OK, history.map_or("ready\n".into(), |history| format!("ready; {history}\n").into()))
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the engine does not answer\n".into())
     }
@@ -164,10 +192,16 @@ async fn readyz(Shared(app): Shared<App>) -> (StatusCode, Cow<'static, str>) {
 /// The derived state of now and the collector's own counters, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "metrics", responses(
     (status = 200, description = "Prometheus text exposition format 0.0.4", body = String, content_type = "text/plain"),
-    (status = 503, description = "Too many other questions are being answered", body = Problem, content_type = "application/problem+json")
+    (status = 503, description = "Too many other questions are being answered, or the history that it reaches back to is still being loaded", body = Problem, content_type = "application/problem+json")
 ))]
 async fn get_metrics(Shared(app): Shared<App>) -> Response {
-    match app.compute(|state, now| Ok(metrics::exposition(state, now))).await {
+    let exposition = |state: &State, now| {
+        let zone = &state.config.timezone;
+        let known = state.history.reaches(Rolling::earliest(now, zone));
+        known.map_err(|loading| Problem::loading(loading, zone))?;
+        Ok(metrics::exposition(state, now))
+    };
+    match app.compute(exposition).await {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(problem) => problem.into_response(),
     }
@@ -189,7 +223,7 @@ async fn get_openapi() -> Response {
         (status = 200, description = "The province at a glance", body = overview::Overview),
         (status = 304, description = "Nothing has changed but the time; the Date header tells it"),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many other questions are being answered", body = Problem, content_type = "application/problem+json")
+        (status = 503, description = "Too many other questions are being answered, or the history that it reaches back to is still being loaded", body = Problem, content_type = "application/problem+json")
     )
 )]
 async fn get_overview(Shared(app): Shared<App>, uri: Uri, headers: HeaderMap) -> Response {
@@ -219,7 +253,7 @@ async fn get_overview(Shared(app): Shared<App>, uri: Uri, headers: HeaderMap) ->
     responses(
         (status = 200, description = "The sites that fit", body = sites::SitesAnswer),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many other questions are being answered", body = Problem, content_type = "application/problem+json")
+        (status = 503, description = "Too many other questions are being answered, or the history that it reaches back to is still being loaded", body = Problem, content_type = "application/problem+json")
     )
 )]
 async fn get_sites(Shared(app): Shared<App>, uri: Uri) -> Response {
@@ -243,7 +277,7 @@ async fn get_sites(Shared(app): Shared<App>, uri: Uri) -> Response {
         (status = 200, description = "The site, its links, its agent, its uptime", body = sites::SiteAnswer),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such site", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many other questions are being answered", body = Problem, content_type = "application/problem+json")
+        (status = 503, description = "Too many other questions are being answered, or the history that it reaches back to is still being loaded", body = Problem, content_type = "application/problem+json")
     )
 )]
 async fn get_site(Shared(app): Shared<App>, Path(id): Path<String>, uri: Uri) -> Response {
@@ -266,7 +300,7 @@ async fn get_site(Shared(app): Shared<App>, Path(id): Path<String>, uri: Uri) ->
         (status = 200, description = "The timeline", body = timeline::TimelineAnswer),
         (status = 400, description = "A parameter is wrong, or the window holds too many intervals", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such site or link", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many other questions are being answered", body = Problem, content_type = "application/problem+json")
+        (status = 503, description = "Too many other questions are being answered, or the history that it reaches back to is still being loaded", body = Problem, content_type = "application/problem+json")
     )
 )]
 async fn get_timeline(Shared(app): Shared<App>, Path(id): Path<String>, uri: Uri) -> Response {
@@ -296,7 +330,7 @@ async fn get_timeline(Shared(app): Shared<App>, Path(id): Path<String>, uri: Uri
     responses(
         (status = 200, description = "Coverage by tier and branch, with bounds", body = coverage::CoverageAnswer),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many other questions are being answered", body = Problem, content_type = "application/problem+json")
+        (status = 503, description = "Too many other questions are being answered, or the history that it reaches back to is still being loaded", body = Problem, content_type = "application/problem+json")
     )
 )]
 async fn get_coverage(Shared(app): Shared<App>, uri: Uri) -> Response {
@@ -347,7 +381,7 @@ async fn get_reach(Shared(app): Shared<App>, uri: Uri) -> Response {
 #[utoipa::path(get, path = "/api/v1/agents", tag = "api", responses(
     (status = 200, description = "The file, and every site's configuration", body = agents::AgentsAnswer),
     (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "Too many other questions are being answered", body = Problem, content_type = "application/problem+json")
+    (status = 503, description = "Too many other questions are being answered, or the history that it reaches back to is still being loaded", body = Problem, content_type = "application/problem+json")
 ))]
 async fn get_agents(Shared(app): Shared<App>, uri: Uri) -> Response {
     app.json(move |state, now| {
@@ -373,7 +407,7 @@ async fn get_agents(Shared(app): Shared<App>, uri: Uri) -> Response {
         (status = 200, description = "One row for each site, and one for each of its links", body = uptime::UptimeAnswer),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such site or link", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many other questions are being answered", body = Problem, content_type = "application/problem+json")
+        (status = 503, description = "Too many other questions are being answered, or the history that it reaches back to is still being loaded", body = Problem, content_type = "application/problem+json")
     )
 )]
 async fn get_uptime(Shared(app): Shared<App>, uri: Uri) -> Response {

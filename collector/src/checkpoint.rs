@@ -5,6 +5,9 @@
 //! by maximum: replaying a record over evidence that already contains it changes nothing. So nothing ever has to stop for
 //! a checkpoint. For the same reason it need not be one transaction: it is written in parts, and the position is committed
 //! with the last of them.
+//!
+//! While a start still loads the history ([`crate::history`]), a change before what is loaded is held back, and the position stays
+//! where it is: the journal keeps what the store cannot be told yet.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +51,16 @@ pub async fn run<S: Store>(
     }
 }
 
+/// Says in the store that the collector runs: a kill in its first seconds then leaves a trace. A failure is logged and counted.
+pub async fn begin<S: Store>(state: &State, store: &S) {
+    let Some(start) = state.started() else { return };
+    let alive = Some(Alive { start, end: clock::now().max(start) });
+    if let Err(error) = store.checkpoint(Checkpoint { alive, ..Checkpoint::default() }).await {
+        state.counters.checkpoint_failures.inc();
+        tracing::error!(%error, "cannot note that the collector runs; the next checkpoint tries again");
+    }
+}
+
 /// Takes one checkpoint; a failure is logged and counted, and everything stays due for the next. Returns whether it worked.
 pub async fn take<S: Store>(state: &State, store: &S, engine: &EngineHandle, pace: Pace) -> bool {
     let started = clock::monotonic();
@@ -56,10 +69,12 @@ pub async fn take<S: Store>(state: &State, store: &S, engine: &EngineHandle, pac
     let result = write_all(state, store, position, pace).await;
     state.counters.checkpoint_seconds.observe(clock::monotonic().duration_since(started).as_secs_f64());
     match result {
-        Ok(()) => {
+        Ok(all) => {
             state.counters.checkpoint_timestamp.set(clock::now().0 as f64 / 1000.0);
-            // The engine is the journal's owner; when it has stopped, the next start trims.
-            engine.send(Command::Done(LEDGER_CURSOR, position)).await;
+            if all {
+                // The engine is the journal's owner; when it has stopped, the next start trims.
+                engine.send(Command::Done(LEDGER_CURSOR, position)).await;
+            }
             true
         }
         Err(error) => {
@@ -70,10 +85,17 @@ pub async fn take<S: Store>(state: &State, store: &S, engine: &EngineHandle, pac
     }
 }
 
-/// Writes all changed evidence part by part, and with the last part the position that all of it contains.
-async fn write_all<S: Store>(state: &State, store: &S, position: Seq, pace: Pace) -> Result<(), StoreError> {
+/// Writes all changed evidence part by part, and with the last part the position that all of it contains. False when some was
+/// held back, and the position with it.
+async fn write_all<S: Store>(
+    state: &State,
+    store: &S,
+    position: Seq,
+    pace: Pace,
+) -> Result<bool, StoreError> {
     let runtimes: Vec<Arc<SiteRuntime>> = state.directory().runtimes.values().map(Arc::clone).collect();
     let mut sites = runtimes.iter();
+    let mut all = true;
     loop {
         let started = clock::monotonic();
         let mut dirty = Vec::new();
@@ -81,11 +103,17 @@ async fn write_all<S: Store>(state: &State, store: &S, position: Seq, pace: Pace
         while dirty.len() + lives.len() < PART
             && let Some(site) = sites.next()
         {
-            site.take_dirty(&mut dirty);
-            site.take_dirty_lives(&mut lives);
+            all &= site.take_dirty(&mut dirty);
+            if state.history.has_lives() {
+                site.take_dirty_lives(&mut lives);
+            } else {
+                all &= !site.has_dirty_lives();
+            }
         }
         let is_last = sites.len() == 0;
-        if let Err(error) = write(state, store, &mut dirty, &lives, is_last.then_some(position)).await {
+        if let Err(error) =
+            write(state, store, &mut dirty, &lives, is_last, (is_last && all).then_some(position)).await
+        {
             for track in &dirty {
                 track.runtime.mark_dirty(track.track, track.from);
             }
@@ -95,7 +123,7 @@ async fn write_all<S: Store>(state: &State, store: &S, position: Seq, pace: Pace
             return Err(error);
         }
         if is_last {
-            return Ok(());
+            return Ok(all);
         }
         if pace == Pace::Gentle {
             tokio::time::sleep(clock::monotonic().duration_since(started).max(REST)).await;
@@ -108,6 +136,7 @@ async fn write<S: Store>(
     store: &S,
     dirty: &mut [DirtyTrack],
     lives: &[DirtyLives],
+    is_last: bool,
     position: Option<Seq>,
 ) -> Result<(), StoreError> {
     let (unnumbered, series): (Vec<usize>, Vec<Series>) = dirty
@@ -136,7 +165,7 @@ async fn write<S: Store>(
         .collect();
     let now = clock::now();
     let run = state.started().map(|start| Alive { start, end: now.max(start) });
-    let alive = run.filter(|_| position.is_some());
+    let alive = run.filter(|_| is_last);
     let journal_position = position.map(|position| position.0);
     store.checkpoint(Checkpoint { updates: &updates, lives: &lives, alive, journal_position }).await
 }

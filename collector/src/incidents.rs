@@ -58,7 +58,8 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// Derives the incidents of now, writes what has changed, and says what that was.
+    /// Derives the incidents of now, writes what has changed, and says what that was: nothing while a start is still loading the
+    /// history that they rest on.
     ///
     /// # Errors
     /// When the store cannot be read or written. Then nothing is taken as told.
@@ -70,6 +71,10 @@ impl Teller {
     ) -> Result<Changes, StoreError> {
         let horizon = now.minus(state.config.ingest.max_age + HORIZON_MARGIN);
         let window = Window::new(horizon, now);
+        if state.history.reaches(horizon).is_err() {
+            // Half of the evidence would take back what was told rightly.
+            return Ok(Changes::default());
+        }
         let told = match self.told.take() {
             Some(told) => told,
             None => by_subject(store.incidents(&Wanted::all(window)).await?),

@@ -29,6 +29,7 @@ pub mod counters;
 pub mod credential;
 pub mod engine;
 pub mod enrolment;
+pub mod history;
 pub mod incidents;
 pub mod ingest;
 pub mod inventory;
@@ -55,6 +56,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wan_journal::{FullPolicy, Journal, Options, Reader, Seq};
@@ -93,7 +95,7 @@ pub async fn run(
     let counters = Arc::new(Counters::new().context("cannot register the collector's own metrics")?);
     let (listeners, secured) = secure(&config, sockets, started)?;
     let state = Arc::new(State::new(config, None, Arc::clone(&counters)));
-    let (journal, unread) = start_state(&state, &store).await?;
+    let (journal, unread) = start_state(&state, &store, started).await?;
     state.central.restore(store.agent_configs().await?);
     let ran_until = state.alive(started).iter().map(|run| run.end).max();
     let watch = Watch::begin(&state, ran_until);
@@ -103,8 +105,7 @@ pub async fn run(
     let room = state.config.journal.max_bytes / 2;
     let (engine, thread) = engine::start(journal, state.config.ingest.backlog, room, counters)
         .context("cannot start the engine's thread")?;
-    // The first checkpoint says at once that the collector runs; a kill in its first seconds then leaves a trace.
-    checkpoint::take(&state, &*store, &engine, Pace::AtOnce).await;
+    checkpoint::begin(&state, &*store).await;
 
     let stop = shutdown.child_token();
     let background = CancellationToken::new();
@@ -118,6 +119,7 @@ pub async fn run(
         quality::follow::Follower::start(Arc::clone(&state), Arc::clone(&store), engine.clone(), second)
             .await?;
     let figures = tokio::spawn(figures.run(background.clone()));
+    let history = tokio::spawn(history::load(Arc::clone(&state), Arc::clone(&store), background.clone()));
     let watch = tokio::spawn(watch.run(background.clone()));
     let revisions = tokio::spawn(follow_register(Arc::clone(&state), Arc::clone(&store), background.clone()));
     let incidents = tokio::spawn(incidents::run(Arc::clone(&state), Arc::clone(&store), background.clone()));
@@ -151,8 +153,17 @@ pub async fn run(
         let _ = ended.await;
     }
     background.cancel();
-    let _ =
-        tokio::join!(watch, checkpoints, figures, revisions, configurations, incidents, manager, certificate);
+    let _ = tokio::join!(
+        watch,
+        history,
+        checkpoints,
+        figures,
+        revisions,
+        configurations,
+        incidents,
+        manager,
+        certificate
+    );
     let stored = checkpoint::take(&state, &*store, &engine, Pace::AtOnce).await;
     anyhow::ensure!(by_itself.is_none(), "the engine stopped by itself; see the log above");
     anyhow::ensure!(stored, "the last checkpoint failed; the next start replays the journal instead");
@@ -185,9 +196,13 @@ fn secure(
     Ok((listeners, secured))
 }
 
-/// Opens the journal, loads what the store has and replays what the journal has beyond it. Gives the journal, and from where on
-/// the figures of quality lack it.
-async fn start_state(state: &Arc<State>, store: &SqliteStore) -> anyhow::Result<(Journal, Seq)> {
+/// Opens the journal, loads what of the store is needed to serve, and replays what the journal has beyond it. Gives the journal, and
+/// from where on the figures of quality lack it.
+async fn start_state(
+    state: &Arc<State>,
+    store: &SqliteStore,
+    now: UnixMillis,
+) -> anyhow::Result<(Journal, Seq)> {
     let directory = state.config.journal_dir();
     let options = Options {
         segment_bytes: state.config.journal.segment_bytes,
@@ -203,12 +218,14 @@ async fn start_state(state: &Arc<State>, store: &SqliteStore) -> anyhow::Result<
     for file in &recovery.foreign {
         tracing::warn!(%file, "a file in the journal's folder is not this version's; it is left alone");
     }
-    load::store(state, store).await?;
+    load::recent(state, store, now).await?;
     let mut from = store.journal_position().await?.map_or(Seq::FIRST, Seq);
     if from > journal.next_seq() {
         // Nothing is missing from the evidence, but the journal's newest frames have been cut off or moved away.
         tracing::error!(position = %from, next = %journal.next_seq(), "the journal ends before the last checkpoint");
         from = journal.next_seq();
+        // What is appended from now on lies behind it, also if a kill comes before the first checkpoint.
+        store.checkpoint(Checkpoint { journal_position: Some(from.0), ..Checkpoint::default() }).await?;
     }
     let replay = load::journal(state, journal.reader(from))?;
     state.counters.journal_damaged.inc_by(replay.missing + replay.unreadable);
@@ -279,6 +296,39 @@ pub(crate) async fn refresh<S: Store>(state: &State, store: &S) -> Result<Option
     Ok(Some(revision))
 }
 
+/// A progress bar on a terminal's standard error, once something takes longer than a second.
+struct Shown {
+    began: std::time::Instant,
+    bar: ProgressBar,
+}
+
+impl Shown {
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    fn new(total: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
+        Self { began: clock::monotonic(), bar: bar.with_message("reading what is stored") }
+    }
+
+    fn one_more(&mut self) {
+        self.bar.inc(1);
+        if self.bar.is_hidden() && clock::monotonic().duration_since(self.began) > Self::PATIENCE {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent} % {eta}") {
+                self.bar.set_style(style);
+            }
+            // Where standard error is no terminal it stays hidden: look again in a second, not at each series.
+            self.began = clock::monotonic();
+        }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// Loads the state of a data folder without changing anything: for commands that print figures, also beside a server.
 ///
 /// # Errors
@@ -290,7 +340,8 @@ pub async fn load_read_only(config: Config) -> anyhow::Result<State> {
     // The position before the evidence: a server beside may take a checkpoint between the two, and evidence that is newer
     // than the position does no harm.
     let from = store.journal_position().await?.map_or(Seq::FIRST, Seq);
-    load::store(&state, &store).await?;
+    let mut shown = Shown::new(store.count_series().await?);
+    load::whole(&state, &store, || shown.one_more()).await?;
     let directory = state.config.journal_dir();
     if directory.is_dir() {
         load::journal(&state, Reader::open_read_only(&directory, from)?)?;

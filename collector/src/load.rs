@@ -1,7 +1,7 @@
 //! From disk to memory: register, secrets and evidence out of the store, then the journal behind the checkpoint.
 //!
-//! The server's start and the read-only commands (`wan-collector coverage`, `uptime`) take the same path, so that both give
-//! the same figures.
+//! The read-only commands (`wan-collector coverage`, `uptime`) load all of it. The server's start loads what it needs to serve, and
+//! the rest in the background ([`crate::history`]); what it answers then is the same.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::ingest::series::{self, Decoded};
 use crate::ledger::span::{Span, Spans};
 use crate::record;
 use crate::state::State;
-use crate::store::{Alive, Series, SeriesId, Store, StoreError};
-use crate::{engine, record::RecordError};
+use crate::store::{Alive, Recent, Series, SeriesId, Store, StoreError};
+use crate::{engine, history, record::RecordError};
 
 /// Why the state could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -40,14 +40,30 @@ pub struct Replay {
     pub last_received: Option<UnixMillis>,
 }
 
-/// Fills `state` with what the store has: register, secrets, evidence, and when the collector ran.
+/// Fills `state` with all that the store has: register, secrets, evidence, and when the collector ran.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub async fn store<S: Store>(state: &State, store: &S) -> Result<(), LoadError> {
+    whole(state, store, || {}).await
+}
+
+/// The same; `read` is told after each series.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn whole<S: Store>(
+    state: &State,
+    store: &S,
+    mut read: impl FnMut() + Send,
+) -> Result<(), LoadError> {
     state.replace_register(store.snapshot().await?);
     let mut stored: Vec<(SeriesId, Series, Vec<Span>)> = Vec::new();
-    store.load_evidence(|id, series, spans| stored.push((id, series, spans))).await?;
+    let take = |id, series, spans| {
+        stored.push((id, series, spans));
+        read();
+    };
+    store.load_evidence(take).await?;
     let sites: BTreeSet<&SiteId> = stored.iter().map(|(_, series, _)| &series.site).collect();
     state.ensure_runtimes(sites.into_iter());
     let directory = state.directory();
@@ -61,6 +77,41 @@ pub async fn store<S: Store>(state: &State, store: &S) -> Result<(), LoadError> 
             runtime.restore(id, &series, merged);
         }
     }
+    lives(state, store).await?;
+    state.restore_alive(store.alive().await?);
+    Ok(())
+}
+
+/// Fills `state` with what is needed to serve: register, secrets, the evidence of the last days, and when the collector ran. The
+/// rest is for [`crate::history`] to load.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn recent<S: Store>(state: &State, store: &S, now: UnixMillis) -> Result<(), LoadError> {
+    let alive = store.alive().await?;
+    let since = history::start_from(alive.iter().map(|run| run.end).max(), now);
+    let mut stored: Vec<Recent> = Vec::new();
+    let (snapshot, ()) =
+        tokio::try_join!(store.snapshot(), store.load_recent(since, |recent| stored.push(recent)))?;
+    state.replace_register(snapshot);
+    let sites: BTreeSet<&SiteId> = stored.iter().map(|recent| &recent.series.site).collect();
+    state.ensure_runtimes(sites.into_iter());
+    let directory = state.directory();
+    for recent in stored {
+        if let Some(runtime) = directory.runtimes.get(&recent.series.site) {
+            runtime.restore_recent(recent, since);
+        }
+    }
+    state.history.begin(since, directory.runtimes.len());
+    state.restore_alive(alive);
+    Ok(())
+}
+
+/// Merges in when hosts booted and agents started.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) async fn lives<S: Store>(state: &State, store: &S) -> Result<(), LoadError> {
     let mut lives = Vec::new();
     store.load_lives(|site, of_site| lives.push((site, of_site))).await?;
     state.ensure_runtimes(lives.iter().map(|(site, _)| site));
@@ -70,7 +121,6 @@ pub async fn store<S: Store>(state: &State, store: &S) -> Result<(), LoadError> 
             runtime.restore_lives(&of_site);
         }
     }
-    state.restore_alive(store.alive().await?);
     Ok(())
 }
 

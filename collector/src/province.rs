@@ -19,6 +19,7 @@ use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 
 use crate::central::{Document, Told};
 use crate::config::Config;
+use crate::history::Loading;
 use crate::inventory::era::{Registered, day_of};
 use crate::inventory::{Register, Site, Watches};
 use crate::ledger::life::Lives;
@@ -30,7 +31,7 @@ use crate::planned::Planned;
 use crate::report::coverage::{Coverage, TierTarget};
 use crate::report::uptime::{HoursOf, Policy, Terms, Uptime};
 use crate::state::{AgentFacts, Latest, State};
-use crate::verdict::{self, Facts, Standing};
+use crate::verdict::{self, Facts, Rule, Standing};
 
 /// One link's evidence, as shared with the engine.
 #[derive(Debug, Clone)]
@@ -79,6 +80,8 @@ pub struct SiteNow<'r> {
     pub told: Option<Told>,
     /// Why that is not what file and register say now, if it is not.
     pub held: Option<String>,
+    /// The first instant of which its own agent tells, whether that is loaded or not.
+    first_own: Option<UnixMillis>,
     valid_from: UnixMillis,
     valid_to: Option<UnixMillis>,
 }
@@ -93,7 +96,7 @@ impl SiteNow<'_> {
             branch: self.registered.branch.as_str(),
             valid_from: self.valid_from,
             valid_to: self.valid_to,
-            equipped_from: self.issued,
+            equipped_from: self.issued.into_iter().chain(self.first_own).min(),
             links: self.seen_links().map(Link::view).collect(),
         }
     }
@@ -142,6 +145,7 @@ pub struct Province<'c> {
     hears_since: Option<UnixMillis>,
     planned: Arc<Planned>,
     memo: planned::Memo,
+    loading: Option<Loading>,
     /// The present of all that is derived.
     pub now: UnixMillis,
 }
@@ -153,6 +157,7 @@ struct SiteEvidence {
     facts: AgentFacts,
     lives: Arc<Lives>,
     issued: Option<UnixMillis>,
+    first_own: Option<UnixMillis>,
     enrolled: bool,
     document: Option<Arc<Document>>,
     told: Option<Told>,
@@ -185,6 +190,8 @@ impl<'c> Province<'c> {
     }
 
     fn with_sites(state: &'c State, now: UnixMillis, wanted: impl Fn(&SiteId) -> bool) -> Self {
+        // Before the evidence: what is loaded in between is more than this says.
+        let loading = state.history.loading();
         let directory = state.directory();
         let enrolled: BTreeSet<&SiteId> = directory.credentials.values().map(|site| &site.id).collect();
         let cut_offs = cut_offs(state, now);
@@ -198,6 +205,7 @@ impl<'c> Province<'c> {
                 facts: runtime.facts(),
                 lives: runtime.lives(),
                 issued: directory.issued.get(&site.id).copied(),
+                first_own: runtime.first_own(),
                 enrolled: enrolled.contains(&site.id),
                 document: runtime.document(),
                 told: state.central.told_by(&site.id),
@@ -244,6 +252,7 @@ impl<'c> Province<'c> {
             hears_since,
             planned: Arc::clone(&directory.planned),
             memo: planned::Memo::default(),
+            loading,
             now,
         }
     }
@@ -257,6 +266,40 @@ impl<'c> Province<'c> {
             running: &self.running,
             hold: self.config.ingest.silence_limit,
             required: &self.required,
+        }
+    }
+
+    /// Whether all evidence that bears on a time from `start` on is in memory ([`crate::history`]). What is derived of an
+    /// earlier time while it is not may be wrong.
+    ///
+    /// # Errors
+    /// What is still being loaded.
+    pub fn reaches(&self, start: UnixMillis) -> Result<(), Loading> {
+        self.loading.map_or(Ok(()), |loading| loading.covers(start))
+    }
+
+    /// Since when a verdict holds, and whether it may have held before: while the history is still being loaded, what holds since
+    /// before it is known to hold at least since then. `None`: since ever.
+    #[must_use]
+    pub fn begun(&self, standing: Standing) -> (Option<UnixMillis>, bool) {
+        let since = Some(standing.since).filter(|since| *since != UnixMillis::MIN);
+        let from_evidence = match standing.rule {
+            Rule::NotEnrolled | Rule::Planned | Rule::NeverHeard => false,
+            Rule::AllLinesDown
+            | Rule::WanDown
+            | Rule::NothingSeen
+            | Rule::PartDown
+            | Rule::PartDegraded
+            | Rule::AllWell
+            | Rule::Blind
+            | Rule::LineWorks
+            | Rule::NobodyElseSees
+            | Rule::ParentCutOff
+            | Rule::SeenDown => true,
+        };
+        match self.loading {
+            Some(loading) if from_evidence && standing.since < loading.before => (Some(loading.before), true),
+            Some(_) | None => (since, false),
         }
     }
 
@@ -297,6 +340,7 @@ impl<'c> Province<'c> {
             document: evidence.and_then(|evidence| evidence.document.clone()),
             told: evidence.and_then(|evidence| evidence.told.clone()),
             held: evidence.and_then(|evidence| evidence.held.clone()),
+            first_own: evidence.and_then(|evidence| evidence.first_own),
             valid_from: site.valid_from_ms(zone).unwrap_or(UnixMillis::MIN),
             valid_to: site.valid_to_ms(zone),
         }

@@ -63,7 +63,9 @@ fn status(state: &State) -> String {
         |site: &SiteRuntime| site.last_push().is_some_and(|at| at >= now.minus(state.silence_limit(site)));
     let heard = directory.runtimes.values().filter(|site| is_heard(site)).count();
     let (equipped, registered) = (directory.issued.len(), directory.register.len());
-    format!("hears {heard} of {equipped} equipped sites; {registered} in the register")
+    let history = state.history.loading().map(|loading| loading.tell(&state.config.timezone) + "; ");
+    let history = history.unwrap_or_default();
+    format!("{history}hears {heard} of {equipped} equipped sites; {registered} in the register")
 }
 
 fn say(what: &[NotifyState<'_>]) {

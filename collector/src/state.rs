@@ -22,13 +22,14 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::credential;
 use crate::engine::Painting;
+use crate::history::History;
 use crate::incidents::Open;
 use crate::ingest::series::SeriesCache;
 use crate::inventory::Register;
 use crate::ledger::life::{LastWord, Life, LifeKey, Lives};
 use crate::ledger::span::{Span, Spans};
 use crate::planned::Planned;
-use crate::store::{Alive, Rotation, Series, SeriesId, Snapshot};
+use crate::store::{Alive, Recent, Rotation, Series, SeriesId, Snapshot};
 use crate::verdict;
 
 /// No time at which a collector started.
@@ -85,6 +86,81 @@ pub struct Track {
     series: Option<SeriesId>,
     /// From when on the spans differ from the stored ones; `None` when the store has them all.
     dirty_from: Option<UnixMillis>,
+    /// All stored spans that start here or later are in `spans`; [`UnixMillis::MIN`] when nothing else is stored.
+    loaded_from: UnixMillis,
+    /// Start of the first stored span, where not all are loaded.
+    stored_first: Option<UnixMillis>,
+}
+
+impl Track {
+    /// The first instant of which it tells, whether that is loaded or not.
+    #[must_use]
+    pub fn first(&self) -> Option<UnixMillis> {
+        self.spans.first().map(|span| span.start).into_iter().chain(self.stored_first).min()
+    }
+
+    fn mark_dirty(&mut self, from: UnixMillis) {
+        self.dirty_from = Some(self.dirty_from.map_or(from, |earlier| earlier.min(from)));
+    }
+
+    /// Whether a change lies before what is loaded: what it replaces in the store is not known yet.
+    fn is_held_back(&self) -> bool {
+        self.dirty_from.is_some_and(|from| from < self.loaded_from)
+    }
+
+    /// Merges in spans that are stored before `loaded_from`: all of them that start at `since` or later.
+    fn merge_older(&mut self, stored: Vec<Span>, since: UnixMillis) {
+        let stored = canonical(stored);
+        let before = self.loaded_from;
+        let apart = match (stored.last(), self.spans.first()) {
+            (Some(last), Some(first)) => {
+                first.start > last.end || (first.start == last.end && first.outcome != last.outcome)
+            }
+            (Some(_) | None, _) => true,
+        };
+        let merged = if apart {
+            // The usual case: nothing came late, and the two lie one behind the other.
+            let mut all = Vec::with_capacity(stored.len() + self.spans.len());
+            all.extend(stored.iter().copied());
+            all.extend(self.spans.iter().copied());
+            canonical(all)
+        } else {
+            let mut merged = stored.clone();
+            merged.merge(&self.spans);
+            merged.shrink_to_fit();
+            merged
+        };
+        // Where the first difference to what is stored lies before what was loaded, the store lacks it from there on.
+        let mut expected = stored.iter();
+        let differs =
+            merged.iter().take_while(|span| span.start < before).find_map(|span| match expected.next() {
+                Some(same) if same == span => None,
+                Some(other) => Some(other.start.min(span.start)),
+                None => Some(span.start),
+            });
+        if let Some(from) = differs.or_else(|| expected.next().map(|span| span.start)) {
+            self.mark_dirty(from);
+        }
+        self.spans = Arc::new(merged);
+        // The one before `since` is among them; without it there is nothing before.
+        let earliest = stored.first().map(|span| span.start).filter(|start| *start < since);
+        self.loaded_from =
+            earliest.filter(|earliest| self.stored_first != Some(*earliest)).unwrap_or(UnixMillis::MIN);
+        if self.loaded_from == UnixMillis::MIN {
+            self.stored_first = None;
+        }
+    }
+}
+
+/// Stored spans as they should be: what something else has written to is mended by painting.
+fn canonical(stored: Vec<Span>) -> Spans {
+    Spans::from_sorted(stored.clone()).unwrap_or_else(|_| {
+        let mut spans = Spans::new();
+        for span in stored {
+            spans.paint(span.start, span.end, span.outcome);
+        }
+        spans
+    })
 }
 
 /// Everything that was observed of one site.
@@ -136,6 +212,8 @@ impl Evidence {
             latest: None,
             series: None,
             dirty_from: None,
+            loaded_from: UnixMillis::MIN,
+            stored_first: None,
         });
         Some(self.tracks.len() - 1)
     }
@@ -150,7 +228,7 @@ impl Evidence {
             let before = UnixMillis(changed.from.0.saturating_sub(1));
             let after = UnixMillis(changed.from.0.saturating_add(1));
             let from = track.spans.overlapping(before, after).first().map_or(changed.from, |span| span.start);
-            track.dirty_from = Some(track.dirty_from.map_or(from, |earlier| earlier.min(from)));
+            track.mark_dirty(from);
         }
         if track.latest.is_none_or(|latest| latest.tells_less_than(&painting.latest)) {
             track.latest = Some(painting.latest);
@@ -160,7 +238,7 @@ impl Evidence {
     /// The first instant of which any track tells.
     #[must_use]
     pub fn first(&self) -> Option<UnixMillis> {
-        self.tracks.iter().filter_map(|track| track.spans.first()).map(|span| span.start).min()
+        self.tracks.iter().filter_map(Track::first).min()
     }
 }
 
@@ -290,6 +368,43 @@ impl SiteRuntime {
         }
     }
 
+    /// Puts a track in of which the store has more before `since`, if its first span says so.
+    pub(crate) fn restore_recent(&self, recent: Recent, since: UnixMillis) {
+        let spans = canonical(recent.spans);
+        let mut evidence = self.evidence_mut();
+        let Some(index) = evidence.ensure(&recent.series.link, &recent.series.vantage) else {
+            tracing::warn!(site = %self.id, link = %recent.series.link, "the store holds more links of this site than are read");
+            return;
+        };
+        let track = &mut evidence.tracks[index];
+        let earliest = spans.first().map(|span| span.start).filter(|start| *start < since);
+        track.spans = Arc::new(spans);
+        track.series = Some(recent.id);
+        track.stored_first = recent.first.filter(|first| earliest.is_some_and(|earliest| *first < earliest));
+        track.loaded_from = earliest.filter(|_| track.stored_first.is_some()).unwrap_or(UnixMillis::MIN);
+    }
+
+    /// The tracks of which the store may have spans between `from` and what is loaded: index, number, and from when on it is.
+    pub(crate) fn wants_older(&self, from: UnixMillis) -> Vec<(usize, SeriesId, UnixMillis)> {
+        let evidence = self.evidence();
+        let tracks = evidence.tracks.iter().enumerate().filter(|(_, track)| track.loaded_from > from);
+        tracks.filter_map(|(index, track)| Some((index, track.series?, track.loaded_from))).collect()
+    }
+
+    /// Merges in the stored spans of a track that start before what is loaded of it: those from `since` on and the one before.
+    pub(crate) fn merge_older(&self, track: usize, stored: Vec<Span>, since: UnixMillis) {
+        if let Some(track) = self.evidence_mut().tracks.get_mut(track) {
+            track.merge_older(stored, since);
+        }
+    }
+
+    /// The first instant of which its own agent tells, whether that is loaded or not.
+    #[must_use]
+    pub fn first_own(&self) -> Option<UnixMillis> {
+        let evidence = self.evidence();
+        evidence.tracks.iter().filter(|track| track.vantage == self.id).filter_map(Track::first).min()
+    }
+
     /// How many of its series are known by their bytes.
     #[must_use]
     pub fn known_series(&self) -> usize {
@@ -379,17 +494,29 @@ impl SiteRuntime {
         out.push(DirtyLives { runtime: Arc::clone(self), lives });
     }
 
+    /// Whether the store lacks any life.
+    pub(crate) fn has_dirty_lives(&self) -> bool {
+        !self.lives.lock().dirty.is_empty()
+    }
+
     /// Takes back lives that a failed checkpoint did not store.
     pub(crate) fn mark_dirty_lives(&self, keys: impl Iterator<Item = LifeKey>) {
         self.lives.lock().dirty.extend(keys);
     }
 
     /// Moves what the store lacks into `out`. A failed checkpoint gives it back with [`Self::mark_dirty`].
-    pub(crate) fn take_dirty(self: &Arc<Self>, out: &mut Vec<DirtyTrack>) {
+    /// False when something was held back, because it lies before what is loaded ([`crate::history`]).
+    #[must_use]
+    pub(crate) fn take_dirty(self: &Arc<Self>, out: &mut Vec<DirtyTrack>) -> bool {
         if self.evidence().tracks.iter().all(|track| track.dirty_from.is_none()) {
-            return;
+            return true;
         }
+        let mut all = true;
         for (index, track) in self.evidence_mut().tracks.iter_mut().enumerate() {
+            if track.is_held_back() {
+                all = false;
+                continue;
+            }
             let Some(from) = track.dirty_from.take() else { continue };
             out.push(DirtyTrack {
                 runtime: Arc::clone(self),
@@ -404,6 +531,7 @@ impl SiteRuntime {
                 spans: track.spans.overlapping(from, UnixMillis::MAX).to_vec(),
             });
         }
+        all
     }
 
     /// Remembers the number that the store gave to a track.
@@ -416,7 +544,7 @@ impl SiteRuntime {
     /// Takes back what a failed checkpoint did not store.
     pub(crate) fn mark_dirty(&self, track: usize, from: UnixMillis) {
         if let Some(track) = self.evidence_mut().tracks.get_mut(track) {
-            track.dirty_from = Some(track.dirty_from.map_or(from, |earlier| earlier.min(from)));
+            track.mark_dirty(from);
         }
     }
 }
@@ -485,6 +613,8 @@ pub struct State {
     pub central: Central,
     /// Whether this host's clock can be right.
     pub clock: Guard,
+    /// How far back the evidence reaches that is in memory.
+    pub history: History,
     /// Addresses that sent secrets of agents that are not good.
     pub wrong_secrets: Mutex<Attempts<IpAddr>>,
     directory: ArcSwap<Directory>,
@@ -505,6 +635,7 @@ impl State {
             offers: UsedOffers::default(),
             central: Central::default(),
             clock: Guard::default(),
+            history: History::default(),
             wrong_secrets: Mutex::new(Attempts::new(credential::WRONG)),
             directory: ArcSwap::default(),
             replacing: Mutex::default(),
@@ -616,6 +747,9 @@ impl State {
 }
 
 #[cfg(test)]
+mod history_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -659,7 +793,7 @@ mod tests {
         site.track(&"wan".parse().unwrap(), &site.id);
         let take = || {
             let mut dirty = Vec::new();
-            site.take_dirty(&mut dirty);
+            assert!(site.take_dirty(&mut dirty));
             dirty.into_iter().map(|track| (track.from.0, track.spans.len())).collect::<Vec<_>>()
         };
         site.evidence_mut().paint(&painting(5_000, 0, Outcome::Down));

@@ -153,6 +153,19 @@ pub struct Alive {
     pub end: UnixMillis,
 }
 
+/// What is stored of one series from some instant on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recent {
+    /// Its number.
+    pub id: SeriesId,
+    /// The series.
+    pub series: Series,
+    /// The start of its first span; `None` when it has none.
+    pub first: Option<UnixMillis>,
+    /// The spans that start at or after that instant, and the one before them, in order.
+    pub spans: Vec<Span>,
+}
+
 /// What the lives of one site's agent have become.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LifeUpdate {
@@ -432,11 +445,31 @@ pub trait Store: Send + Sync + 'static {
     /// The position that the last checkpoint set; `None` before the first.
     fn journal_position(&self) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
 
+    /// How many series there are.
+    fn count_series(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
     /// Hands every series with its spans in order to `each`, one series at a time; also series without a span. All that is
     /// handed over is from one instant.
     fn load_evidence(
         &self,
         each: impl FnMut(SeriesId, Series, Vec<Span>) + Send,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Hands every series to `each` with its spans that start at or after `since` and the one before them, which may reach
+    /// into that time; also series without a span. To be called while nobody writes evidence.
+    fn load_recent(
+        &self,
+        since: UnixMillis,
+        each: impl FnMut(Recent) + Send,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Hands to `each` the spans of `series` that start before the instant beside it, back to `since` and one further, in
+    /// order; series without such a span are left out.
+    fn load_older(
+        &self,
+        series: &[(SeriesId, UnixMillis)],
+        since: UnixMillis,
+        each: impl FnMut(SeriesId, Vec<Span>) + Send,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Hands every site's lives to `each`, one site at a time.

@@ -74,6 +74,19 @@ async fn push(collector: &Collector, request: RequestBuilder) -> u16 {
     post.body(request.finish_compressed().unwrap()).send().await.unwrap().status().as_u16()
 }
 
+/// Waits until all of the history is loaded: what lies before it is kept by the journal alone until then.
+async fn whole(collector: &Collector) {
+    for _ in 0..600 {
+        let ready =
+            collector.client.get(collector.url("/readyz")).send().await.unwrap().text().await.unwrap();
+        if ready == "ready\n" {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the history was never loaded");
+}
+
 /// The boots and starts that a data folder tells of, in milliseconds after `base`, as after a kill of its collector.
 async fn stored(data: &Path, base: UnixMillis) -> (Vec<i64>, Vec<i64>) {
     let state = wan_collector::load_read_only(config(data, NEVER)).await.unwrap();
@@ -132,6 +145,7 @@ async fn boots_and_starts_outlive_a_kill_before_and_after_a_checkpoint_and_the_l
     let mut newer = RequestBuilder::new(Protocol::V1);
     tell(&mut newer, at(1_000_000), Some(NEXT_ID), seconds(at(801_000)), seconds(at(816_000)));
     assert_eq!(push(&collector, newer).await, 204);
+    whole(&collector).await;
     collector.stop().await;
     std::fs::remove_dir_all(config(data.path(), NEVER).journal_dir()).unwrap();
     let expected = (vec![0, 801_000], vec![20_000, 500_000, 816_000]);
@@ -178,6 +192,7 @@ async fn times_that_cannot_be_and_ten_thousand_boots_a_minute_are_bounded_and_ta
         tell(&mut flood, at(6 * n), Some(&format!("boot {n}")), seconds(at(6 * n)), seconds(at(6 * n)));
     }
     assert_eq!(push(&collector, flood).await, 204);
+    whole(&collector).await;
     tokio::time::sleep(OFTEN * 3).await;
     let (boots, starts) = stored(data.path(), base).await;
     assert_eq!((boots.len(), starts.len()), (1024, 1024));

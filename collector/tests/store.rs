@@ -195,6 +195,68 @@ fn a_checkpoint_replaces_evidence_from_its_dirty_instant_on() {
 }
 
 #[test]
+fn the_recent_and_the_older_spans_of_every_series_are_handed_over_with_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
+        let names = [series(1, "wan"), series(2, "wan"), series(3, "wan"), series(4, "wan")];
+        let ids = store.series_ids(&names).await.unwrap();
+        let (up, down) = (Outcome::Up, Outcome::Down);
+        let long =
+            [span(0, 10, up), span(10, 20, down), span(20, 30, up), span(30, 40, down), span(50, 60, up)];
+        let update = |of: usize, spans: &[Span]| EvidenceUpdate {
+            series: ids[of],
+            dirty_from: UnixMillis::MIN,
+            spans: spans.to_vec(),
+        };
+        // The second ended long ago, the third began lately, the last has nothing.
+        let updates = [update(0, &long), update(1, &long[..2]), update(2, &long[4..])];
+        store.checkpoint(Checkpoint { updates: &updates, ..Checkpoint::default() }).await.unwrap();
+        let recent = async |since: i64| {
+            let mut found = Vec::new();
+            store
+                .load_recent(UnixMillis(since), |recent| {
+                    found.push((recent.id, recent.series, recent.first.map(|first| first.0), recent.spans));
+                })
+                .await
+                .unwrap();
+            found
+        };
+        let of = |of: usize, first: Option<i64>, spans: &[Span]| {
+            (ids[of], names[of].clone(), first, spans.to_vec())
+        };
+        let expected = |first: &[Span], second: &[Span]| {
+            vec![of(0, Some(0), first), of(1, Some(0), second), of(2, Some(50), &long[4..]), of(3, None, &[])]
+        };
+        assert_eq!(recent(35).await, expected(&long[3..], &long[1..2]));
+        assert_eq!(
+            recent(30).await,
+            expected(&long[2..], &long[1..2]),
+            "from 30 on, and the one before that"
+        );
+        assert_eq!(recent(i64::MAX).await, expected(&long[4..], &long[1..2]));
+        assert_eq!(recent(i64::MIN).await, expected(&long, &long[..2]));
+
+        let older = async |before: [i64; 4], since: i64| {
+            let wanted: Vec<_> = ids.iter().copied().zip(before.map(UnixMillis)).collect();
+            let mut found = Vec::new();
+            store.load_older(&wanted, UnixMillis(since), |id, spans| found.push((id, spans))).await.unwrap();
+            found
+        };
+        assert_eq!(
+            older([30, 10, 50, 0], 15).await,
+            [(ids[0], long[1..3].to_vec()), (ids[1], long[..1].to_vec())]
+        );
+        assert_eq!(
+            older([30, 10, 50, 0], i64::MIN).await,
+            [(ids[0], long[..3].to_vec()), (ids[1], long[..1].to_vec())]
+        );
+        assert_eq!(older([0, 0, 50, 0], i64::MIN).await, []);
+        store.load_older(&[], UnixMillis(0), |_, _| panic!("nothing was asked for")).await.unwrap();
+    });
+}
+
+#[test]
 fn a_reader_sees_the_store_while_a_writer_holds_it() {
     let folder = tempfile::tempdir().unwrap();
     runtime().block_on(async {

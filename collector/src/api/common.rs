@@ -202,6 +202,12 @@ impl Rolling {
         }
     }
 
+    /// The start of the longest of these windows.
+    #[must_use]
+    pub fn earliest(now: UnixMillis, zone: &TimeZone) -> UnixMillis {
+        Self::ALL.map(|rolling| rolling.window(now, zone).start).into_iter().min().unwrap_or(now)
+    }
+
     /// The window that ends now.
     #[must_use]
     pub fn window(self, now: UnixMillis, zone: &TimeZone) -> Window {

@@ -182,8 +182,14 @@ pub(super) enum When {
 }
 
 impl When {
-    /// An instant or a window; now, when neither is asked for.
+    /// An instant or a window, of which all that bears on it is loaded; now, when neither is asked for.
     fn asked(province: &Province<'_>, question: Question<'_>) -> Result<Self, Problem> {
+        let when = Self::read(province, question)?;
+        params::reached(province, when.window().start)?;
+        Ok(when)
+    }
+
+    fn read(province: &Province<'_>, question: Question<'_>) -> Result<Self, Problem> {
         let (zone, now) = (&province.config().timezone, province.now);
         let windowed = question.from.or(question.to).is_some();
         if let Some(text) = question.at {

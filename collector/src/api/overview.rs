@@ -84,6 +84,8 @@ pub struct Tile {
     pub verdict: Verdict,
     /// Since when, Unix milliseconds; null: since ever.
     pub since: Option<i64>,
+    /// Whether it may have been so before `since`: while older history is still being loaded.
+    pub since_before: bool,
     /// The rule that says so.
     pub rule: Rule,
     /// The state by kind of link.
@@ -102,6 +104,7 @@ pub fn answer(province: &Province<'_>, started: Option<i64>) -> Overview {
         let Some(standing) = standings.get(&site.site.id) else { continue };
         *counts.entry(standing.verdict.as_str().to_owned()).or_default() += 1;
         let kinds = sites::kinds(province, &site);
+        let (since, since_before) = province.begun(*standing);
         tiles.push(Tile {
             id: site.site.id.to_string(),
             name: site.registered.name.to_owned(),
@@ -109,7 +112,8 @@ pub fn answer(province: &Province<'_>, started: Option<i64>) -> Overview {
             branch: site.registered.branch.to_string(),
             district: site.registered.district.map(str::to_owned),
             verdict: standing.verdict,
-            since: sites::begun(*standing).map(|at| at.0),
+            since: since.map(|at| at.0),
+            since_before,
             rule: standing.rule,
             kinds: kinds
                 .into_iter()

@@ -67,15 +67,17 @@ pub fn time(name: &str, text: &str, zone: &TimeZone, now: UnixMillis) -> Result<
 /// The window `[from, to)`, cut to now; `to` is now unless given, `from` 24 hours before `to`.
 ///
 /// # Errors
-/// When one of the two is no time, or the window is empty or wholly in the future.
+/// When one of the two is no time, the window is empty or wholly in the future, or reaches back to what is still being loaded.
 pub fn window(province: &Province<'_>, from: Option<&str>, to: Option<&str>) -> Result<Window, Problem> {
-    window_at(&province.config().timezone, province.now, from, to)
+    let window = window_at(&province.config().timezone, province.now, from, to)?;
+    reached(province, window.start)?;
+    Ok(window)
 }
 
-/// The same at the present `now` of a province in `zone`.
+/// The same at the present `now` of a province in `zone`, for what is not derived from the evidence in memory.
 ///
 /// # Errors
-/// As [`window`].
+/// When one of the two is no time, or the window is empty or wholly in the future.
 pub fn window_at(
     zone: &TimeZone,
     now: UnixMillis,
@@ -94,6 +96,14 @@ pub fn window_at(
         return Err(Problem::parameter("from", from.unwrap_or("-24h"), &expected, "exchange the two"));
     }
     Ok(Window::new(start, until.min(now)))
+}
+
+/// Whether a question may be about a time from `start` on.
+///
+/// # Errors
+/// While what bears on it is still being loaded.
+pub fn reached(province: &Province<'_>, start: UnixMillis) -> Result<(), Problem> {
+    province.reaches(start).map_err(|loading| Problem::loading(loading, &province.config().timezone))
 }
 
 /// The registered site that a parameter names.

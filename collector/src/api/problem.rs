@@ -2,8 +2,12 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::history::Loading;
+use crate::localtime;
 
 /// The kind of a problem, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -27,6 +31,8 @@ pub enum ErrorKind {
     Misdirected,
     /// Too many other questions are being answered; ask again later.
     Busy,
+    /// The history that the question reaches back to is still being loaded after a start; ask again later.
+    Loading,
     /// The collector failed. Its log says why.
     Failed,
 }
@@ -69,6 +75,21 @@ impl Problem {
             detail: detail.into(),
             remedy: remedy.into(),
         }
+    }
+
+    /// A question that reaches back to what is still being loaded.
+    #[must_use]
+    pub fn loading(loading: Loading, zone: &TimeZone) -> Self {
+        let Loading { before, percent } = loading;
+        let before = localtime::rfc3339(before, zone);
+        Self::other(
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Loading,
+            format!(
+                "the collector was started a short time ago and still loads the history before {before} ({percent} % is done)"
+            ),
+            "ask again in a few seconds; what lies more than a day after that time is answered already",
+        )
     }
 
     /// A problem that is not about a parameter.

@@ -74,6 +74,8 @@ pub struct SiteSummary {
     pub since: Option<i64>,
     /// The same, RFC 3339 in the province's zone.
     pub since_local: Option<String>,
+    /// Whether the verdict may have held before `since`: after a start of the collector, while older history is still being loaded.
+    pub since_before: bool,
     /// The rule that gave the verdict.
     pub rule: Rule,
     /// The state by kind of link: the required kinds, and those that it has links of.
@@ -360,6 +362,7 @@ pub fn one(province: &Province<'_>, id: &str) -> Result<SiteAnswer, Problem> {
         return Err(Problem::not_found("id", format!("{id} is not registered any more"), "ask again"));
     };
     let zone = &province.config().timezone;
+    params::reached(province, Rolling::earliest(province.now, zone))?;
     let entry = site.site;
     Ok(SiteAnswer {
         zone: localtime::zone_name(zone),
@@ -418,15 +421,11 @@ pub fn loss(latest: &Latest) -> Option<f64> {
     ratio(i64::from(lost), i64::from(latest.sent))
 }
 
-/// Since when a verdict holds; `None`: since ever.
-pub(super) fn begun(standing: Standing) -> Option<UnixMillis> {
-    Some(standing.since).filter(|since| *since != UnixMillis::MIN)
-}
-
 fn summary(province: &Province<'_>, site: &SiteNow<'_>, standing: Standing) -> SiteSummary {
     let zone = &province.config().timezone;
     let entry = site.site;
     let last_push = site.last_push;
+    let (since, since_before) = province.begun(standing);
     SiteSummary {
         id: entry.id.to_string(),
         name: site.registered.name.to_owned(),
@@ -438,8 +437,9 @@ fn summary(province: &Province<'_>, site: &SiteNow<'_>, standing: Standing) -> S
             .location
             .map(|place| Location { latitude: place.latitude, longitude: place.longitude }),
         verdict: standing.verdict,
-        since: begun(standing).map(|at| at.0),
-        since_local: begun(standing).map(|at| localtime::rfc3339(at, zone)),
+        since: since.map(|at| at.0),
+        since_local: since.map(|at| localtime::rfc3339(at, zone)),
+        since_before,
         rule: standing.rule,
         kinds: kinds(province, site)
             .into_iter()

@@ -307,6 +307,62 @@ fn sites_are_told_with_verdict_kinds_and_links() {
 }
 
 #[test]
+fn while_the_history_is_loaded_the_present_is_told_and_what_reaches_back_waits_or_is_told_to() {
+    let state = province();
+    let (router, _folder) = served(&state);
+    let whole = answer(&router, "/api/v1/uptime?from=-7d");
+    let before = NOW.plus_millis(-30 * HOUR);
+    state.history.begin(before, 5);
+    let (status, _, body) = get(&router, "/readyz");
+    let expected = "ready; loads the history before 2026-11-22T07:12:48.25+07:00 (0 % is done)\n";
+    assert_eq!((status, body.as_str()), (200, expected));
+    // All is well since 40 hours: as far as is known, at least since what is loaded begins.
+    let list = answer(&router, "/api/v1/sites");
+    let since =
+        |site: usize| (list["sites"][site]["since"].clone(), list["sites"][site]["since_before"].clone());
+    assert_eq!(since(2), (json!(before.0), json!(true)), "{list}");
+    assert_eq!(since(4), (json!(NOW.0 - 30 * MINUTE), json!(false)));
+    assert_eq!(since(0).1, json!(false), "that it has no agent does not rest on evidence");
+    assert_eq!(answer(&router, "/api/v1/overview")["sites"][2]["since_before"], json!(true));
+    answer(&router, "/api/v1/coverage?at=-5h");
+    let early = [
+        "/api/v1/uptime?from=-7d",
+        "/api/v1/coverage?at=-7h",
+        "/api/v1/sites/trung-tam",
+        "/metrics",
+        "/api/v1/sites/trung-tam/timeline",
+    ];
+    std::thread::scope(|scope| {
+        for path in early {
+            let router = router.clone();
+            scope.spawn(move || {
+                let (status, headers, body) = get(&router, path);
+                assert_eq!(status, 503, "{path}: {body}");
+                assert!(headers.contains_key(header::RETRY_AFTER), "{path}");
+                let problem: Value = serde_json::from_str(&body).unwrap();
+                assert_eq!(problem["error"], "loading", "{path}");
+                let detail = problem["detail"].as_str().unwrap();
+                assert!(
+                    detail.contains("still loads the history before 2026-11-22T07:12:48.25+07:00"),
+                    "{detail}"
+                );
+            });
+        }
+    });
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| answer(&router, "/api/v1/uptime?from=-7d"));
+        std::thread::sleep(Duration::from_millis(300));
+        state.history.known(NOW.plus_millis(-2 * 24 * HOUR));
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!asked.is_finished(), "two days are not enough");
+        state.history.known(UnixMillis::MIN);
+        assert_eq!(asked.join().unwrap(), whole);
+    });
+    assert_eq!(get(&router, "/readyz").2, "ready\n");
+    assert_eq!(answer(&router, "/api/v1/sites")["sites"][2]["since_before"], json!(false));
+}
+
+#[test]
 fn filters_of_the_list_are_joined_and_search_ignores_marks() {
     let (router, _folder) = served(&province());
     let ids = |query: &str| -> Vec<String> {

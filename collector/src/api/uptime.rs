@@ -86,6 +86,7 @@ pub fn answer(province: &Province<'_>, question: Question<'_>) -> Result<UptimeA
         Some(text) => period(province, text, &question)?,
         None => params::window(province, question.from, question.to)?,
     };
+    params::reached(province, window.start)?;
     let terms = Asked {
         window,
         hours: params::word("hours", question.hours, HoursOf::ALL, HoursOf::as_str)?,

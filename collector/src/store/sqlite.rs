@@ -26,8 +26,8 @@ use sqlx::sqlite::SqlitePool;
 use wan_wire::{SiteId, UnixMillis};
 
 use super::{
-    AddedWindow, AgentSecret, Alive, Applicant, Checkpoint, EnrolToken, Exchanged, Offered, Series, SeriesId,
-    Snapshot, Store, StoreError, Wanted,
+    AddedWindow, AgentSecret, Alive, Applicant, Checkpoint, EnrolToken, Exchanged, Offered, Recent, Series,
+    SeriesId, Snapshot, Store, StoreError, Wanted,
 };
 use crate::access::user::{Hash, Role, Session, Token, User, UserName};
 use crate::calendar::Month;
@@ -168,11 +168,32 @@ impl Store for SqliteStore {
         self.read_journal_position().await
     }
 
+    async fn count_series(&self) -> Result<u64, StoreError> {
+        self.read_series_count().await
+    }
+
     async fn load_evidence(
         &self,
         each: impl FnMut(SeriesId, Series, Vec<Span>) + Send,
     ) -> Result<(), StoreError> {
         self.read_evidence(each).await
+    }
+
+    async fn load_recent(
+        &self,
+        since: UnixMillis,
+        each: impl FnMut(Recent) + Send,
+    ) -> Result<(), StoreError> {
+        self.read_recent(since, each).await
+    }
+
+    async fn load_older(
+        &self,
+        series: &[(SeriesId, UnixMillis)],
+        since: UnixMillis,
+        each: impl FnMut(SeriesId, Vec<Span>) + Send,
+    ) -> Result<(), StoreError> {
+        self.read_older(series, since, each).await
     }
 
     async fn load_lives(&self, each: impl FnMut(SiteId, Vec<Life>) + Send) -> Result<(), StoreError> {

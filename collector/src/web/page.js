@@ -198,14 +198,14 @@ function tile(site) {
 
 function update(entry, site) {
   entry.site = site;
-  if (entry.drawn === `${site.verdict} ${site.since} ${JSON.stringify(site.kinds)}`) return;
-  entry.drawn = `${site.verdict} ${site.since} ${JSON.stringify(site.kinds)}`;
+  if (entry.drawn === `${site.verdict} ${site.since} ${site.since_before} ${JSON.stringify(site.kinds)}`) return;
+  entry.drawn = `${site.verdict} ${site.since} ${site.since_before} ${JSON.stringify(site.kinds)}`;
   const { element } = entry;
   element.dataset.verdict = site.verdict;
   if (site.since != null) element.dataset.since = site.since;
   say(entry.icon, text.icons[site.verdict] ?? '?');
   say(entry.state, text.verdict(site.verdict));
-  element.title = `${site.name}\n${text.verdict(site.verdict)} ${t('since')} ${text.exact(site.since)}\n${text.rule(site.rule)}`;
+  element.title = `${site.name}\n${text.verdict(site.verdict)} ${t(site.since_before ? 'since_before' : 'since')} ${text.exact(site.since)}\n${text.rule(site.rule)}`;
   if (site.since != null) entry.since.dateTime = new Date(site.since).toISOString();
   entry.kinds.replaceChildren(...Object.entries(site.kinds).sort(text.byKind(([kind]) => kind)).map(([kind, state]) =>
     el('span', { 'data-kind': kind, 'data-state': state, title: `${text.kind(kind)}: ${text.state(state)}` }, `${text.kind(kind)} ${text.stateIcons[state]}`)));
@@ -216,7 +216,7 @@ function ages() {
   if (now == null) return;
   for (const { since, site } of tiles.values()) {
     // How long a site has had no agent is how long it has been registered: years, and no news.
-    say(since, site.since == null || site.verdict === 'not_enrolled' ? '' : text.age(now - site.since));
+    say(since, site.since == null || site.verdict === 'not_enrolled' ? '' : `${site.since_before ? '> ' : ''}${text.age(now - site.since)}`);
   }
 }
 

@@ -39,7 +39,7 @@ function draw() {
   document.title = `${text.icons[site.verdict]} ${site.name} – Wanwatch`;
   say(find('#name'), site.name);
   say(find('#zone'), t('zone', { zone: site.zone }));
-  const held = site.since == null ? t('ever') : `${t('since')} ${text.exact(site.since)} (${text.age(source.now() - site.since)})`;
+  const held = site.since == null ? t('ever') : `${t(site.since_before ? 'since_before' : 'since')} ${text.exact(site.since)} (${text.age(source.now() - site.since)})`;
   find('#verdict').replaceChildren(
     el('span', { class: 'badge', 'data-verdict': site.verdict }, `${text.icons[site.verdict]} ${text.verdict(site.verdict)}`), ` ${held}`,
     el('br'), `${t('rule')}: ${text.rule(site.rule)}`, ...(site.registered ? [] : [el('br'), t('not_registered')]));

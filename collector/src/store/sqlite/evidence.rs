@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt as _;
+use futures_util::{Stream, TryStreamExt as _};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use wan_wire::{LinkName, Outcome, SiteId, UnixMillis};
 
 use super::SqliteStore;
 use crate::ledger::span::Span;
-use crate::store::{Alive, Checkpoint, EvidenceUpdate, Series, SeriesId, StoreError};
+use crate::store::{Alive, Checkpoint, EvidenceUpdate, Recent, Series, SeriesId, StoreError};
 
 /// Rows of one statement. Past some hundred a statement's own cost has no weight; SQLite allows 32,766 values.
 const ROWS: usize = 500;
@@ -88,6 +89,14 @@ impl SqliteStore {
         position.map(checked).transpose()
     }
 
+    pub(super) async fn read_series_count(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM series")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(self.failed("count the series"))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     pub(super) async fn read_evidence(
         &self,
         mut each: impl FnMut(SeriesId, Series, Vec<Span>) + Send,
@@ -97,29 +106,121 @@ impl SqliteStore {
         let mut known: HashMap<i64, Series> = HashMap::new();
         let mut rows = sqlx::query("SELECT id, site, link, vantage FROM series").fetch(&mut *reading);
         while let Some(row) = rows.try_next().await.map_err(failed())? {
-            let text = |index: usize| row.try_get::<&str, _>(index).map_err(failed());
-            let site = |text: &str| text.parse::<SiteId>().map_err(|_| self.invalid("a series' site", text));
-            let link = text(2)?;
-            let link = link.parse::<LinkName>().map_err(|_| self.invalid("a series' link", link))?;
-            let series = Series { site: site(text(1)?)?, link, vantage: site(text(3)?)? };
-            known.insert(row.try_get(0).map_err(failed())?, series);
+            known.insert(row.try_get(0).map_err(failed())?, self.series_of(&row)?);
         }
         drop(rows);
 
-        let mut hand_over = |id: i64, spans: Vec<Span>| match known.remove(&id) {
+        let mut hand_over = |id: SeriesId, spans: Vec<Span>| match known.remove(&id.0) {
             Some(series) => {
-                each(SeriesId(id), series, spans);
+                each(id, series, spans);
                 Ok(())
             }
-            None => Err(self.invalid("a span's series", id.to_string())),
+            None => Err(self.invalid("a span's series", id.0.to_string())),
         };
-        let mut present: Option<(i64, Vec<Span>)> = None;
-        let mut rows =
-            sqlx::query("SELECT series, start_ms, end_ms, outcome FROM span ORDER BY series, start_ms")
-                .fetch(&mut *reading);
+        let query =
+            sqlx::query("SELECT series, start_ms, end_ms, outcome FROM span ORDER BY series, start_ms");
+        self.spans_by_series(query.fetch(&mut *reading), &mut hand_over).await?;
+        let mut without: Vec<(i64, Series)> = known.into_iter().collect();
+        without.sort_unstable_by_key(|(id, _)| *id);
+        for (id, series) in without {
+            each(SeriesId(id), series, Vec::new());
+        }
+        reading.rollback().await.map_err(failed())
+    }
+
+    pub(super) async fn read_recent(
+        &self,
+        since: UnixMillis,
+        mut each: impl FnMut(Recent) + Send,
+    ) -> Result<(), StoreError> {
+        let failed = || self.failed("read the recent evidence");
+        // Two connections, so that both cores work; nobody writes evidence meanwhile.
+        let series = async {
+            let mut found = Vec::new();
+            let query = "SELECT id, site, link, vantage, \
+                         (SELECT min(start_ms) FROM span WHERE span.series = series.id) FROM series ORDER BY id";
+            let mut rows = sqlx::query(query).fetch(&self.readers);
+            while let Some(row) = rows.try_next().await.map_err(failed())? {
+                let id = SeriesId(row.try_get(0).map_err(failed())?);
+                let first: Option<i64> = row.try_get(4).map_err(failed())?;
+                let series = self.series_of(&row)?;
+                found.push(Recent { id, series, first: first.map(UnixMillis), spans: Vec::new() });
+            }
+            Ok(found)
+        };
+        let spans = async {
+            let mut found: Vec<(SeriesId, Vec<Span>)> = Vec::new();
+            let query = sqlx::query(
+                "SELECT span.series, start_ms, end_ms, outcome FROM series CROSS JOIN span \
+                 ON span.series = series.id AND start_ms >= coalesce((SELECT max(earlier.start_ms) FROM span earlier \
+                 WHERE earlier.series = series.id AND earlier.start_ms < $1), $1) ORDER BY span.series, start_ms",
+            );
+            let rows = query.bind(since.0).fetch(&self.readers);
+            self.spans_by_series(rows, &mut |id, spans| {
+                found.push((id, spans));
+                Ok(())
+            })
+            .await?;
+            Ok(found)
+        };
+        let (series, spans) = tokio::try_join!(series, spans)?;
+        let mut spans = spans.into_iter().peekable();
+        for mut recent in series {
+            if let Some((_, of_series)) = spans.next_if(|(id, _)| *id == recent.id) {
+                recent.spans = of_series;
+            }
+            each(recent);
+        }
+        spans.next().map_or(Ok(()), |(id, _)| Err(self.invalid("a span's series", id.0.to_string())))
+    }
+
+    pub(super) async fn read_older(
+        &self,
+        series: &[(SeriesId, UnixMillis)],
+        since: UnixMillis,
+        mut each: impl FnMut(SeriesId, Vec<Span>) + Send,
+    ) -> Result<(), StoreError> {
+        for rows in series.chunks(ROWS) {
+            let mut query = QueryBuilder::<Sqlite>::new("WITH wanted (id, before) AS (");
+            query.push_values(rows, |mut row, (id, before)| {
+                row.push_bind(id.0).push_bind(before.0);
+            });
+            query.push(
+                ") SELECT span.series, start_ms, end_ms, outcome FROM wanted CROSS JOIN span \
+                 ON span.series = wanted.id AND start_ms < wanted.before AND start_ms >= coalesce((SELECT \
+                 max(earlier.start_ms) FROM span earlier WHERE earlier.series = wanted.id AND earlier.start_ms < min(wanted.before, ",
+            );
+            query.push_bind(since.0).push(")), ").push_bind(since.0).push(") ORDER BY span.series, start_ms");
+            let rows = query.build().fetch(&self.readers);
+            self.spans_by_series(rows, &mut |id, spans| {
+                each(id, spans);
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// A row of `series`: number, site, link, vantage.
+    fn series_of(&self, row: &SqliteRow) -> Result<Series, StoreError> {
+        let text = |index: usize| row.try_get::<&str, _>(index).map_err(self.failed("read a series"));
+        let site = |text: &str| text.parse::<SiteId>().map_err(|_| self.invalid("a series' site", text));
+        let link = text(2)?;
+        let link = link.parse::<LinkName>().map_err(|_| self.invalid("a series' link", link))?;
+        Ok(Series { site: site(text(1)?)?, link, vantage: site(text(3)?)? })
+    }
+
+    /// Puts together the spans of each series; the rows (series, start, end, outcome) come by series.
+    async fn spans_by_series(
+        &self,
+        mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
+        each: &mut impl FnMut(SeriesId, Vec<Span>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let failed = || self.failed("read the evidence");
+        let mut present: Option<(SeriesId, Vec<Span>)> = None;
         while let Some(row) = rows.try_next().await.map_err(failed())? {
             let number = |index: usize| row.try_get_unchecked::<i64, _>(index).map_err(failed());
-            let (id, code) = (number(0)?, number(3)?);
+            let (id, code) = (SeriesId(number(0)?), number(3)?);
             let outcome = u8::try_from(code).ok().and_then(Outcome::from_code);
             let outcome = outcome.ok_or_else(|| self.invalid("an outcome", code.to_string()))?;
             let span = Span { start: UnixMillis(number(1)?), end: UnixMillis(number(2)?), outcome };
@@ -127,21 +228,12 @@ impl SqliteStore {
                 Some((series, spans)) if *series == id => spans.push(span),
                 Some(_) | None => {
                     if let Some((series, spans)) = present.replace((id, vec![span])) {
-                        hand_over(series, spans)?;
+                        each(series, spans)?;
                     }
                 }
             }
         }
-        drop(rows);
-        if let Some((series, spans)) = present {
-            hand_over(series, spans)?;
-        }
-        let mut without: Vec<(i64, Series)> = known.into_iter().collect();
-        without.sort_unstable_by_key(|(id, _)| *id);
-        for (id, series) in without {
-            each(SeriesId(id), series, Vec::new());
-        }
-        reading.rollback().await.map_err(failed())
+        present.map_or(Ok(()), |(series, spans)| each(series, spans))
     }
 
     pub(super) async fn read_alive(&self) -> Result<Vec<Alive>, StoreError> {

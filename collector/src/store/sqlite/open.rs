@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -83,6 +84,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
         .row_buffer_size(ROWS_AHEAD)
+        // A start reads much at once, and a warning would hold the whole statement.
+        .disable_statement_logging()
         // The write-ahead log is cut back to 64 MiB after a transaction that made it longer.
         .pragma("journal_size_limit", "67108864")
 }
