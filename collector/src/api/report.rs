@@ -12,7 +12,7 @@ use axum::routing::get;
 use tokio::sync::Semaphore;
 use wan_wire::UnixMillis;
 
-use super::params::Params;
+use super::params::{self, Params};
 use super::problem::{ErrorKind, Problem};
 use crate::calendar::Month;
 use crate::clock;
@@ -151,7 +151,7 @@ impl<S> Clone for Desk<S> {
             (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
         )),
         (status = 400, description = "A parameter is wrong, or the month has not begun", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Another report is being made, or the database cannot be read", body = Problem, content_type = "application/problem+json")
+        (status = 503, description = "Another report is being made, the history that it rests on is still being loaded, or the database cannot be read", body = Problem, content_type = "application/problem+json")
     )
 )]
 async fn get_report<S: Store>(Shared(desk): Shared<Desk<S>>, uri: Uri) -> Response {
@@ -187,6 +187,8 @@ impl<S: Store> Desk<S> {
         let state = Arc::clone(&self.state);
         let made = tokio::task::spawn_blocking(move || {
             let province = Province::of(&state, now);
+            // What is first reported of a month is kept: it must not rest on half of the evidence.
+            params::reached(&province, subject.month.window(&state.config.timezone).start)?;
             let made = monthly::report(&province, subject, first.as_ref(), &mut |_, _| {});
             let made = made.map_err(|why| none(why, &subject))?;
             let bytes = render::write(&made.report, format).map_err(|error| failed(&error))?;
@@ -252,7 +254,8 @@ mod tests {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let store = runtime.block_on(SqliteStore::open(&folder.path().join("wanwatch.db"))).unwrap();
         let store = Arc::new(store);
-        let router = router_at(province(), Arc::clone(&store), now);
+        let state = province();
+        let router = router_at(Arc::clone(&state), Arc::clone(&store), now);
         let first = || {
             let month = Month::parse("2026-10").unwrap();
             runtime.block_on(store.first_report(month)).unwrap().map(|first| first.at)
@@ -262,6 +265,13 @@ mod tests {
         assert_eq!(headers[header::CONTENT_TYPE], "text/html; charset=utf-8");
         assert!(body.contains("PRELIMINARY up to 2026-11-23 13:12:48"), "{}", &body[..400]);
         assert_eq!(first(), None, "a preliminary report binds nobody");
+        // Just started: October is not all there yet.
+        state.history.begin(NOW.plus_millis(-45 * 86_400_000), 5);
+        let (status, headers, body) = get(&router, "/api/v1/report");
+        assert_eq!((status, headers.contains_key(header::RETRY_AFTER)), (503, true), "{body}");
+        assert!(body.contains("still loads the history before"), "{body}");
+        assert_eq!(first(), None, "half of the evidence binds nobody");
+        state.history.known(UnixMillis::MIN);
         for format in ["html", "csv", "json"] {
             let (status, headers, body) = get(&router, &format!("/api/v1/report?format={format}"));
             assert_eq!(status, 200, "{format}");
