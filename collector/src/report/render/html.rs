@@ -118,6 +118,7 @@ fn escape(text: &str) -> String {
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 46.0;
+const RIGHT: f64 = 24.0;
 const BOTTOM: f64 = 26.0;
 const TOP: f64 = 10.0;
 
@@ -137,7 +138,7 @@ fn bounds(out: &mut String, report: &Report, table: &Table, low: usize, high: us
             | Cell::Mixed(_) => None,
         });
         let point =
-            |(day, share): (usize, f64)| (LEFT + (WIDTH - LEFT - 10.0) * part(day, days), height(share));
+            |(day, share): (usize, f64)| (LEFT + (WIDTH - LEFT - RIGHT) * part(day, days), height(share));
         shares.map(point).collect()
     };
     let (low, high) = (points(low), points(high));
@@ -169,7 +170,7 @@ fn bounds(out: &mut String, report: &Report, table: &Table, low: usize, high: us
         if index % 5 == 0
             && let Some(Cell::Date(day)) = row.first()
         {
-            let x = LEFT + (WIDTH - LEFT - 10.0) * part(index, days.saturating_sub(1).max(1));
+            let x = LEFT + (WIDTH - LEFT - RIGHT) * part(index, days.saturating_sub(1).max(1));
             let _ = write!(
                 out,
                 "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",

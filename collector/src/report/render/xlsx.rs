@@ -82,7 +82,8 @@ pub(super) fn write(report: &Report) -> Result<Vec<u8>, NotWritten> {
         rust_xlsxwriter::DocProperties::new().set_title(&report.title).set_subject(&report.subtitle);
     book.set_properties(&properties);
     for table in &report.tables {
-        let sheet = book.add_worksheet();
+        // Rows go to a temporary file as they come: of ten thousand sites they would be some hundred megabytes.
+        let sheet = book.add_worksheet_with_low_memory()?;
         sheet.set_name(table.name)?;
         fill(sheet, report, table, &styles)?;
     }
@@ -99,7 +100,6 @@ fn fill(sheet: &mut Worksheet, report: &Report, table: &Table, styles: &Styles) 
         let width = width(table, at, column);
         whole += width;
         sheet.set_column_width(index(at), u32::try_from(width).unwrap_or(10))?;
-        sheet.write_string_with_format(HEAD_ROW, index(at), &column.title, &styles.head)?;
     }
     sheet.write_string_with_format(0, 0, format!("{} – {}", table.title, report.title), &styles.title)?;
     sheet.write_string_with_format(1, 0, &report.subtitle, &Format::new().set_italic())?;
@@ -117,6 +117,9 @@ fn fill(sheet: &mut Worksheet, report: &Report, table: &Table, styles: &Styles) 
     });
     let lines = u32::try_from(heads.max().unwrap_or(1)).unwrap_or(1).clamp(1, 6);
     sheet.set_row_height(HEAD_ROW, 6 + 16 * lines)?;
+    for (at, column) in table.columns.iter().enumerate() {
+        sheet.write_string_with_format(HEAD_ROW, index(at), &column.title, &styles.head)?;
+    }
     for (row, cells) in (HEAD_ROW + 1..).zip(&table.rows) {
         for (at, (cell, column)) in cells.iter().zip(&table.columns).enumerate() {
             write_cell(sheet, (row, index(at)), cell, column, report, styles)?;
@@ -127,7 +130,8 @@ fn fill(sheet: &mut Worksheet, report: &Report, table: &Table, styles: &Styles) 
         sheet.autofilter(HEAD_ROW, 0, last_row, last_column)?;
     }
     sheet.set_paper_size(A4).set_print_fit_to_pages(1, 0).set_margins(0.4, 0.4, 0.5, 0.6, 0.3, 0.3);
-    if whole > 90 {
+    // Upright, a table of a month and its chart fit on one page.
+    if whole > 90 && table.chart.is_none() {
         sheet.set_landscape();
     }
     sheet.set_repeat_rows(HEAD_ROW, HEAD_ROW)?;
