@@ -76,16 +76,16 @@ pub fn show_bytes(bytes: u64) -> String {
 /// A share from 0 to 1, written as such (`0.7`) or as a percentage (`70%`, `99,5 %`).
 pub fn share(text: &str) -> Option<f64> {
     let text = text.trim();
-    let (number, divisor) = match text.strip_suffix('%') {
-        Some(percent) => (percent.trim_end(), 100.0),
-        None => (text, 1.0),
+    let (number, exponent) = match text.strip_suffix('%') {
+        Some(percent) => (percent.trim_end(), "e-2"),
+        None => (text, ""),
     };
     let plain = |c: char| c.is_ascii_digit() || c == '.' || c == ',';
     if number.is_empty() || !number.chars().all(plain) {
         return None;
     }
-    let value: f64 = number.replace(',', ".").parse().ok()?;
-    let value = value / divisor;
+    // Moved by the exponent and not divided, 99.9 % is the number that 0.999 is.
+    let value: f64 = (number.replace(',', ".") + exponent).parse().ok()?;
     (0.0..=1.0).contains(&value).then_some(value)
 }
 
@@ -121,6 +121,7 @@ mod tests {
         assert_eq!(share("0.7"), Some(0.7));
         assert_eq!(share("70%"), Some(0.7));
         assert_eq!(share("99,5 %"), Some(0.995));
+        assert_eq!(share("99.9%"), Some(0.999));
         for bad in ["", "70", "-0.1", "101%", "NaN", "inf", "1e-1", "0x1"] {
             assert_eq!(share(bad), None, "{bad}");
         }
