@@ -86,7 +86,7 @@ fn csv_has_one_row_a_figure_and_names_quoted() {
     let text =
         folder.output(&["coverage", "--format", "csv", "--at", "2025-11-01T04:30", "--tier", "commune"]);
     let lines: Vec<_> = text.split_terminator("\r\n").collect();
-    assert_eq!(lines[2], "commune,,2025-11-01T04:30:00+07:00,,,2,1,0,2,0,0.5,0,0,0.5,missed");
+    assert_eq!(lines[2], "commune,,,,2025-11-01T04:30:00+07:00,,,2,1,0,2,0,0.5,0,0,0.5,missed");
 }
 
 #[test]
