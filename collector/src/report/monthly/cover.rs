@@ -1,6 +1,6 @@
 //! The front of the report: the figures in short, coverage against the plan, its trend by day, and by what rules all was counted.
 
-use wan_wire::UnixMillis;
+use wan_wire::{LinkName, UnixMillis};
 
 use super::contracts::Accounts;
 use super::restated::{Figure, KeyFigures, Subject};
@@ -10,8 +10,8 @@ use super::{Frame, shown};
 use crate::lang::Lang;
 use crate::ledger::timeline::SiteView;
 use crate::localtime;
-use crate::province::SiteNow;
-use crate::report::coverage::{Coverage, Row};
+use crate::province::{Group, SiteNow};
+use crate::report::coverage::{Coverage, Row, TierTarget};
 use crate::report::model::{Cell, Chart, Column, Kind, Table};
 use crate::report::uptime::ratio;
 
@@ -24,6 +24,10 @@ pub(super) struct Coverages {
     days: Vec<(jiff::civil::Date, Coverage)>,
     /// With the district in the place of the tier.
     districts: Coverage,
+    /// With the carrier in the place of the tier.
+    carriers: Coverage,
+    /// The share that reaches a shared system, over all of the time reported.
+    reach: Vec<(LinkName, Coverage)>,
 }
 
 impl Coverages {
@@ -31,13 +35,19 @@ impl Coverages {
         let province = frame.province;
         let (window, basis) = (frame.window, province.basis());
         let sites: Vec<SiteNow<'_>> = province.sites().collect();
-        let eras: Vec<_> = sites.iter().flat_map(|site| province.eras(site)).collect();
-        let by_district = eras.iter().filter_map(|(registered, view)| {
-            Some(SiteView { tier: registered.district?, branch: "", ..view.clone() })
+        let grouped = |by: Group| {
+            let mut views = province.grouped(&sites, by, |_| true);
+            // In no group: of those the table says nothing.
+            views.retain(|view| !view.tier.is_empty());
+            Coverage::over(&views, &[], &basis, window)
+        };
+        let systems = province.systems(&sites, window).into_iter();
+        let reach = systems.map(|system| {
+            let views = province.reaching(&sites, &system);
+            let plan: Vec<_> = province.targets_over(window).into_iter().map(without_target).collect();
+            (system, Coverage::over(&views, &plan, &province.reach_basis(), window))
         });
-        let by_district: Vec<SiteView<'_>> = by_district.collect();
-        let districts = Coverage::over(&by_district, &[], &basis, window);
-        let views: Vec<SiteView<'_>> = eras.into_iter().map(|(_, view)| view).collect();
+        let views: Vec<SiteView<'_>> = province.views(&sites);
         let days = frame.month.days(frame.zone());
         let mut midnights: Vec<UnixMillis> = days.iter().map(|(_, day)| day.start).collect();
         midnights.extend(days.last().map(|(_, day)| day.end));
@@ -47,7 +57,9 @@ impl Coverages {
             end: Coverage::at(&views, &province.targets_at(last), &basis, last),
             mean: Coverage::over(&views, &province.targets_over(window), &basis, window),
             days: days.into_iter().map(|(day, _)| day).zip(coverages).collect(),
-            districts,
+            districts: grouped(Group::District),
+            carriers: grouped(Group::Carrier),
+            reach: reach.collect(),
         }
     }
 
@@ -76,7 +88,13 @@ impl Coverages {
     }
 
     pub(super) fn tables(&self, frame: &Frame<'_>) -> Vec<Table> {
-        vec![self.plan(frame), self.by_district(frame), self.trend(frame)]
+        vec![
+            self.plan(frame),
+            self.by_district(frame),
+            self.by_carrier(frame),
+            self.reach(frame),
+            self.trend(frame),
+        ]
     }
 
     fn plan(&self, frame: &Frame<'_>) -> Table {
@@ -131,16 +149,6 @@ impl Coverages {
 
     fn by_district(&self, frame: &Frame<'_>) -> Table {
         let lang = frame.lang;
-        let column = |id: &str, words: Words, kind| Column::new(id, words.in_lang(lang), kind);
-        let row = |row: &Row| {
-            vec![
-                Cell::text(row.tier.clone().unwrap_or_default()),
-                self.districts.sites(row.counts.registered).map_or(Cell::Empty, Cell::Number),
-                Cell::share(row.equipped_share),
-                Cell::share(row.low),
-                Cell::share(row.high),
-            ]
-        };
         Table {
             id: "districts",
             name: lang.pick("Độ phủ theo địa bàn", "Coverage by district"),
@@ -151,15 +159,65 @@ impl Coverages {
                     "Means over the time reported; sites whose district the register does not say are not in this table.",
                 )
                 .to_owned(),
+            ..groups(&self.districts, Column::new("district", words::DISTRICT.in_lang(lang), Kind::Text), lang)
+        }
+    }
+
+    fn by_carrier(&self, frame: &Frame<'_>) -> Table {
+        let lang = frame.lang;
+        Table {
+            id: "carriers",
+            name: lang.pick("Độ phủ theo nhà mạng", "Coverage by carrier"),
+            title: lang.pick("Độ phủ mạng WAN theo nhà mạng", "WAN coverage by carrier").to_owned(),
+            note: lang
+                .pick(
+                    "Bình quân theo thời gian trong kỳ; đơn vị có nhiều đường WAN được tính cho từng nhà mạng của mình.",
+                    "Means over the time reported; a site with several WAN lines counts under each of its carriers.",
+                )
+                .to_owned(),
+            ..groups(&self.carriers, Column::new("carrier", words::CARRIER.in_lang(lang), Kind::Text), lang)
+        }
+    }
+
+    /// Of each shared system: who reaches it, by tier, and of all.
+    fn reach(&self, frame: &Frame<'_>) -> Table {
+        let lang = frame.lang;
+        let column = |id: &str, words: Words, kind| Column::new(id, words.in_lang(lang), kind);
+        let mut rows = Vec::new();
+        for (system, coverage) in &self.reach {
+            let tiers = coverage.tiers.iter().chain([&coverage.total]);
+            for row in tiers.filter(|row| row.counts.registered > 0) {
+                let whole = || words::WHOLE.in_lang(lang).to_owned();
+                rows.push(vec![
+                    Cell::text(system.to_string()),
+                    Cell::text(row.tier.as_deref().map_or_else(whole, |tier| tier_name(frame, tier))),
+                    coverage.sites(row.counts.registered).map_or(Cell::Empty, Cell::Number),
+                    Cell::share(row.low),
+                    Cell::share(row.high),
+                ]);
+            }
+        }
+        Table {
+            id: "reach",
+            name: lang.pick("Hệ thống dùng chung", "Shared systems"),
+            title: lang
+                .pick("Tỷ lệ đơn vị tới được hệ thống dùng chung", "Who reaches each shared system")
+                .to_owned(),
+            note: lang
+                .pick(
+                    "Bình quân theo thời gian trong kỳ. Đơn vị không đo hệ thống tính là chưa rõ, đơn vị chưa trang bị tính là không tới được.",
+                    "Means over the time reported. A site that does not measure the system is unknown, one without an agent counts as not reaching it.",
+                )
+                .to_owned(),
             columns: vec![
-                column("district", words::DISTRICT, Kind::Text),
+                column("system", words::SYSTEM, Kind::Text),
+                column("tier", words::TIER, Kind::Text),
                 column("sites", words::REGISTERED, Kind::Number),
-                column("equipped_share", words::EQUIPPED, Kind::Share),
                 column("low", words::MEAN_LOW, Kind::Share),
                 column("high", words::MEAN_HIGH, Kind::Share),
             ],
-            key: &[0],
-            rows: self.districts.tiers.iter().map(row).collect(),
+            key: &[0, 1],
+            rows,
             chart: None,
         }
     }
@@ -205,6 +263,41 @@ impl Coverages {
             chart: Some(Chart::Bounds { low: 1, high: 2 }),
         }
     }
+}
+
+/// What a table of coverage by any group has: `by` names the group.
+fn groups(coverage: &Coverage, by: Column, lang: Lang) -> Table {
+    let column = |id: &str, words: Words, kind| Column::new(id, words.in_lang(lang), kind);
+    let row = |row: &Row| {
+        vec![
+            Cell::text(row.tier.clone().unwrap_or_default()),
+            coverage.sites(row.counts.registered).map_or(Cell::Empty, Cell::Number),
+            Cell::share(row.equipped_share),
+            Cell::share(row.low),
+            Cell::share(row.high),
+        ]
+    };
+    Table {
+        id: "",
+        name: "",
+        title: String::new(),
+        note: String::new(),
+        columns: vec![
+            by,
+            column("sites", words::REGISTERED, Kind::Number),
+            column("equipped_share", words::EQUIPPED, Kind::Share),
+            column("low", words::MEAN_LOW, Kind::Share),
+            column("high", words::MEAN_HIGH, Kind::Share),
+        ],
+        key: &[0],
+        rows: coverage.tiers.iter().map(row).collect(),
+        chart: None,
+    }
+}
+
+/// A shared system has no target of its own.
+fn without_target(tier: TierTarget<'_>) -> TierTarget<'_> {
+    TierTarget { target: None, ..tier }
 }
 
 const fn low(lang: Lang) -> &'static str {

@@ -218,6 +218,30 @@ fn minutes_are_charged_to_who_is_responsible() {
 }
 
 #[test]
+fn who_reaches_a_shared_system_is_told_by_tier_with_bounds() {
+    let state = small();
+    paint(&state, "xa-a", "service-van-ban", at(0.0), at(372.0), Outcome::Up);
+    paint(&state, "xa-a", "service-van-ban", at(372.0), at(744.0), Outcome::Down);
+    let report = made(&state, Lang::En, CLOSED);
+    let reach = table(&report, "reach");
+    let row = |row: usize| reach.rows[row].clone();
+    let share = |share: f64| Cell::share(Some(share));
+    // The centre does not measure it. Of three communes one reaches it half the time, one does not measure it, one has no agent.
+    let system = || Cell::text("service-van-ban");
+    assert_eq!(row(0), [system(), Cell::text("Province"), Cell::Number(1.0), share(0.0), share(1.0)]);
+    assert_eq!(row(1)[..3], [system(), Cell::text("Commune"), Cell::Number(3.0)]);
+    let near =
+        |cell: &Cell, expected: f64| matches!(cell, Cell::Share(share) if (share - expected).abs() < 1e-9);
+    assert!(near(&row(1)[3], 0.5 / 3.0) && near(&row(1)[4], 1.5 / 3.0), "{:?}", row(1));
+    assert_eq!(row(2)[1], Cell::text("Whole province"));
+    assert_eq!(reach.rows.len(), 3);
+    assert!(
+        made(&small(), Lang::En, CLOSED).tables.iter().all(|table| table.id != "reach"),
+        "there is no system"
+    );
+}
+
+#[test]
 fn a_figure_that_is_changed_by_hand_is_named_in_every_format() {
     let state = small();
     let report = made(&state, Lang::En, CLOSED);

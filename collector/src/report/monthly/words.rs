@@ -26,6 +26,7 @@ pub(super) const SITE: Words = Words("Mã đơn vị", "Site");
 pub(super) const NAME: Words = Words("Tên đơn vị", "Name");
 pub(super) const TIER: Words = Words("Cấp", "Tier");
 pub(super) const BRANCH: Words = Words("Khối", "Branch");
+pub(super) const SYSTEM: Words = Words("Hệ thống", "System");
 pub(super) const LINK: Words = Words("Đường truyền", "Link");
 pub(super) const CARRIER: Words = Words("Nhà mạng", "Carrier");
 pub(super) const UPTIME: Words = Words("Tỷ lệ thời gian kết nối", "Uptime");
