@@ -130,12 +130,7 @@ impl App {
     ) -> Result<T, Problem> {
         let turn = tokio::time::timeout(COMPUTE_WAIT, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
-            return Err(Problem::other(
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorKind::Busy,
-                "too many other questions are being answered",
-                "ask again in a few seconds, or for a shorter window",
-            ));
+            return Err(Problem::busy());
         };
         let (state, now) = (Arc::clone(&self.state), (self.clock)());
         let answer = tokio::task::spawn_blocking(move || {

@@ -23,7 +23,7 @@ use crate::localtime;
 use crate::planned::draft::{Draft, Known, Wrong};
 use crate::planned::{MOST_WINDOWS, NotRemovable, PlannedId, PlannedWindow, Removal, SiteAt, When};
 use crate::state::State;
-use crate::store::{AddedWindow, Store, StoreError};
+use crate::store::{AddedWindow, Store};
 
 /// A window takes some hundred bytes.
 const BODY_BYTES: usize = 16 * 1024;
@@ -377,7 +377,7 @@ impl<S: Store> Office<S> {
                 Known { register: &directory.register, plan: &config.plan, zone: &config.timezone, now };
             new.draft().read(by, &known)?
         };
-        let id = match self.store.add_planned(&work).await.map_err(failed)? {
+        let id = match self.store.add_planned(&work).await.map_err(|error| Problem::store(&error))? {
             AddedWindow::Added(id) => id,
             AddedWindow::Already(id) => {
                 let remedy = format!("GET /api/v1/planned shows it; DELETE /api/v1/planned/{id} ends it");
@@ -407,7 +407,7 @@ impl<S: Store> Office<S> {
             conflict(not_removable(&why, id, zone), "add ?void=true to take it back altogether")
         })?;
         let removal = Removal { at: now, by: by.to_owned(), void };
-        if !self.store.remove_planned(id, &removal).await.map_err(failed)? {
+        if !self.store.remove_planned(id, &removal).await.map_err(|error| Problem::store(&error))? {
             return Err(conflict(format!("somebody else ended window {id} just now"), "look again"));
         }
         tracing::info!(%id, by, void, "no longer planned");
@@ -417,7 +417,7 @@ impl<S: Store> Office<S> {
 
     /// What was changed holds for the next question.
     async fn take_over(&self) -> Result<(), Problem> {
-        crate::refresh(&self.state, &*self.store).await.map(|_| ()).map_err(failed)
+        crate::refresh(&self.state, &*self.store).await.map(|_| ()).map_err(|error| Problem::store(&error))
     }
 
     fn row(&self, id: PlannedId, now: UnixMillis) -> Result<PlannedRow, Problem> {
@@ -456,18 +456,6 @@ impl From<Wrong> for Problem {
 
 fn conflict(detail: impl Into<String>, remedy: impl Into<String>) -> Problem {
     Problem::other(StatusCode::CONFLICT, ErrorKind::Conflict, detail, remedy)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn failed(error: StoreError) -> Problem {
-    tracing::error!(%error, "cannot change the planned windows");
-    let status = StatusCode::SERVICE_UNAVAILABLE;
-    Problem::other(
-        status,
-        ErrorKind::Failed,
-        "the database cannot be read or written",
-        "see the collector's log",
-    )
 }
 
 /// The name under which somebody's changes are kept.

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::history::Loading;
 use crate::localtime;
+use crate::store::StoreError;
 
 /// The kind of a problem, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -89,6 +90,29 @@ impl Problem {
                 "the collector was started a short time ago and still loads the history before {before} ({percent} % is done)"
             ),
             "ask again in a few seconds; what lies more than a day after that time is answered already",
+        )
+    }
+
+    /// No turn came in time.
+    #[must_use]
+    pub fn busy() -> Self {
+        Self::other(
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Busy,
+            "too many other questions are being answered",
+            "ask again in a few seconds, or for a shorter window",
+        )
+    }
+
+    /// The store did not do what was asked; what it says, which names the operation, goes to the log.
+    #[must_use]
+    pub fn store(error: &StoreError) -> Self {
+        tracing::error!(%error, "the store did not do what was asked of it by the API");
+        Self::other(
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Failed,
+            "the database cannot be read or written",
+            "see the collector's log",
         )
     }
 

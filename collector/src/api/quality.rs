@@ -382,12 +382,7 @@ async fn quality<S: Store>(app: &App<S>, id: &str, uri: &Uri) -> Result<QualityA
     let asked = ask(&province_of(&app.state, (app.clock)(), id), question)?;
     let turn = tokio::time::timeout(READ_WAIT, app.turns.acquire()).await;
     let Ok(Ok(_turn)) = turn else {
-        return Err(Problem::other(
-            StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Busy,
-            "too many other questions are being answered",
-            "ask again in a few seconds, or for a shorter window",
-        ));
+        return Err(Problem::busy());
     };
     let found = load(&*app.store, &asked).await.map_err(|error| {
         tracing::error!(%error, "figures of quality could not be read");

@@ -23,7 +23,7 @@ use crate::report::monthly::{self, FirstReport, NoReport, Subject};
 use crate::report::render::{self, Format};
 use crate::report::uptime::Policy;
 use crate::state::State;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// The parameters.
 pub const PARAMETERS: [&str; 4] = ["month", "lang", "format", "planned"];
@@ -182,7 +182,7 @@ impl<S: Store> Desk<S> {
                 "ask again in a minute",
             ));
         };
-        let first = self.store.first_report(subject.month).await.map_err(|error| unavailable(&error))?;
+        let first = self.store.first_report(subject.month).await.map_err(|error| Problem::store(&error))?;
         let known = first.is_some();
         let state = Arc::clone(&self.state);
         let made = tokio::task::spawn_blocking(move || {
@@ -198,7 +198,10 @@ impl<S: Store> Desk<S> {
         let (made, bytes) = made.await.map_err(|error| failed(&error))??;
         if let (false, Some(figures)) = (known, made.figures) {
             let first = FirstReport { at: now, figures };
-            self.store.keep_first_report(subject.month, &first).await.map_err(|error| unavailable(&error))?;
+            self.store
+                .keep_first_report(subject.month, &first)
+                .await
+                .map_err(|error| Problem::store(&error))?;
         }
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
@@ -215,16 +218,6 @@ impl<S: Store> Desk<S> {
         }
         Ok((headers, bytes).into_response())
     }
-}
-
-fn unavailable(error: &StoreError) -> Problem {
-    tracing::error!(%error, "cannot read or keep what was first reported of a month");
-    Problem::other(
-        StatusCode::SERVICE_UNAVAILABLE,
-        ErrorKind::Failed,
-        "the database cannot be read or written",
-        "see the collector's log",
-    )
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Problem {
