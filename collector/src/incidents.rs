@@ -135,8 +135,9 @@ fn changes(state: &State, told: &BTreeMap<Subject, Vec<Told>>, window: Window) -
     };
     for site in province.sites() {
         let found = causes.incidents(&site);
-        let known = told.keys().filter(|subject| subject.site == site.site.id).map(|subject| &subject.link);
-        let links: BTreeSet<_> = found.keys().chain(known).collect();
+        let known = told.range(Subject { site: site.site.id.clone(), link: None }..);
+        let known = known.map(|(subject, _)| subject).take_while(|subject| subject.site == site.site.id);
+        let links: BTreeSet<_> = found.keys().chain(known.map(|subject| &subject.link)).collect();
         for link in links {
             let subject = Subject { site: site.site.id.clone(), link: link.clone() };
             add(&subject, found.get(link).map_or(&[][..], Vec::as_slice));

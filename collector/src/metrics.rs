@@ -109,15 +109,14 @@ fn links(province: &Province<'_>, page: &mut Page) {
     let zone = &province.config().timezone;
     let windows: Vec<(&'static str, Window)> =
         Rolling::ALL.iter().map(|rolling| (rolling.as_str(), rolling.window(province.now, zone))).collect();
-    let longest = windows.iter().map(|(_, window)| window.start).min().unwrap_or(province.now);
-    let causes = province.causes(Window::new(longest, province.now));
+    let causes = province.causes(Window::new(Rolling::earliest(province.now, zone), province.now));
     let rows: Vec<LinkRow<'_>> = registered
         .iter()
         .flat_map(|site| {
-            let charges = causes.of_links(site);
+            let mut charges = causes.of(site);
             let rows = site.seen_links().filter(|link| link.valid.holds(province.now)).map(|link| {
-                let charges = charges.get(&link.name).map_or(&[][..], Vec::as_slice);
-                row(province, site, link, downtime(charges, &windows))
+                let charges = charges.remove(&Some(link.name.clone())).unwrap_or_default();
+                row(province, site, link, downtime(&charges, &windows))
             });
             rows.collect::<Vec<_>>()
         })

@@ -9,7 +9,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wan_collector::ledger::cause::{
-    Around, Charge, EDGE, LinkAround, Path, Rule, Scene, Silence, Voice, decide, of_links, of_site,
+    Around, Charge, Charges, EDGE, LinkAround, Path, Rule, Scene, Silence, Voice, charges, decide,
     path_for_children,
 };
 use wan_collector::ledger::incident::{IncidentKind, incidents};
@@ -312,8 +312,7 @@ proptest! {
         let kept = Kept::of(&history);
         let (view, around, basis) = (kept.view(&history), kept.around(&history), kept.basis(&history));
         let window = Window::new(at(history.from), at(history.to));
-        let by_link = of_links(&view, &around, &basis, window);
-        let site = of_site(&view, &around, &basis, window);
+        let Charges { site, links: by_link } = charges(&view, &around, &basis, window);
         let oracle = Oracle { history: &history, view: view.clone(), basis };
         for t in history.from..history.to.min(history.now) {
             let mut rules = Vec::new();
@@ -374,7 +373,7 @@ proptest! {
         let (view, around, basis) = (kept.view(&history), kept.around(&history), kept.basis(&history));
         let window = Window::new(at(history.from), at(history.to));
         let until = view.clip(window, basis.now).end;
-        for charges in of_links(&view, &around, &basis, window) {
+        for charges in charges(&view, &around, &basis, window).links {
             let found = incidents(&charges, until);
             for pair in found.windows(2) {
                 prop_assert!(pair[0].end <= pair[1].start, "{:?}", found);

@@ -59,7 +59,7 @@ mod sweep;
 mod words;
 
 pub use scene::{Scene, Silence, Voice, decide};
-pub use sweep::{Around, Charge, LinkAround, Path, of_links, of_site, path_for_children};
+pub use sweep::{Around, Charge, Charges, LinkAround, Path, charges, path_for_children};
 
 use std::time::Duration;
 

@@ -94,7 +94,7 @@ impl Incident {
     }
 }
 
-/// The incidents among the charges of a link or a site: those of [`super::cause::of_links`] or [`super::cause::of_site`] over a window
+/// The incidents among the charges of a link or a site: those of [`super::cause::charges`] over a window
 /// that ends at `until`. In order of start.
 #[must_use]
 pub fn incidents(charges: &[Charge], until: UnixMillis) -> Vec<Incident> {

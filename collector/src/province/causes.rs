@@ -56,33 +56,22 @@ impl Causes<'_> {
         self.window
     }
 
-    /// The charges of every link of a site that was ever seen, by name of the link; each in order of time.
+    /// The charges of a site as a whole (`None`) and of each of its links that was ever seen, in one look at its evidence; each in
+    /// order of time.
     #[must_use]
-    pub fn of_links(&self, site: &SiteNow<'_>) -> BTreeMap<LinkName, Vec<Charge>> {
+    pub fn of(&self, site: &SiteNow<'_>) -> BTreeMap<Option<LinkName>, Vec<Charge>> {
         let kept = self.kept(site, self.window);
-        let (view, basis) = (site.view(), self.province.basis());
-        let charges = cause::of_links(&view, &kept.around(site), &basis, self.window);
-        site.seen_links().map(|link| link.name.clone()).zip(charges).collect()
+        let charges = cause::charges(&site.view(), &kept.around(site), &self.province.basis(), self.window);
+        let links = site.seen_links().map(|link| Some(link.name.clone())).zip(charges.links);
+        std::iter::once((None, charges.site)).chain(links).collect()
     }
 
-    /// The charges of a site, in order of time.
-    #[must_use]
-    pub fn of_site(&self, site: &SiteNow<'_>) -> Vec<Charge> {
-        let kept = self.kept(site, self.window);
-        cause::of_site(&site.view(), &kept.around(site), &self.province.basis(), self.window)
-    }
-
-    /// The incidents of a site and of its links (`None`: of the site as a whole), by link, then start.
+    /// The incidents of a site as a whole (`None`) and of its links, in order of start; what has none is left out.
     #[must_use]
     pub fn incidents(&self, site: &SiteNow<'_>) -> BTreeMap<Option<LinkName>, Vec<Incident>> {
         let until = site.view().clip(self.window, self.province.now).end;
-        let mut all: BTreeMap<Option<LinkName>, Vec<Incident>> = BTreeMap::new();
-        all.insert(None, incidents(&self.of_site(site), until));
-        for (link, charges) in self.of_links(site) {
-            all.insert(Some(link), incidents(&charges, until));
-        }
-        all.retain(|_, incidents| !incidents.is_empty());
-        all
+        let found = self.of(site).into_iter().map(|(link, charges)| (link, incidents(&charges, until)));
+        found.filter(|(_, incidents)| !incidents.is_empty()).collect()
     }
 
     fn kept(&self, site: &SiteNow<'_>, window: Window) -> Kept {

@@ -117,7 +117,7 @@ fn when_the_centre_itself_is_cut_off_nothing_is_said_of_the_others() {
         let timeline = province.timeline(&site, Some(&"wan".parse().unwrap()), minute).unwrap();
         let states: Vec<LinkState> = timeline.intervals.iter().map(|interval| interval.state).collect();
         assert_eq!(states, [LinkState::Unknown(Why::CollectorStopped)], "{name}");
-        let charges = &province.causes(minute).of_links(&site)[&"wan".parse().unwrap()];
+        let charges = &province.causes(minute).of(&site)[&Some("wan".parse().unwrap())];
         assert!(charges.iter().all(|charge| charge.rule == crate::ledger::cause::Rule::CollectorStopped));
     }
 }

@@ -149,8 +149,10 @@ impl<'s> Answers<'s> {
         let (site, basis, kept) = (self.view(id)?, self.basis(SILENCE_LIMIT), self.kept(id, window)?);
         let around = self.around(id, &kept)?;
         Ok(match link {
-            None => cause::of_site(&site, &around, &basis, window),
-            Some(name) => cause::of_links(&site, &around, &basis, window).swap_remove(self.index(id, name)?),
+            None => cause::charges(&site, &around, &basis, window).site,
+            Some(name) => {
+                cause::charges(&site, &around, &basis, window).links.swap_remove(self.index(id, name)?)
+            }
         })
     }
 

@@ -177,8 +177,8 @@ pub(crate) fn run(size: Size, seed: u64) -> Report {
         };
         let should = of_site(&truth, number, &nets[number], &outside, parent.map(|parent| &expected[parent]));
         let mut check = Check { number, site, end: truth.end, report: &mut report };
-        let charges = cause::of_links(&view, &around, &basis, window);
-        for (index, charges) in charges.iter().enumerate() {
+        let charges = cause::charges(&view, &around, &basis, window);
+        for (index, charges) in charges.links.iter().enumerate() {
             let timeline = Timeline::of_link(&view, &view.links[index], &basis, window);
             let edges = edges(&should.links[index].pieces, site, &nets[number], truth.end);
             check.states(KINDS[index].as_str(), &timeline, &should.links[index].pieces, &edges);
@@ -200,7 +200,7 @@ pub(crate) fn run(size: Size, seed: u64) -> Report {
             required.iter().flat_map(|one| edges(&one.pieces, site, &nets[number], truth.end)).collect();
         edges_of_all.sort_unstable();
         let timeline = Timeline::of_site(&view, &basis, window);
-        let charges = cause::of_site(&view, &around, &basis, window);
+        let charges = charges.site;
         check.states("site", &timeline, &whole, &edges_of_all);
         check.charged("site", &timeline, &charges);
         check.causes("site", &charges, &required);

@@ -78,38 +78,29 @@ impl Charge {
     }
 }
 
-/// The charges of every link of a site over a window, in the order of [`SiteView::links`]; each in order of time, cut to the
-/// site's registration and to now. Neighbours that touch differ.
-#[must_use]
-pub fn of_links(
-    site: &SiteView<'_>,
-    around: &Around<'_>,
-    basis: &Basis<'_>,
-    window: Window,
-) -> Vec<Vec<Charge>> {
-    let mut charges: Vec<Vec<Charge>> = vec![Vec::new(); site.links.len()];
-    let window = site.clip(window, basis.now);
-    let mut stage = Stage::new(site, around, basis, window);
-    while let Some((start, end)) = stage.step() {
-        for (line, charges) in stage.lines.iter().zip(&mut charges) {
-            if let Some((rule, scene)) = line.decided {
-                push(charges, Charge { start, end, state: scene.state, rule, scene });
-            }
-        }
-    }
-    charges
+/// To what the bad time of a site and of each of its links is charged. Each list is in order of time; neighbours that touch differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charges {
+    /// The site as a whole: bad is what makes the worst of the kinds in [`Basis::required`] worse than up.
+    pub site: Vec<Charge>,
+    /// Its links, in the order of [`SiteView::links`].
+    pub links: Vec<Vec<Charge>>,
 }
 
-/// The charges of a site over a window, in order, cut to its registration and to now: bad is what makes the worst of the kinds in
-/// [`Basis::required`] worse than up. Neighbours that touch differ.
+/// The charges of a site and of its links over a window, cut to the site's registration and to now.
 #[must_use]
-pub fn of_site(site: &SiteView<'_>, around: &Around<'_>, basis: &Basis<'_>, window: Window) -> Vec<Charge> {
-    let mut charges = Vec::new();
+pub fn charges(site: &SiteView<'_>, around: &Around<'_>, basis: &Basis<'_>, window: Window) -> Charges {
+    let mut charges = Charges { site: Vec::new(), links: vec![Vec::new(); site.links.len()] };
     let window = site.clip(window, basis.now);
     let mut stage = Stage::new(site, around, basis, window);
     while let Some((start, end)) = stage.step() {
         if let Some((state, rule, scene)) = stage.site(basis.required) {
-            push(&mut charges, Charge { start, end, state, rule, scene });
+            push(&mut charges.site, Charge { start, end, state, rule, scene });
+        }
+        for (line, of_link) in stage.lines.iter().zip(&mut charges.links) {
+            if let Some((rule, scene)) = line.decided {
+                push(of_link, Charge { start, end, state: scene.state, rule, scene });
+            }
         }
     }
     charges

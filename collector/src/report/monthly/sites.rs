@@ -101,7 +101,8 @@ impl Found {
             self.sites.push(site_row(frame, site, &all, &service));
             self.figures.push((site.site.id.clone(), all));
         }
-        let charges = frame.causes.of_site(site);
+        let mut of_links = frame.causes.of(site);
+        let charges = of_links.remove(&None).unwrap_or_default();
         let mut own = ByCause::default();
         own.add(&charges);
         self.site_causes.extend(cause_rows(frame, site, &own));
@@ -114,11 +115,10 @@ impl Found {
             }
             self.longest.offer(frame, site, incident);
         }
-        let mut of_links = frame.causes.of_links(site);
         for link in site.seen_links() {
             let Some((all, service)) = both_hours(frame, site, Some(&link.name)) else { continue };
             self.links.push(link_row(frame, site, &link.name, &all, &service));
-            let charges = of_links.remove(&link.name).unwrap_or_default();
+            let charges = of_links.remove(&Some(link.name.clone())).unwrap_or_default();
             self.lines.extend(line(frame, site, &link.name, &charges));
         }
     }
