@@ -177,6 +177,38 @@ impl Cell {
         }
     }
 
+    /// The text, if it is text; out of a mixed column or not.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self.plain() {
+            Self::Text(text) => Some(text),
+            Self::Empty
+            | Self::Count(_)
+            | Self::Number(_)
+            | Self::Share(_)
+            | Self::Duration(_)
+            | Self::Instant(_)
+            | Self::Date(_)
+            | Self::Mixed(_) => None,
+        }
+    }
+
+    /// The share, if it is one; out of a mixed column or not.
+    #[must_use]
+    pub fn as_share(&self) -> Option<f64> {
+        match self.plain() {
+            Self::Share(share) => Some(*share),
+            Self::Empty
+            | Self::Text(_)
+            | Self::Count(_)
+            | Self::Number(_)
+            | Self::Duration(_)
+            | Self::Instant(_)
+            | Self::Date(_)
+            | Self::Mixed(_) => None,
+        }
+    }
+
     /// The word for its kind in a mixed column.
     const fn word(&self) -> &'static str {
         match self {

@@ -35,17 +35,7 @@ fn rows<'r>(report: &'r Report, table: &'r Table) -> impl Iterator<Item = Vec<St
     let head = vec![SECTION.to_owned(), table.name.to_owned(), table.title.clone()];
     let note = (!table.note.is_empty()).then(|| vec![SECTION.to_owned(), String::new(), table.note.clone()]);
     let columns = table.columns.iter().map(|column| guarded(&column.title)).collect();
-    let cell = |cell: &Cell| match cell.plain() {
-        Cell::Text(text) => guarded(text),
-        plain @ (Cell::Empty
-        | Cell::Count(_)
-        | Cell::Number(_)
-        | Cell::Share(_)
-        | Cell::Duration(_)
-        | Cell::Instant(_)
-        | Cell::Date(_)
-        | Cell::Mixed(_)) => text::show(plain, report, DIGITS),
-    };
+    let cell = |cell: &Cell| cell.as_text().map_or_else(|| text::show(cell.plain(), report, DIGITS), guarded);
     let rows = table.rows.iter().map(move |row| row.iter().map(cell).collect());
     std::iter::once(head).chain(note).chain(std::iter::once(columns)).chain(rows)
 }

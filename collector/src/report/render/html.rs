@@ -65,17 +65,10 @@ fn section(out: &mut String, report: &Report, table: &Table) {
 
 fn write_cell(out: &mut String, report: &Report, cell: &Cell, kind: Kind) {
     let plain = cell.plain();
-    let class = match plain {
-        Cell::Text(_) if kind == Kind::Prose => " class=\"p\"",
-        Cell::Text(_) => " class=\"t\"",
-        Cell::Empty
-        | Cell::Count(_)
-        | Cell::Number(_)
-        | Cell::Share(_)
-        | Cell::Duration(_)
-        | Cell::Instant(_)
-        | Cell::Date(_)
-        | Cell::Mixed(_) => "",
+    let class = match (plain.as_text(), kind == Kind::Prose) {
+        (Some(_), true) => " class=\"p\"",
+        (Some(_), false) => " class=\"t\"",
+        (None, _) => "",
     };
     let exact = match plain {
         Cell::Number(number) | Cell::Share(number) => Some(number.to_string()),
@@ -84,17 +77,8 @@ fn write_cell(out: &mut String, report: &Report, cell: &Cell, kind: Kind) {
         Cell::Empty | Cell::Text(_) | Cell::Count(_) | Cell::Date(_) | Cell::Mixed(_) => None,
     };
     let exact = exact.map(|value| format!(" data-v=\"{value}\"")).unwrap_or_default();
-    let shown = match plain {
-        Cell::Empty => "–".to_owned(),
-        shown @ (Cell::Text(_)
-        | Cell::Count(_)
-        | Cell::Number(_)
-        | Cell::Share(_)
-        | Cell::Duration(_)
-        | Cell::Instant(_)
-        | Cell::Date(_)
-        | Cell::Mixed(_)) => escape(&text::show(shown, report, DIGITS)),
-    };
+    let shown =
+        if *plain == Cell::Empty { "–".to_owned() } else { escape(&text::show(plain, report, DIGITS)) };
     let _ = write!(out, "<td{class}{exact}>{shown}</td>");
 }
 
@@ -126,17 +110,8 @@ const TOP: f64 = 10.0;
 fn bounds(out: &mut String, report: &Report, table: &Table, low: usize, high: usize) {
     let points = |column: usize| -> Vec<(f64, f64)> {
         let days = table.rows.len().saturating_sub(1).max(1);
-        let shares = table.rows.iter().enumerate().filter_map(|(day, row)| match row.get(column)? {
-            Cell::Share(share) => Some((day, *share)),
-            Cell::Empty
-            | Cell::Text(_)
-            | Cell::Count(_)
-            | Cell::Number(_)
-            | Cell::Duration(_)
-            | Cell::Instant(_)
-            | Cell::Date(_)
-            | Cell::Mixed(_) => None,
-        });
+        let rows = table.rows.iter().enumerate();
+        let shares = rows.filter_map(|(day, row)| Some((day, row.get(column)?.as_share()?)));
         let point =
             |(day, share): (usize, f64)| (LEFT + (WIDTH - LEFT - RIGHT) * part(day, days), height(share));
         shares.map(point).collect()

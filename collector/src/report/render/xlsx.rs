@@ -188,17 +188,8 @@ fn width(table: &Table, at: usize, column: &Column) -> usize {
     match column.kind {
         Kind::Prose => PROSE_WIDTH,
         Kind::Text | Kind::Mixed => {
-            let longest = table.rows.iter().filter_map(|row| match row.get(at)?.plain() {
-                Cell::Text(text) => Some(text.chars().count()),
-                Cell::Empty
-                | Cell::Count(_)
-                | Cell::Number(_)
-                | Cell::Share(_)
-                | Cell::Duration(_)
-                | Cell::Instant(_)
-                | Cell::Date(_)
-                | Cell::Mixed(_) => None,
-            });
+            let texts = table.rows.iter().filter_map(|row| row.get(at)?.as_text());
+            let longest = texts.map(|text| text.chars().count());
             let head = column.title.split_whitespace().map(|word| word.chars().count()).max().unwrap_or(0);
             (longest.max().unwrap_or(0).max(head) + 2).clamp(12, WIDEST)
         }
@@ -257,17 +248,7 @@ fn draw(table: &Table, chart: Chart, last_row: u32) -> Drawing {
 
 /// Where an axis of shares begins: so that what is drawn can be told apart.
 fn floor(table: &Table, column: usize) -> f64 {
-    let shares = table.rows.iter().filter_map(|row| match row.get(column)?.plain() {
-        Cell::Share(share) => Some(*share),
-        Cell::Empty
-        | Cell::Text(_)
-        | Cell::Count(_)
-        | Cell::Number(_)
-        | Cell::Duration(_)
-        | Cell::Instant(_)
-        | Cell::Date(_)
-        | Cell::Mixed(_) => None,
-    });
+    let shares = table.rows.iter().filter_map(|row| row.get(column)?.as_share());
     ((shares.fold(1.0, f64::min) * 10.0).floor() / 10.0 - 0.1).max(0.0)
 }
 
