@@ -17,6 +17,7 @@
 //! - [`config`], [`inventory`] and [`store`] are what it is told and what it keeps.
 
 pub mod access;
+pub mod alert;
 pub mod api;
 pub mod attempts;
 pub mod calendar;

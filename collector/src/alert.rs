@@ -1,0 +1,16 @@
+//! Alerts: the right person, once, within seconds, and never because the monitor fell over.
+//!
+//! ```text
+//!  province, every half second ──► observe ──► conditions ──► machine ──► states + notices ──► store (one transaction)
+//!                                                               ▲                                   │
+//!  acknowledgements, silences ──────────────────────────────────┘                                 outbox
+//!                                                                                                   │ retried until delivered or expired
+//!                                                                          route ──► render ──► channel ──► receiver
+//! ```
+//!
+//! State and sending are apart: what is wrong and since when is decided without regard to whether anybody could be told, and
+//! a receiver that is away changes nothing of it.
+
+pub mod notice;
+
+pub use notice::{AlertId, Event, Notice, NoticeId, Rule, Severity};
