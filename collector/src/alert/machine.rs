@@ -1,0 +1,671 @@
+//! Alert state: what fires, since when, and what is to be told of it. Pure: what is seen and `now` go in, tellings come out.
+//!
+//! # States
+//!
+//! A key is a rule and a subject. Of each key is seen that it is bad, that it is well, or nothing sure.
+//!
+//! ```text
+//!            bad                bad for `hold`, not held up
+//!  (none) ───────► pending ─────────────────────────────────► firing ──┐ well for `keep` (`calm` where it flaps)
+//!     ▲              │ well                                     ▲      │
+//!     └──────────────┘                                          │ bad  ▼
+//!                                                               └── (quiet: remembers how often it fired) ──► (none)
+//! ```
+//!
+//! | seen | pending | firing |
+//! | --- | --- | --- |
+//! | bad | fires once due | goes on |
+//! | bad, held up | waits; due is counted anew from when it is let go | goes on: opening is suppressed, never going on or closing |
+//! | well | forgotten | ends |
+//! | not sure | waits | goes on: nothing opens and nothing closes on no data |
+//!
+//! # Storms
+//!
+//! A key that becomes due looks at how many sites went bad about when it did and have something in common with it: carrier,
+//! district, or the province. From [`Many::at_least`] sites and [`Many::share`] of all that have it in common on, one alert of the rule about what they have in
+//! common fires in place of theirs, and lists them. Sites of which only the first sign is seen yet (*suspects*) are counted too,
+//! so that the first of three hundred does not go out alone. What joins later is listed, and not told again. When fewer
+//! than half of the least number are still bad the common alert ends; those wait [`Settings::settle`] and then fire for themselves.
+//!
+//! A site behind another that is cut off is held up ([`Held::Parent`]) and fires for itself if it is still bad some time after the
+//! other has come back.
+//!
+//! # Flapping
+//!
+//! An alert that fires and ends [`Flapping::changes`] times within [`Flapping::within`] is told to flap, once, and does not end
+//! before it has been well for [`Flapping::calm`].
+//!
+//! # Telling
+//!
+//! A silence keeps an alert from being told, not from firing; when it is over and the alert still fires, it is told then. What was never told
+//! to fire is not told to be over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use wan_wire::{SiteId, UnixMillis};
+
+use super::notice::{AlertId, Common, Event, Rule, Severity, Subject};
+
+/// What an alert is known by while it lasts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Key {
+    /// What is watched for.
+    pub rule: Rule,
+    /// Of what it is.
+    pub subject: Subject,
+}
+
+/// Why an alert must not open yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// The site's parent is cut off.
+    Parent,
+    /// It may be that the parent is: nothing has been heard of it since this began.
+    Doubt,
+    /// Something at the site that is nearer to the root is down.
+    Nearer,
+}
+
+/// That something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bad {
+    /// Since when, by the evidence; `None`: since it was first seen.
+    pub since: Option<UnixMillis>,
+    /// Why it must not open yet, if it must not.
+    pub held: Option<Held>,
+    /// What others might have in common with it.
+    pub commons: Vec<Common>,
+}
+
+/// What is seen of a key. One that is not seen at all is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// Something is wrong.
+    Bad(Bad),
+    /// Nothing can be said.
+    Unsure,
+}
+
+/// A site of which there is a first sign that it goes bad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspect {
+    /// Since when.
+    pub since: UnixMillis,
+    /// What others might have in common with it.
+    pub commons: Vec<Common>,
+}
+
+/// All that is seen at an instant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// What is not well.
+    pub seen: BTreeMap<Key, Seen>,
+    /// Sites that may be about to be [`Rule::SiteOffline`].
+    pub suspects: BTreeMap<SiteId, Suspect>,
+    /// How many sites have each thing in common.
+    pub totals: BTreeMap<Common, u32>,
+}
+
+/// How a rule is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleSettings {
+    /// Whether it is.
+    pub enabled: bool,
+    /// How bad its alerts are.
+    pub severity: Severity,
+    /// How long something must be bad before it fires.
+    pub hold: Duration,
+    /// How long it must be well before it is over.
+    pub keep: Duration,
+}
+
+/// When something flaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flapping {
+    /// From so many changes on, firing and ending counted.
+    pub changes: u32,
+    /// Within so long.
+    pub within: Duration,
+    /// It is over once it has been well for so long.
+    pub calm: Duration,
+}
+
+/// When many are one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Many {
+    /// From so many sites on.
+    pub at_least: u32,
+    /// And from this share on of those that have it in common.
+    pub share: f64,
+    /// That went bad within so long of each other.
+    pub within: Duration,
+}
+
+/// How alerts are made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// By rule.
+    pub rules: BTreeMap<Rule, RuleSettings>,
+    /// When something flaps.
+    pub flapping: Flapping,
+    /// When many are one.
+    pub many: Many,
+    /// Critical alerts that nobody has acknowledged are told again this often; `None`: never.
+    pub remind: Option<Duration>,
+    /// So long something that was held up, or was one of many, has to come back by itself before it fires.
+    pub settle: Duration,
+}
+
+impl Settings {
+    /// How one rule is applied.
+    #[must_use]
+    pub fn of(&self, rule: Rule) -> RuleSettings {
+        self.rules.get(&rule).copied().unwrap_or_else(|| RuleSettings::default_of(rule))
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rules: Rule::ALL.into_iter().map(|rule| (rule, RuleSettings::default_of(rule))).collect(),
+            flapping: Flapping {
+                changes: 6,
+                within: Duration::from_secs(3600),
+                calm: Duration::from_secs(900),
+            },
+            many: Many { at_least: 5, share: 0.2, within: Duration::from_secs(60) },
+            remind: Some(Duration::from_secs(4 * 3600)),
+            settle: Duration::from_secs(30),
+        }
+    }
+}
+
+impl RuleSettings {
+    /// What holds for a rule unless the configuration says otherwise.
+    #[must_use]
+    pub fn default_of(rule: Rule) -> Self {
+        let of = |severity, hold, keep| Self {
+            enabled: true,
+            severity,
+            hold: Duration::from_secs(hold),
+            keep: Duration::from_secs(keep),
+        };
+        match rule {
+            Rule::SiteOffline | Rule::CollectorBlind => of(Severity::Critical, 0, 0),
+            Rule::LinkDown => of(Severity::Warning, 30, 0),
+            Rule::LinkDegraded => of(Severity::Warning, 600, 60),
+            Rule::AgentSilent => of(Severity::Warning, 120, 0),
+            Rule::InstrumentFault => of(Severity::Warning, 300, 60),
+            Rule::CoverageUnderTarget => of(Severity::Warning, 900, 300),
+            Rule::ClockWrong => of(Severity::Info, 600, 60),
+            Rule::CertificateExpiring => of(Severity::Warning, 0, 0),
+            Rule::QueueDropping => of(Severity::Warning, 0, 0),
+        }
+    }
+}
+
+/// An alert that fires.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Firing {
+    /// Its id.
+    pub id: AlertId,
+    /// The first bad instant.
+    pub since: UnixMillis,
+    /// When it began to fire.
+    pub fired: UnixMillis,
+    /// When it was last told; `None`: never yet.
+    pub told: Option<UnixMillis>,
+    /// Since when it is well again, if it is.
+    pub well: Option<UnixMillis>,
+    /// It flaps.
+    pub flaps: bool,
+    /// The alert about many that stands for it.
+    pub under: Option<Subject>,
+    /// Of an alert about many: the sites.
+    pub members: BTreeSet<SiteId>,
+    /// Of an alert about many: when a site was last added.
+    pub joined: UnixMillis,
+}
+
+/// Where a key stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "phase")]
+pub enum Phase {
+    /// Bad, and not yet firing.
+    Pending {
+        /// The first bad instant.
+        since: UnixMillis,
+        /// Until when it was held up, if it was.
+        let_go: Option<UnixMillis>,
+    },
+    /// Firing.
+    Firing(Firing),
+    /// Over, and remembered for what it did lately.
+    Quiet,
+}
+
+/// All that is remembered of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it stands.
+    pub phase: Phase,
+    /// When it fired or ended lately.
+    pub changes: Vec<UnixMillis>,
+}
+
+/// That something is to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telling {
+    /// Rule and subject.
+    pub key: Key,
+    /// The alert.
+    pub id: AlertId,
+    /// What is told.
+    pub event: Event,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The first bad instant.
+    pub since: UnixMillis,
+    /// The first good one.
+    pub until: Option<UnixMillis>,
+    /// Changes lately, where it flaps.
+    pub flaps: u32,
+    /// The sites, where it is of many.
+    pub members: BTreeSet<SiteId>,
+}
+
+/// An alert that ended, as it is to be remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Rule and subject.
+    pub key: Key,
+    /// How it stood.
+    pub firing: Firing,
+    /// The first good instant.
+    pub until: UnixMillis,
+}
+
+/// What a tick has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Keys whose entries are new or other than before, or gone.
+    pub keys: BTreeSet<Key>,
+    /// What ended.
+    pub ended: Vec<Ended>,
+    /// What is to be told.
+    pub tellings: Vec<Telling>,
+}
+
+/// What people have asked for.
+pub struct Orders<'o> {
+    /// Whether a key must not be told now.
+    pub silenced: &'o dyn Fn(&Key) -> bool,
+    /// Whether somebody has taken an alert up.
+    pub acknowledged: &'o dyn Fn(&AlertId) -> bool,
+}
+
+/// The state of all alerts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Machine {
+    entries: BTreeMap<Key, Entry>,
+}
+
+impl Machine {
+    /// The machine as it was stored.
+    #[must_use]
+    pub const fn restored(entries: BTreeMap<Key, Entry>) -> Self {
+        Self { entries }
+    }
+
+    /// All that is remembered.
+    #[must_use]
+    pub const fn entries(&self) -> &BTreeMap<Key, Entry> {
+        &self.entries
+    }
+
+    /// What fires.
+    pub fn firing(&self) -> impl Iterator<Item = (&Key, &Firing)> {
+        self.entries.iter().filter_map(|(key, entry)| match &entry.phase {
+            Phase::Firing(firing) => Some((key, firing)),
+            Phase::Pending { .. } | Phase::Quiet => None,
+        })
+    }
+
+    /// Takes in what is seen now.
+    pub fn tick(
+        &mut self,
+        sight: &Sight,
+        orders: &Orders<'_>,
+        settings: &Settings,
+        now: UnixMillis,
+    ) -> Changes {
+        let mut tick = Tick { sight, orders, settings, now, changes: Changes::default() };
+        let known = self.entries.keys().filter(|key| !matches!(key.subject, Subject::Many { .. }));
+        let keys: BTreeSet<Key> = known.chain(sight.seen.keys()).cloned().collect();
+        let mut due = BTreeSet::new();
+        for key in keys {
+            let before = self.entries.remove(&key);
+            let after = tick.step(&key, before.clone());
+            if tick.is_due(&key, after.as_ref()) {
+                due.insert(key.clone());
+            }
+            if before != after {
+                tick.changes.keys.insert(key.clone());
+            }
+            if let Some(after) = after {
+                self.entries.insert(key, after);
+            }
+        }
+        tick.many(&mut self.entries, due);
+        tick.tell(&mut self.entries);
+        tick.changes
+    }
+}
+
+/// One tick under way.
+struct Tick<'t> {
+    sight: &'t Sight,
+    orders: &'t Orders<'t>,
+    settings: &'t Settings,
+    now: UnixMillis,
+    changes: Changes,
+}
+
+impl Tick<'_> {
+    fn bad(&self, key: &Key) -> Option<&Bad> {
+        match self.sight.seen.get(key) {
+            Some(Seen::Bad(bad)) if self.settings.of(key.rule).enabled => Some(bad),
+            Some(Seen::Bad(_) | Seen::Unsure) | None => None,
+        }
+    }
+
+    /// A key's next state, but for what it takes others to know.
+    fn step(&mut self, key: &Key, before: Option<Entry>) -> Option<Entry> {
+        let Entry { phase, mut changes } =
+            before.unwrap_or(Entry { phase: Phase::Quiet, changes: Vec::new() });
+        changes.retain(|at| self.now.since(*at) <= self.settings.flapping.within);
+        let unsure =
+            self.settings.of(key.rule).enabled && matches!(self.sight.seen.get(key), Some(Seen::Unsure));
+        let phase = match (phase, self.bad(key)) {
+            (Phase::Quiet, Some(bad)) => Phase::Pending {
+                since: bad.since.unwrap_or(self.now).min(self.now),
+                let_go: bad.held.is_some().then_some(self.now),
+            },
+            (Phase::Pending { since, let_go }, Some(bad)) => Phase::Pending {
+                since: bad.since.unwrap_or(since).min(self.now),
+                let_go: if bad.held.is_some() { Some(self.now) } else { let_go },
+            },
+            (Phase::Firing(firing), Some(_)) => Phase::Firing(Firing { well: None, ..firing }),
+            (phase @ (Phase::Quiet | Phase::Pending { .. } | Phase::Firing(_)), None) if unsure => phase,
+            (Phase::Quiet | Phase::Pending { .. }, None) => Phase::Quiet,
+            (Phase::Firing(firing), None) => self.end(key, firing, &mut changes),
+        };
+        (phase != Phase::Quiet || !changes.is_empty()).then_some(Entry { phase, changes })
+    }
+
+    /// A firing key that is well: over, or not long enough yet.
+    fn end(&mut self, key: &Key, firing: Firing, changes: &mut Vec<UnixMillis>) -> Phase {
+        let settings = self.settings.of(key.rule);
+        let keep = if firing.flaps { self.settings.flapping.calm.max(settings.keep) } else { settings.keep };
+        let well = firing.well.unwrap_or(self.now);
+        if settings.enabled && self.now.since(well) < keep {
+            return Phase::Firing(Firing { well: Some(well), ..firing });
+        }
+        changes.push(self.now);
+        if firing.told.is_some() {
+            self.changes.tellings.push(Telling {
+                key: key.clone(),
+                id: firing.id.clone(),
+                event: Event::Resolved,
+                severity: settings.severity,
+                since: firing.since,
+                until: Some(well),
+                flaps: 0,
+                members: firing.members.clone(),
+            });
+        }
+        self.changes.ended.push(Ended { key: key.clone(), firing, until: well });
+        Phase::Quiet
+    }
+
+    fn is_due(&self, key: &Key, entry: Option<&Entry>) -> bool {
+        let Some(Entry { phase: Phase::Pending { since, let_go }, .. }) = entry else { return false };
+        let Some(Bad { held: None, .. }) = self.bad(key) else { return false };
+        self.now.since(*since) >= self.settings.of(key.rule).hold
+            && let_go.is_none_or(|at| self.now.since(at) >= self.settings.settle)
+    }
+
+    /// What is due fires, for itself or as one of many; what stood for many ends when they are few.
+    fn many(&mut self, entries: &mut BTreeMap<Key, Entry>, mut due: BTreeSet<Key>) {
+        self.few(entries);
+        while let Some(key) = due.first().cloned() {
+            match self.common(&key, entries) {
+                Some((common, members)) => {
+                    let group = Key { rule: key.rule, subject: Subject::Many { common: common.clone() } };
+                    self.join(entries, &group, members);
+                    let joins = |other: &Key| {
+                        other.rule == key.rule
+                            && self.bad(other).is_some_and(|bad| bad.commons.contains(&common))
+                    };
+                    let joining: Vec<Key> = due.iter().filter(|other| joins(other)).cloned().collect();
+                    for joining in joining {
+                        due.remove(&joining);
+                        self.fire(entries, &joining, Some(group.subject.clone()), BTreeSet::new());
+                    }
+                    // A key that has nothing in common with what was found for it would come again for ever.
+                    if due.remove(&key) {
+                        self.fire(entries, &key, Some(group.subject), BTreeSet::new());
+                    }
+                }
+                None => {
+                    due.remove(&key);
+                    self.fire(entries, &key, None, BTreeSet::new());
+                }
+            }
+        }
+    }
+
+    /// Ends alerts about many of which few are left.
+    fn few(&mut self, entries: &mut BTreeMap<Key, Entry>) {
+        let groups: Vec<Key> =
+            entries.keys().filter(|key| matches!(key.subject, Subject::Many { .. })).cloned().collect();
+        for group in groups {
+            let Some(entry) = entries.remove(&group) else { continue };
+            let before = entry.clone();
+            let Entry { phase, mut changes } = entry;
+            changes.retain(|at| self.now.since(*at) <= self.settings.flapping.within);
+            let phase = match phase {
+                Phase::Firing(firing) => {
+                    let left = firing.members.iter().filter(|site| self.still_bad(group.rule, site)).count();
+                    let least = usize::try_from(self.settings.many.at_least).unwrap_or(usize::MAX);
+                    if left >= least.div_ceil(2).max(1) {
+                        Phase::Firing(Firing { well: None, ..firing })
+                    } else {
+                        self.end(&group, firing, &mut changes)
+                    }
+                }
+                Phase::Pending { .. } | Phase::Quiet => Phase::Quiet,
+            };
+            let over = phase == Phase::Quiet;
+            let after = (!over || !changes.is_empty()).then_some(Entry { phase, changes });
+            if after.as_ref() != Some(&before) {
+                self.changes.keys.insert(group.clone());
+            }
+            if let Some(after) = after {
+                entries.insert(group.clone(), after);
+            }
+            if over {
+                self.release(entries, &group);
+            }
+        }
+    }
+
+    /// Whether a site is bad by a rule, or nothing is sure.
+    fn still_bad(&self, rule: Rule, site: &SiteId) -> bool {
+        let of_site = Key { rule, subject: Subject::Site { site: site.clone() } };
+        let is = |key: &Key| self.sight.seen.contains_key(key);
+        let of_link = |key: &Key| key.rule == rule && key.subject.site() == Some(site);
+        is(&of_site)
+            || (rule == Rule::SiteOffline && self.sight.suspects.contains_key(site))
+            || (rule == Rule::LinkDown && self.sight.seen.keys().any(of_link))
+    }
+
+    /// Those that an alert about many stood for go on for themselves: they wait for a while, and then fire.
+    fn release(&mut self, entries: &mut BTreeMap<Key, Entry>, group: &Key) {
+        for (key, entry) in entries.iter_mut().filter(|(key, _)| key.rule == group.rule) {
+            let Phase::Firing(firing) = &entry.phase else { continue };
+            if firing.under.as_ref() == Some(&group.subject) {
+                entry.phase = Phase::Pending { since: firing.since, let_go: Some(self.now) };
+                self.changes.keys.insert(key.clone());
+            }
+        }
+    }
+
+    /// What a key that is due has in common with enough others, and who they are.
+    fn common(&self, key: &Key, entries: &BTreeMap<Key, Entry>) -> Option<(Common, BTreeSet<SiteId>)> {
+        let site = key.subject.site()?;
+        let bad = self.bad(key)?;
+        let within = self.settings.many.within;
+        // One that stands for many already takes it in.
+        for common in &bad.commons {
+            let group = Key { rule: key.rule, subject: Subject::Many { common: common.clone() } };
+            if let Some(Entry { phase: Phase::Firing(firing), .. }) = entries.get(&group)
+                && (firing.members.contains(site) || self.now.since(firing.joined) <= within)
+            {
+                return Some((common.clone(), BTreeSet::from([site.clone()])));
+            }
+        }
+        let since = bad.since.unwrap_or(self.now);
+        let near = |other: UnixMillis| since.since(other) <= within && other.since(since) <= within;
+        let mut best: Option<(f64, Common, BTreeSet<SiteId>)> = None;
+        for common in &bad.commons {
+            let others = self.sight.seen.iter().filter(|(other, _)| other.rule == key.rule);
+            let mut members: BTreeSet<SiteId> = others
+                .filter_map(|(other, seen)| match seen {
+                    Seen::Bad(Bad { since, held: None, commons })
+                        if commons.contains(common) && near(since.unwrap_or(self.now)) =>
+                    {
+                        other.subject.site().cloned()
+                    }
+                    Seen::Bad(_) | Seen::Unsure => None,
+                })
+                .collect();
+            if key.rule == Rule::SiteOffline {
+                let suspects = self.sight.suspects.iter();
+                members.extend(
+                    suspects
+                        .filter(|(_, suspect)| suspect.commons.contains(common) && near(suspect.since))
+                        .map(|(site, _)| site.clone()),
+                );
+            }
+            let total = f64::from(self.sight.totals.get(common).copied().unwrap_or_default().max(1));
+            let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
+            let share = f64::from(count) / total;
+            let enough = count >= self.settings.many.at_least && share >= self.settings.many.share;
+            // Of two that are as true, the one with more sites says more.
+            let better = best.as_ref().is_none_or(|(other, _, others)| {
+                share > *other || (share >= *other && members.len() > others.len())
+            });
+            if enough && better {
+                best = Some((share, common.clone(), members));
+            }
+        }
+        best.map(|(_, common, members)| (common, members))
+    }
+
+    fn join(&mut self, entries: &mut BTreeMap<Key, Entry>, group: &Key, members: BTreeSet<SiteId>) {
+        match entries.get_mut(group) {
+            Some(Entry { phase: Phase::Firing(firing), .. }) => {
+                if !members.is_subset(&firing.members) {
+                    firing.members.extend(members);
+                    firing.joined = self.now;
+                    self.changes.keys.insert(group.clone());
+                }
+            }
+            Some(Entry { phase: Phase::Pending { .. } | Phase::Quiet, .. }) | None => {
+                self.fire(entries, group, None, members);
+            }
+        }
+    }
+
+    fn fire(
+        &mut self,
+        entries: &mut BTreeMap<Key, Entry>,
+        key: &Key,
+        under: Option<Subject>,
+        members: BTreeSet<SiteId>,
+    ) {
+        let entry = entries.entry(key.clone()).or_insert(Entry { phase: Phase::Quiet, changes: Vec::new() });
+        let since = match &entry.phase {
+            Phase::Pending { since, .. } => *since,
+            Phase::Firing(firing) => firing.since,
+            Phase::Quiet => self.first_of(key, &members),
+        };
+        entry.changes.push(self.now);
+        let changes = u32::try_from(entry.changes.len()).unwrap_or(u32::MAX);
+        entry.phase = Phase::Firing(Firing {
+            id: AlertId::of(key.rule, &key.subject, self.now),
+            since,
+            fired: self.now,
+            told: None,
+            well: None,
+            flaps: changes >= self.settings.flapping.changes,
+            under,
+            members,
+            joined: self.now,
+        });
+        self.changes.keys.insert(key.clone());
+    }
+
+    /// When the first of many went bad.
+    fn first_of(&self, key: &Key, members: &BTreeSet<SiteId>) -> UnixMillis {
+        let bad = self.sight.seen.iter().filter(|(other, _)| other.rule == key.rule);
+        let bad = bad.filter_map(|(other, seen)| match seen {
+            Seen::Bad(Bad { since: Some(since), held: None, .. }) => {
+                other.subject.site().filter(|site| members.contains(*site)).map(|_| *since)
+            }
+            Seen::Bad(_) | Seen::Unsure => None,
+        });
+        bad.min().unwrap_or(self.now).min(self.now)
+    }
+
+    /// What fires and was not told yet, or not for long.
+    fn tell(&mut self, entries: &mut BTreeMap<Key, Entry>) {
+        for (key, entry) in entries.iter_mut() {
+            let changes = u32::try_from(entry.changes.len()).unwrap_or(u32::MAX);
+            let Phase::Firing(firing) = &mut entry.phase else { continue };
+            if firing.under.is_some() || firing.well.is_some() || (self.orders.silenced)(key) {
+                continue;
+            }
+            let severity = self.settings.of(key.rule).severity;
+            let event = match firing.told {
+                None if firing.flaps => Event::Flapping,
+                None => Event::Fired,
+                Some(told) => {
+                    let again = self.settings.remind.is_some_and(|every| self.now.since(told) >= every);
+                    if severity < Severity::Critical || !again || (self.orders.acknowledged)(&firing.id) {
+                        continue;
+                    }
+                    Event::Reminder
+                }
+            };
+            firing.told = Some(self.now);
+            self.changes.keys.insert(key.clone());
+            self.changes.tellings.push(Telling {
+                key: key.clone(),
+                id: firing.id.clone(),
+                event,
+                severity,
+                since: firing.since,
+                until: None,
+                flaps: if firing.flaps { changes } else { 0 },
+                members: firing.members.clone(),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
