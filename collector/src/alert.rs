@@ -13,5 +13,6 @@
 
 pub mod machine;
 pub mod notice;
+pub mod observe;
 
 pub use notice::{AlertId, Event, Notice, NoticeId, Rule, Severity};

@@ -92,6 +92,9 @@ pub struct Ingest {
     pub max_future: Duration,
     /// A link without a new round for this long counts as silent. Default 15 s: three rounds of 5 s.
     pub silence_limit: Duration,
+    /// So long another vantage must have seen a site's WAN down, in at least two rounds, for its agent to count as silent as soon as a
+    /// push is late ([`crate::verdict`]). Default 4.5 s: two rounds of 2.5 s, however their ends fall.
+    pub confirm: Duration,
     /// Largest request body as sent, in bytes. Default 4 MiB.
     pub compressed_limit: usize,
     /// Largest request body after decompression, in bytes. Default 32 MiB.
@@ -147,6 +150,7 @@ impl Default for Ingest {
             max_age: Duration::from_secs(35 * 86_400),
             max_future: Duration::from_secs(5 * 60),
             silence_limit: Duration::from_secs(15),
+            confirm: Duration::from_millis(4500),
             compressed_limit: 4 << 20,
             decompressed_limit: 32 << 20,
             backlog: 4096,

@@ -163,6 +163,7 @@ struct SiteEvidence {
     told: Option<Told>,
     held: Option<String>,
     silence_limit: Duration,
+    own_round: Option<Duration>,
 }
 
 impl<'c> Province<'c> {
@@ -211,6 +212,7 @@ impl<'c> Province<'c> {
                 told: state.central.told_by(&site.id),
                 held: state.central.held(&site.id),
                 silence_limit: state.silence_limit(runtime),
+                own_round: runtime.expected_round(),
             };
             let before = runtime.expected_round().unwrap_or_default();
             for link in &site.links {
@@ -307,6 +309,12 @@ impl<'c> Province<'c> {
     #[must_use]
     pub fn register(&self) -> &Register {
         &self.register
+    }
+
+    /// Since when the collector hears without a break; `None`: it does not, since the centre is cut off or it has not started.
+    #[must_use]
+    pub fn hears_since(&self) -> Option<UnixMillis> {
+        self.hears_since
     }
 
     /// The configuration.
@@ -416,6 +424,8 @@ impl<'c> Province<'c> {
                 hears_since: self.hears_since,
                 silence_limit: evidence
                     .map_or(self.config.ingest.silence_limit, |evidence| evidence.silence_limit),
+                late_limit: verdict::late_limit(evidence.and_then(|evidence| evidence.own_round)),
+                confirm: self.config.ingest.confirm,
             };
             let standing = verdict::standing(&site.view(), &facts, &self.basis());
             known.insert(id, standing);

@@ -42,6 +42,13 @@
 //! - **The hub's outage is one outage** (12 before 13): its children are unreachable, not offline.
 //! - **Silence alone is never offline** (14): it takes another vantage that saw the WAN fail.
 //!
+//! # How soon silence is silence
+//!
+//! An agent is silent after [`silence_limit`], three rounds. It is so after [`late_limit`] already, a round and two fifths, where every other
+//! vantage that looks has seen the WAN down for some seconds and at least two rounds in a row: two witnesses that do not know of each other are as
+//! good as time. So a cut is known within some seven seconds, and a lost push, or a lost round, or a burst of loss of three seconds that costs both,
+//! is none.
+//!
 //! # Since when
 //!
 //! From the evidence, never from when somebody looked: what the agent's own word decides holds since its timeline last
@@ -51,8 +58,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use wan_wire::{LinkKind, UnixMillis};
+use wan_wire::{LinkKind, Outcome, UnixMillis};
 
+use crate::ledger::span::Span;
 use crate::ledger::timeline::{Basis, Kinds, KindsSweep, SiteView, State, Window};
 
 /// What a site is now.
@@ -251,6 +259,10 @@ pub struct Facts {
     pub hears_since: Option<UnixMillis>,
     /// How long an agent may be silent ([`silence_limit`]).
     pub silence_limit: Duration,
+    /// How late a push may be where another vantage sees the site's WAN down ([`late_limit`]).
+    pub late_limit: Duration,
+    /// For how long that must have been seen ([`crate::config::Ingest::confirm`]).
+    pub confirm: Duration,
 }
 
 /// A verdict, since when it holds, and why.
@@ -285,6 +297,39 @@ pub fn rounds_hold(round: Duration) -> Duration {
     round.saturating_mul(PUSHES)
 }
 
+/// How late the push of a round of this length may be: two fifths of a round more than the round itself, which is two seconds of
+/// five. A push waits for the answers of its round and a lost segment of it is sent again, both within that.
+#[must_use]
+pub fn late_limit(round: Option<Duration>) -> Duration {
+    round.unwrap_or(ROUND).mul_f64(1.4)
+}
+
+/// A round where nothing else is known.
+const ROUND: Duration = Duration::from_secs(5);
+
+/// Whether each WAN line of the site that others look at was seen down for at least `confirm`, and by no less than two rounds in a
+/// row: one round that was lost whole is an accident that happens.
+fn seen_down(outside: &SiteView<'_>, basis: &Basis<'_>, confirm: Duration) -> bool {
+    let mut any = false;
+    for link in outside.links.iter().filter(|link| link.kind == LinkKind::Wan && link.valid.holds(basis.now))
+    {
+        let hold = basis.hold.max(link.hold);
+        // `LinkView::hold` is three rounds; half of it tells one round from two however unevenly they end.
+        let least = confirm.max(link.hold / 2);
+        let newest = link.others.iter().filter_map(|other| {
+            // What a vantage could not reach while it was cut off itself is no evidence.
+            let last = |span: &&Span| !other.cut_off.contains(span.end.plus_millis(-1));
+            other.spans.last().filter(last)
+        });
+        let mut fresh = newest.filter(|span| basis.now.since(span.end) <= hold).peekable();
+        any |= fresh.peek().is_some();
+        if fresh.any(|span| span.outcome != Outcome::Down || span.end.since(span.start) < least) {
+            return false;
+        }
+    }
+    any
+}
+
 /// The site's verdict at `basis.now`. `basis.hold` is how long another vantage's word holds, and should be the silence
 /// limit; `basis.required` is not used: the verdict tells LAN, WAN and Internet apart whatever coverage counts.
 #[must_use]
@@ -293,20 +338,25 @@ pub fn standing(site: &SiteView<'_>, facts: &Facts, basis: &Basis<'_>) -> Standi
     let word_ends = site.links.iter().filter_map(|link| Some(link.own?.last()?.end)).max();
     let heard_at = facts.last_push.or(word_ends);
     let overdue = |since: UnixMillis| now.since(since) > facts.silence_limit;
+    // How others see the site: the same evidence without its own word.
+    let mut outside = site.clone();
+    for link in &mut outside.links {
+        link.own = None;
+    }
+    let late = |at: UnixMillis| {
+        facts.late_limit < facts.silence_limit
+            && now.since(at) > facts.late_limit
+            && seen_down(&outside, basis, facts.confirm)
+    };
     let hearing = match heard_at {
         None => Hearing::Never,
-        Some(at) if !overdue(at) => Hearing::Heard,
+        Some(at) if !overdue(at) && !(facts.hears_since.is_some_and(overdue) && late(at)) => Hearing::Heard,
         Some(_) if facts.hears_since.is_some_and(overdue) => Hearing::Silent,
         Some(_) => Hearing::Blind,
     };
     // While the agent is heard its newest round speaks: the push may be as old as the limit, and the round was as old
     // again when it came.
     let own_hold = Basis { hold: facts.silence_limit.saturating_mul(2), ..*basis };
-    // How others see the site: the same evidence without its own word.
-    let mut outside = site.clone();
-    for link in &mut outside.links {
-        link.own = None;
-    }
     let situation = Situation {
         enrolled: facts.enrolled.is_some(),
         planned: facts.planned.is_some(),
@@ -569,6 +619,8 @@ mod tests {
                 parent_cut_off: None,
                 hears_since: Some(ms(0)),
                 silence_limit: SILENCE_LIMIT,
+                late_limit: late_limit(None),
+                confirm: Duration::from_millis(4500),
             };
             Self { lan: up(), wan: up(), internet: up(), centre: up(), facts }
         }
@@ -607,6 +659,28 @@ mod tests {
         assert_eq!(site.at(1003), (Verdict::Online, 0, Rule::AllWell));
         site.internet = spans(&[(0, 400, Outcome::Down), (400, 1000, Outcome::Up)]);
         assert_eq!(site.at(1003), (Verdict::Online, 400, Rule::AllWell));
+    }
+
+    #[test]
+    fn a_late_push_is_silence_where_another_vantage_saw_the_wan_down_for_two_rounds() {
+        let mut site = Site::well();
+        site.centre = spans(&[(0, 1001, Outcome::Up), (1001, 1006, Outcome::Down)]);
+        assert_eq!(site.at(1007), (Verdict::Online, 0, Rule::AllWell), "the push is not late yet");
+        assert_eq!(site.at(1008), (Verdict::Offline, 1001, Rule::SeenDown));
+        site.centre = spans(&[(0, 1003, Outcome::Up), (1003, 1007, Outcome::Down)]);
+        assert_eq!(site.at(1008), (Verdict::Online, 0, Rule::AllWell), "four seconds are not enough");
+        site.centre =
+            spans(&[(0, 1000, Outcome::Up), (1000, 1007, Outcome::Down), (1007, 1009, Outcome::Degraded)]);
+        assert_eq!(site.at(1010), (Verdict::Online, 0, Rule::AllWell), "it answered again");
+        site.centre = spans(&[(0, 980, Outcome::Up), (980, 990, Outcome::Down)]);
+        assert_eq!(site.at(1010), (Verdict::Online, 0, Rule::AllWell), "what was seen is too old");
+        site.centre = spans(&[(0, 1001, Outcome::Up), (1001, 1006, Outcome::Down)]);
+        site.facts.hears_since = Some(ms(1000));
+        assert_eq!(
+            site.at(1008),
+            (Verdict::Online, 0, Rule::AllWell),
+            "the collector has only just begun to hear"
+        );
     }
 
     #[test]

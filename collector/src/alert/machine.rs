@@ -391,11 +391,11 @@ impl Tick<'_> {
         let phase = match (phase, self.bad(key)) {
             (Phase::Quiet, Some(bad)) => Phase::Pending {
                 since: bad.since.unwrap_or(self.now).min(self.now),
-                let_go: bad.held.is_some().then_some(self.now),
+                let_go: self.let_go(bad, None),
             },
             (Phase::Pending { since, let_go }, Some(bad)) => Phase::Pending {
                 since: bad.since.unwrap_or(since).min(self.now),
-                let_go: if bad.held.is_some() { Some(self.now) } else { let_go },
+                let_go: self.let_go(bad, let_go),
             },
             (Phase::Firing(firing), Some(_)) => Phase::Firing(Firing { well: None, ..firing }),
             (phase @ (Phase::Quiet | Phase::Pending { .. } | Phase::Firing(_)), None) if unsure => phase,
@@ -403,6 +403,14 @@ impl Tick<'_> {
             (Phase::Firing(firing), None) => self.end(key, firing, &mut changes),
         };
         (phase != Phase::Quiet || !changes.is_empty()).then_some(Entry { phase, changes })
+    }
+
+    /// Until when a pending key was held up. Doubt passes within seconds and leaves nothing to wait for.
+    fn let_go(&self, bad: &Bad, before: Option<UnixMillis>) -> Option<UnixMillis> {
+        match bad.held {
+            Some(Held::Parent | Held::Nearer) => Some(self.now),
+            Some(Held::Doubt) | None => before,
+        }
     }
 
     /// A firing key that is well: over, or not long enough yet.

@@ -302,6 +302,10 @@ impl Compiler<'_> {
                 None => Layer::usual_links().into_iter().map(|link| link.name).collect(),
                 Some(_) => Vec::new(),
             };
+            if own.round.is_empty() {
+                layer.round = watch::round();
+                origins.round = Some("register".to_owned());
+            }
             layer = watch::add(layer, targets, &removed);
             for link in layer.links.iter().flatten() {
                 let default = usual.contains(&link.name).then(|| "default".to_owned());

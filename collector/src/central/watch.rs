@@ -1,12 +1,21 @@
 //! From the register to the targets of an agent that watches other sites: pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use wan_settings::probes::{Family, Host, Layer, LinkLayer, ProbeConfig, TargetLayer};
+use wan_settings::probes::{Family, Host, Layer, LinkLayer, ProbeConfig, RoundLayer, TargetLayer};
 use wan_wire::{LinkName, UnixMillis};
 
 use crate::inventory::{Register, Site};
+
+/// How an agent that watches others makes its rounds unless the file says otherwise: five packets in two and a half seconds, twice as often as a
+/// site's own. Two rounds of which every packet was lost are ten packets over five seconds, which no burst of loss of three seconds
+/// explains, and a cut is seen by them within 7.5 seconds.
+#[must_use]
+pub fn round() -> RoundLayer {
+    RoundLayer { interval: Some(Duration::from_millis(2500)), packets: Some(5), timeout: None, place: None }
+}
 
 /// The targets, by link, that `watcher` is to probe: the router of every link of the sites that it watches and that are
 /// registered at `now`, if it is one of their links then. Not its own: that is its own layers' business.

@@ -169,13 +169,21 @@ fn path(at: &At<'_>, expected: &str) -> Option<PathBuf> {
 }
 
 fn ingest(at: &At<'_>, ingest: &mut Ingest) {
-    let keys =
-        ["max_age", "max_future", "silence_limit", "compressed_limit", "decompressed_limit", "backlog"];
+    let keys = [
+        "max_age",
+        "max_future",
+        "silence_limit",
+        "confirm",
+        "compressed_limit",
+        "decompressed_limit",
+        "backlog",
+    ];
     let Some(fields) = at.fields(&keys) else { return };
     let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
     set(&mut ingest.max_age, &fields, "max_age", |at| at.duration(second * 60, day * 3660));
     set(&mut ingest.max_future, &fields, "max_future", |at| at.duration(Duration::ZERO, day));
     set(&mut ingest.silence_limit, &fields, "silence_limit", |at| at.duration(second, day));
+    set(&mut ingest.confirm, &fields, "confirm", |at| at.duration(second / 2, day));
     set(&mut ingest.compressed_limit, &fields, "compressed_limit", body_limit);
     set(&mut ingest.decompressed_limit, &fields, "decompressed_limit", body_limit);
     set(&mut ingest.backlog, &fields, "backlog", |at| {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use wan_collector::config::Ingest;
 use wan_collector::ledger::cause::{self, Around, Charge, LinkAround, Path};
 use wan_collector::ledger::incident::{Incident, incidents};
 use wan_collector::ledger::span::{Periods, Spans};
@@ -14,7 +15,9 @@ use wan_collector::ledger::timeline::{Basis, Interval, LinkView, Other, SiteView
 use wan_collector::ledger::vantage::Vantage;
 use wan_collector::report::coverage::{Coverage, Row, TierTarget};
 use wan_collector::report::uptime::{Policy, Terms, Uptime};
-use wan_collector::verdict::{Facts, SILENCE_LIMIT, Standing, rounds_hold, silence_limit, standing};
+use wan_collector::verdict::{
+    Facts, SILENCE_LIMIT, Standing, late_limit, rounds_hold, silence_limit, standing,
+};
 use wan_wire::{LinkKind, LinkName, UnixMillis};
 
 use crate::told::{Evidence, Scenario, Site, Told, link};
@@ -185,6 +188,7 @@ impl<'s> Answers<'s> {
         // Far enough back for what a scenario tells.
         let around = Window::new(self.now.plus_millis(-32 * 86_400_000), self.now.plus_millis(1));
         let planned = self.planned(id, None, around)?.at(self.now);
+        let round = self.last_round(|(of, _, by)| of == id && by == id);
         let facts = Facts {
             enrolled: site.secret,
             planned: planned.map(|period| period.start),
@@ -193,7 +197,9 @@ impl<'s> Answers<'s> {
                 .filter(|parent| parent.verdict.cuts_children_off())
                 .map(|parent| parent.since),
             hears_since: self.hears_since,
-            silence_limit: silence_limit(SILENCE_LIMIT, self.last_round(|(of, _, by)| of == id && by == id)),
+            silence_limit: silence_limit(SILENCE_LIMIT, round),
+            late_limit: late_limit(round),
+            confirm: Ingest::default().confirm,
         };
         Ok(standing(&self.view(id)?, &facts, &self.basis(SILENCE_LIMIT)))
     }
