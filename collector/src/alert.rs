@@ -11,8 +11,11 @@
 //! State and sending are apart: what is wrong and since when is decided without regard to whether anybody could be told, and
 //! a receiver that is away changes nothing of it.
 
+pub mod compose;
 pub mod machine;
 pub mod notice;
 pub mod observe;
+pub mod record;
+pub mod watch;
 
 pub use notice::{AlertId, Event, Notice, NoticeId, Rule, Severity};

@@ -1,8 +1,13 @@
 //! Counters of the collector's own work. Their names are in [`wan_wire::Metric`]; `/metrics` shows them with the derived state.
 
-use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use std::collections::BTreeMap;
+
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 use wan_wire::{Label, Metric, UnixMillis};
 
+use crate::alert::{Rule, Severity};
 use crate::enrolment::Refusal;
 use crate::quality::follow::LeftOut;
 
@@ -67,6 +72,10 @@ pub struct Counters {
     certificate_ends: Gauge,
     /// 0 while the agents' configuration has mistakes.
     pub agent_config_good: IntGauge,
+    /// Alerts that fire, by rule and severity.
+    alerts_firing: IntGaugeVec,
+    /// When the province was last looked at for alerts, Unix seconds.
+    alerts_looked: Gauge,
 }
 
 impl Counters {
@@ -116,6 +125,11 @@ impl Counters {
         }
         let quality_behind = Gauge::with_opts(opts(Metric::CollectorQualityBehindSeconds))?;
         registry.register(Box::new(quality_behind.clone()))?;
+        let alerts_firing =
+            IntGaugeVec::new(opts(Metric::AlertsFiring), &[Label::Rule.as_str(), Label::Severity.as_str()])?;
+        registry.register(Box::new(alerts_firing.clone()))?;
+        let alerts_looked = Gauge::with_opts(opts(Metric::CollectorAlertsLookTimestampSeconds))?;
+        registry.register(Box::new(alerts_looked.clone()))?;
         let agent_config_good = gauge(Metric::CollectorAgentConfigGood)?;
         agent_config_good.set(1);
         // A quiet disk syncs in 0.2 ms, a busy one in 4 to 8 ms; past a second something is wrong.
@@ -155,8 +169,36 @@ impl Counters {
             connections: gauge(Metric::CollectorConnections)?,
             certificate_ends: Gauge::with_opts(opts(Metric::CollectorCertificateExpiryTimestampSeconds))?,
             agent_config_good,
+            alerts_firing,
+            alerts_looked,
             registry,
         })
+    }
+
+    /// Says what fires: rule, severity, and whether a common alert stands for it.
+    pub fn alerts_firing(&self, firing: impl Iterator<Item = (Rule, Severity, bool)>) {
+        let mut counts: BTreeMap<(Rule, Severity), i64> = BTreeMap::new();
+        for (rule, severity, under) in firing {
+            *counts.entry((rule, severity)).or_default() += i64::from(!under);
+        }
+        self.alerts_firing.reset();
+        for ((rule, severity), count) in counts {
+            self.alerts_firing.with_label_values(&[rule.as_str(), severity.as_str()]).set(count);
+        }
+    }
+
+    /// Says that the province was looked at for alerts at an instant.
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds up to the year 9999")]
+    pub fn alerts_looked(&self, at: UnixMillis) {
+        self.alerts_looked.set(at.0 as f64 / 1000.0);
+    }
+
+    /// When the certificate in use ends, where one is.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "whole seconds up to the year 9999")]
+    pub fn certificate_end(&self) -> Option<UnixMillis> {
+        let seconds = self.certificate_ends.get() as i64;
+        (seconds > 0).then_some(UnixMillis(seconds * 1000))
     }
 
     /// Says when the certificate in use ends. Until it is said, as where nothing speaks TLS, the metric is absent.

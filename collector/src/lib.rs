@@ -10,6 +10,7 @@
 //!                                                 └── 2xx after the sync         └─► checkpoint ──► store (SQLite)
 //! ```
 //!
+//! - [`alert`] looks at the province twice a second, says what is wrong, and tells whom it concerns;
 //! - [`quality`] reads the journal a second time and keeps loss, round-trip times and jitter by minute and hour;
 //! - [`ledger`], [`report`] and [`verdict`] are the pure core: spans of evidence, timelines, figures, the state now;
 //! - [`ingest`], [`engine`], [`checkpoint`], [`load`], [`server`] and [`tls`] are the shell around it;
@@ -124,6 +125,12 @@ pub async fn run(
     let watch = tokio::spawn(watch.run(background.clone()));
     let revisions = tokio::spawn(follow_register(Arc::clone(&state), Arc::clone(&store), background.clone()));
     let incidents = tokio::spawn(incidents::run(Arc::clone(&state), Arc::clone(&store), background.clone()));
+    let alerts = tokio::spawn(alert::watch::run(
+        Arc::clone(&state),
+        Arc::clone(&store),
+        alert::machine::Settings::default(),
+        background.clone(),
+    ));
     let configurations = tokio::spawn(follower.run(background.clone()));
     let mut ended = tokio::task::spawn_blocking(move || thread.join().is_ok());
 
@@ -162,6 +169,7 @@ pub async fn run(
         revisions,
         configurations,
         incidents,
+        alerts,
         manager,
         certificate
     );

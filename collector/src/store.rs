@@ -26,6 +26,9 @@ use std::path::PathBuf;
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use crate::access::user::{Hash, Role, Session, Token, User, UserName};
+use crate::alert::machine::{Entry, Key};
+use crate::alert::notice::AlertId;
+use crate::alert::record::{Acknowledgement, AlertChanges, Record, Silence, SilenceId, WantedAlerts};
 use crate::calendar::Month;
 use crate::central::Told;
 use crate::inventory::Register;
@@ -489,6 +492,43 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes what is told of incidents from now on, and what is said otherwise than before; all or nothing.
     fn note_incidents(&self, changes: &Changes) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Where each key of an alert stands.
+    fn alert_states(&self) -> impl Future<Output = Result<BTreeMap<Key, Entry>, StoreError>> + Send;
+
+    /// Writes what a look at the alerts has changed, and what is to be told of it; all or nothing.
+    fn write_alerts(&self, changes: &AlertChanges) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Alerts; those that fired last first.
+    fn alerts(&self, wanted: &WantedAlerts) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
+
+    /// Notes that somebody has taken an alert up, or with `None` that nobody has; says whether there is such an alert.
+    fn acknowledge(
+        &self,
+        alert: &AlertId,
+        taken: Option<&Acknowledgement>,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// The alerts that fire and that somebody has taken up.
+    fn acknowledged(
+        &self,
+    ) -> impl Future<Output = Result<BTreeMap<AlertId, Acknowledgement>, StoreError>> + Send;
+
+    /// The silences that end after an instant, ended ones among them, by number.
+    fn silences(
+        &self,
+        after: UnixMillis,
+    ) -> impl Future<Output = Result<Vec<(SilenceId, Silence)>, StoreError>> + Send;
+
+    /// Adds a silence.
+    fn add_silence(&self, silence: &Silence) -> impl Future<Output = Result<SilenceId, StoreError>> + Send;
+
+    /// Ends a silence before its time; says whether that was done, which it is not when there is none, or it is over.
+    fn end_silence(
+        &self,
+        id: SilenceId,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// The times in which the collector was able to hear the agents, in order.
     fn alive(&self) -> impl Future<Output = Result<Vec<Alive>, StoreError>> + Send;

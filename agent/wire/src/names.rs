@@ -155,6 +155,8 @@ metrics! {
     CoverageSites "wan_coverage_sites" Gauge Collector "Registered sites by whether they are covered, not covered or unknown";
     IncidentsOpen "wan_incidents_open" Gauge Collector "Incidents of sites that are open now, by kind: outage, degradation or gap";
 
+    AlertsFiring "wan_alerts_firing" Gauge Collector "Alerts that fire, by rule and severity, those that a common alert stands for left out";
+
     CollectorBuildInfo "wan_collector_build_info" Gauge Collector "Always 1, the collector's version as a label";
     CollectorStartTimeSeconds "wan_collector_start_time_seconds" Gauge Collector "When the collector started, in Unix seconds";
     CollectorRequestsTotal "wan_collector_requests_total" Counter Collector "Write requests answered, by HTTP status";
@@ -171,6 +173,7 @@ metrics! {
     CollectorCertificateExpiryTimestampSeconds "wan_collector_certificate_expiry_timestamp_seconds" Gauge Collector "When the certificate in use ends, in Unix seconds";
     CollectorLoginsTotal "wan_collector_logins_total" Counter Collector "Logins by result";
     CollectorEnrolmentsTotal "wan_collector_enrolments_total" Counter Collector "Enrolments by result";
+    CollectorAlertsLookTimestampSeconds "wan_collector_alerts_look_timestamp_seconds" Gauge Collector "When the province was last looked at for alerts and what was found was written, in Unix seconds";
     CollectorAgentConfigGood "wan_collector_agent_config_good" Gauge Collector "0 while the agents' configuration has mistakes, its own or by the register, and the last good one goes on, else 1";
     CollectorSeries "wan_collector_series" Gauge Collector "Series that the collector knows by their bytes";
     CollectorSites "wan_collector_sites" Gauge Collector "Sites in the register that are valid now";
@@ -251,6 +254,8 @@ labels! {
     Reason "reason" "why a sample was refused";
     Result "result" "how an attempt ended";
     Path "path" "the link by which a request came, as the agent's configuration names it";
+    Rule "rule" "what an alert watches for";
+    Severity "severity" "how bad an alert is: info, warning or critical";
     Peer "peer" "the URL of the other side";
 }
 

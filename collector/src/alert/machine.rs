@@ -525,6 +525,8 @@ impl Tick<'_> {
         for (key, entry) in entries.iter_mut().filter(|(key, _)| key.rule == group.rule) {
             let Phase::Firing(firing) = &entry.phase else { continue };
             if firing.under.as_ref() == Some(&group.subject) {
+                let ended = Ended { key: key.clone(), firing: firing.clone(), until: self.now };
+                self.changes.ended.push(ended);
                 entry.phase = Phase::Pending { since: firing.since, let_go: Some(self.now) };
                 self.changes.keys.insert(key.clone());
             }

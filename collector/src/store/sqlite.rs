@@ -9,6 +9,7 @@
 
 mod access;
 mod agent_config;
+mod alerts;
 mod enrolment;
 mod evidence;
 mod incidents;
@@ -30,6 +31,9 @@ use super::{
     SeriesId, Snapshot, Store, StoreError, Wanted,
 };
 use crate::access::user::{Hash, Role, Session, Token, User, UserName};
+use crate::alert::machine::{Entry, Key};
+use crate::alert::notice::AlertId;
+use crate::alert::record::{Acknowledgement, AlertChanges, Record, Silence, SilenceId, WantedAlerts};
 use crate::calendar::Month;
 use crate::central::Told;
 use crate::inventory::diff::Change;
@@ -83,6 +87,42 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
+    async fn alert_states(&self) -> Result<BTreeMap<Key, Entry>, StoreError> {
+        self.read_alert_states().await
+    }
+
+    async fn write_alerts(&self, changes: &AlertChanges) -> Result<(), StoreError> {
+        self.write_alert_changes(changes).await
+    }
+
+    async fn alerts(&self, wanted: &WantedAlerts) -> Result<Vec<Record>, StoreError> {
+        self.read_alerts(wanted).await
+    }
+
+    async fn acknowledge(
+        &self,
+        alert: &AlertId,
+        taken: Option<&Acknowledgement>,
+    ) -> Result<bool, StoreError> {
+        self.write_acknowledgement(alert, taken).await
+    }
+
+    async fn acknowledged(&self) -> Result<BTreeMap<AlertId, Acknowledgement>, StoreError> {
+        self.read_acknowledged().await
+    }
+
+    async fn silences(&self, after: UnixMillis) -> Result<Vec<(SilenceId, Silence)>, StoreError> {
+        self.read_silences(after).await
+    }
+
+    async fn add_silence(&self, silence: &Silence) -> Result<SilenceId, StoreError> {
+        self.write_silence(silence).await
+    }
+
+    async fn end_silence(&self, id: SilenceId, at: UnixMillis) -> Result<bool, StoreError> {
+        self.write_silence_end(id, at).await
+    }
+
     async fn revision(&self) -> Result<i64, StoreError> {
         self.read_revision().await
     }

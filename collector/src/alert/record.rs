@@ -1,0 +1,156 @@
+//! What is kept of alerts: the record of each, what people said of them, and what they asked not to be told.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use wan_wire::{SiteId, UnixMillis};
+
+use super::machine::{Entry, Key};
+use super::notice::{AlertId, Both, Notice, Rule, Severity, Subject};
+use crate::ledger::cause::Cause;
+use crate::planned::Scope;
+
+/// One alert, from its firing on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Its id.
+    pub id: AlertId,
+    /// What was watched for.
+    pub rule: Rule,
+    /// Of what it is.
+    pub subject: Subject,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The first bad instant.
+    pub since: UnixMillis,
+    /// When it began to fire.
+    pub fired: UnixMillis,
+    /// The first good instant, once it is over.
+    pub until: Option<UnixMillis>,
+    /// When it was last told; `None`: never, since it is one of many, or was silenced.
+    pub told: Option<UnixMillis>,
+    /// The alert about many that stands for it.
+    pub under: Option<Subject>,
+    /// Of an alert about many: the sites.
+    pub members: Vec<SiteId>,
+    /// It flaps.
+    pub flaps: bool,
+    /// To what it is charged, as far as was known when it was last told.
+    pub cause: Option<Cause>,
+    /// What is wrong.
+    pub why: Both,
+    /// It is a drill.
+    pub drill: bool,
+    /// Who has taken it up.
+    pub taken: Option<Acknowledgement>,
+}
+
+/// That somebody has taken an alert up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Acknowledgement {
+    /// When.
+    #[schema(value_type = i64)]
+    pub at: UnixMillis,
+    /// Who.
+    pub by: String,
+    /// Why, or what is being done.
+    pub reason: String,
+    /// Until when it holds; `None`: until the alert is over.
+    #[schema(value_type = Option<i64>)]
+    pub until: Option<UnixMillis>,
+}
+
+impl Acknowledgement {
+    /// Whether it holds at an instant.
+    #[must_use]
+    pub fn holds(&self, at: UnixMillis) -> bool {
+        self.until.is_none_or(|until| at < until)
+    }
+}
+
+/// The number of a silence; stays the same for the store's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(transparent)]
+pub struct SilenceId(pub i64);
+
+/// That alerts are not to be told for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence {
+    /// Of which sites; [`Scope::All`] with a rule of the collector or of a tier: those too.
+    pub scope: Scope,
+    /// Of which rule; `None`: of all.
+    pub rule: Option<Rule>,
+    /// From when on.
+    pub from: UnixMillis,
+    /// Until when.
+    pub to: UnixMillis,
+    /// Why.
+    pub reason: String,
+    /// Who asked for it.
+    pub by: String,
+    /// When that was.
+    pub added: UnixMillis,
+    /// When it was ended before its time, if it was.
+    pub ended: Option<UnixMillis>,
+}
+
+impl Silence {
+    /// Whether it holds at an instant.
+    #[must_use]
+    pub fn holds(&self, at: UnixMillis) -> bool {
+        self.from <= at && at < self.to && self.ended.is_none_or(|ended| at < ended)
+    }
+}
+
+/// What a pass writes, all or nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AlertChanges {
+    /// States; `None`: forgotten.
+    pub entries: Vec<(Key, Option<Entry>)>,
+    /// Records that are new or other than before.
+    pub records: Vec<Record>,
+    /// What is to be told, and by which channel.
+    pub notices: Vec<(Notice, Vec<String>)>,
+}
+
+impl AlertChanges {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.records.is_empty() && self.notices.is_empty()
+    }
+}
+
+/// Which alerts are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedAlerts {
+    /// Those that fired before this.
+    pub before: UnixMillis,
+    /// Those that still fired at this instant or later.
+    pub after: UnixMillis,
+    /// Of this site.
+    pub site: Option<SiteId>,
+    /// Of this rule.
+    pub rule: Option<Rule>,
+    /// This one.
+    pub id: Option<AlertId>,
+    /// Those that fire.
+    pub open: bool,
+    /// At most so many: the ones that fired last.
+    pub limit: u32,
+}
+
+impl WantedAlerts {
+    /// Those that fire.
+    #[must_use]
+    pub const fn open() -> Self {
+        Self {
+            before: UnixMillis::MAX,
+            after: UnixMillis::MIN,
+            site: None,
+            rule: None,
+            id: None,
+            open: true,
+            limit: u32::MAX,
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The shell of alerts: looks at the province twice a second, and writes what has changed and what is to be told in one transaction.
+//!
+//! A look that fails to be written is as if it had not been made: the next one comes to the same. So a restart or `kill -9` at any
+//! moment neither loses an alert nor makes one twice. It is background work, and followed by a rest at least ten times as long as it took.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use wan_wire::{SiteId, UnixMillis};
+
+use super::compose;
+use super::machine::{Ended, Firing, Key, Machine, Orders, Phase, Settings};
+use super::notice::{AlertId, Both, Notice, Subject};
+use super::observe::{Memory, Own, observe};
+use super::record::{Acknowledgement, AlertChanges, Record, Silence};
+use crate::clock;
+use crate::planned::Scope;
+use crate::province::Province;
+use crate::state::State;
+use crate::store::{Store, StoreError};
+
+/// The province is looked at this often at most: what it adds to the seconds in which a cut is seen.
+const EVERY: Duration = Duration::from_millis(500);
+/// A look is followed by a rest so many times as long.
+const REST: u32 = 10;
+
+/// Looks until `shutdown`.
+pub async fn run<S: Store>(
+    state: Arc<State>,
+    store: Arc<S>,
+    settings: Settings,
+    shutdown: CancellationToken,
+) {
+    let mut watcher = Watcher::new(settings);
+    let mut rest = EVERY;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(rest) => {}
+        }
+        let began = clock::monotonic();
+        let now = clock::now();
+        match watcher.look(&state, &*store, now).await {
+            Ok(_) => state.counters.alerts_looked(now),
+            Err(error) => {
+                tracing::error!(%error, "alerts could not be written; the next look makes up for it")
+            }
+        }
+        rest = EVERY.max(clock::monotonic().duration_since(began) * REST);
+    }
+}
+
+/// What is remembered from one look to the next.
+#[derive(Debug)]
+pub struct Watcher {
+    settings: Settings,
+    machine: Option<Machine>,
+    memory: Memory,
+}
+
+/// What people have asked for, as the store has it.
+#[derive(Debug, Default)]
+struct Asked {
+    silences: Vec<Silence>,
+    taken: BTreeMap<AlertId, Acknowledgement>,
+}
+
+impl Watcher {
+    /// One that has not looked yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, machine: None, memory: Memory::default() }
+    }
+
+    /// Looks at the province now, writes what has changed, and says what that was.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written. Then it is as if nobody had looked.
+    pub async fn look<S: Store>(
+        &mut self,
+        state: &Arc<State>,
+        store: &S,
+        now: UnixMillis,
+    ) -> Result<AlertChanges, StoreError> {
+        let machine = match self.machine.take() {
+            Some(machine) => machine,
+            None => Machine::restored(store.alert_states().await?),
+        };
+        let silences = store.silences(now).await?.into_iter().map(|(_, silence)| silence).collect();
+        let asked = Asked { silences, taken: store.acknowledged().await? };
+        let looked = {
+            let (state, settings) = (Arc::clone(state), self.settings.clone());
+            let (mut next, mut memory) = (machine.clone(), std::mem::take(&mut self.memory));
+            tokio::task::spawn_blocking(move || {
+                let province = Province::of(&state, now);
+                let own =
+                    Own { certificate_ends: state.counters.certificate_end(), many: settings.many.at_least };
+                let changes = step(&mut next, &mut memory, &province, &own, &asked, &settings);
+                (changes, next, memory)
+            })
+        };
+        let Ok((changes, next, memory)) = looked.await else {
+            // A panic was logged; what is stored is read again.
+            return Ok(AlertChanges::default());
+        };
+        self.memory = memory;
+        if !changes.is_empty() {
+            store.write_alerts(&changes).await?;
+            for (notice, _) in &changes.notices {
+                tracing::info!(
+                    alert = %notice.alert,
+                    rule = %notice.rule,
+                    of = %notice.subject.key(),
+                    event = notice.event.as_str(),
+                    "alert"
+                );
+            }
+        }
+        state
+            .counters
+            .alerts_firing(next.firing().map(|(key, firing)| {
+                (key.rule, self.settings.of(key.rule).severity, firing.under.is_some())
+            }));
+        self.machine = Some(next);
+        Ok(changes)
+    }
+}
+
+/// One look: pure.
+fn step(
+    machine: &mut Machine,
+    memory: &mut Memory,
+    province: &Province<'_>,
+    own: &Own,
+    asked: &Asked,
+    settings: &Settings,
+) -> AlertChanges {
+    let now = province.now;
+    let sight = observe(province, own, memory);
+    let holding: Vec<&Silence> = asked.silences.iter().filter(|silence| silence.holds(now)).collect();
+    let silenced = |key: &Key| holding.iter().any(|silence| covers(silence, key, province));
+    let acknowledged = |id: &AlertId| asked.taken.get(id).is_some_and(|taken| taken.holds(now));
+    let orders = Orders { silenced: &silenced, acknowledged: &acknowledged };
+    let changes = machine.tick(&sight, &orders, settings, now);
+    let notices: Vec<Notice> =
+        changes.tellings.iter().map(|telling| compose::notice(telling, province, now)).collect();
+    let told: BTreeMap<&AlertId, &Notice> = notices.iter().map(|notice| (&notice.alert, notice)).collect();
+    let mut records = Vec::new();
+    for Ended { key, firing, until } in &changes.ended {
+        records.push(record(key, firing, Some(*until), &told, settings));
+    }
+    let mut entries = Vec::with_capacity(changes.keys.len());
+    for key in changes.keys {
+        let entry = machine.entries().get(&key).cloned();
+        if let Some(Phase::Firing(firing)) = entry.as_ref().map(|entry| &entry.phase) {
+            records.push(record(&key, firing, None, &told, settings));
+        }
+        entries.push((key, entry));
+    }
+    let channels = |_: &Notice| Vec::new();
+    let notices = notices.iter().map(|notice| (notice.clone(), channels(notice))).collect();
+    AlertChanges { entries, records, notices }
+}
+
+fn record(
+    key: &Key,
+    firing: &Firing,
+    until: Option<UnixMillis>,
+    told: &BTreeMap<&AlertId, &Notice>,
+    settings: &Settings,
+) -> Record {
+    let notice = told.get(&firing.id);
+    Record {
+        id: firing.id.clone(),
+        rule: key.rule,
+        subject: key.subject.clone(),
+        severity: settings.of(key.rule).severity,
+        since: firing.since,
+        fired: firing.fired,
+        until,
+        told: firing.told,
+        under: firing.under.clone(),
+        members: firing.members.iter().cloned().collect::<Vec<SiteId>>(),
+        flaps: firing.flaps,
+        cause: notice.and_then(|notice| notice.cause),
+        why: notice.map_or_else(Both::default, |notice| notice.why.clone()),
+        drill: false,
+        taken: None,
+    }
+}
+
+/// Whether a silence is about a key. One of a scope other than all is about sites and their links.
+fn covers(silence: &Silence, key: &Key, province: &Province<'_>) -> bool {
+    if silence.rule.is_some_and(|rule| rule != key.rule) {
+        return false;
+    }
+    match &key.subject {
+        Subject::Site { site } | Subject::Link { site, .. } => province.in_scope(site, &silence.scope),
+        Subject::Tier { .. } | Subject::Many { .. } | Subject::Collector => silence.scope == Scope::All,
+    }
+}
