@@ -7,7 +7,7 @@ mod causes;
 mod groups;
 mod planned;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

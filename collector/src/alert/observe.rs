@@ -389,3 +389,6 @@ fn commons(site: &SiteNow<'_>) -> Vec<Common> {
     let district = site.registered.district.map(|name| Common::District(name.to_owned()));
     carrier.into_iter().chain(district).chain([Common::All]).collect()
 }
+
+#[cfg(test)]
+mod tests;

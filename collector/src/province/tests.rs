@@ -9,10 +9,10 @@ use crate::planned::Planned;
 use crate::store::{AgentSecret, Rotation, Snapshot};
 use crate::verdict::{Rule, Verdict};
 
-const NOW: UnixMillis = UnixMillis(1_795_414_368_000);
+pub(crate) const NOW: UnixMillis = UnixMillis(1_795_414_368_000);
 const HOUR_S: i64 = 3_600;
 
-fn id(text: &str) -> SiteId {
+pub(crate) fn id(text: &str) -> SiteId {
     text.parse().unwrap()
 }
 
@@ -37,7 +37,7 @@ fn site(name: &str, parent: Option<&str>) -> Site {
 }
 
 /// A centre that watches a hub and two communes behind it. All were well until a minute ago.
-fn province() -> State {
+pub(crate) fn province() -> State {
     let state = State::new(
         Config::default(),
         Some(NOW.plus_millis(-10 * HOUR_S * 1000)),
@@ -70,7 +70,7 @@ fn province() -> State {
 }
 
 /// What `by` saw of a link over seconds before now, and pushed at its end.
-fn see(state: &State, site: &str, link: &str, by: &str, (from, to): (i64, i64), outcome: Outcome) {
+pub(crate) fn see(state: &State, site: &str, link: &str, by: &str, (from, to): (i64, i64), outcome: Outcome) {
     let directory = state.directory();
     let runtime = &directory.runtimes[&id(site)];
     let track = runtime.track(&link.parse().unwrap(), &id(by)).unwrap();

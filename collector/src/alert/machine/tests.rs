@@ -98,7 +98,7 @@ fn a_site_behind_one_that_is_cut_off_waits_and_fires_for_itself_only_if_it_stays
     let (stays, heals) = (offline("xa-a"), offline("xa-b"));
     let held = |held| Seen::Bad(Bad { held: Some(held), ..bad(1) });
     for at in 2..600 {
-        let seen = [(&stays, held(Held::Parent)), (&heals, held(Held::Doubt))];
+        let seen = [(&stays, held(Held::Parent)), (&heals, held(Held::Parent))];
         assert_eq!(desk.told(at, &seen), [], "the parent's alert is the one");
     }
     let both = [(&stays, Seen::Bad(bad(1))), (&heals, Seen::Bad(bad(1)))];
@@ -106,6 +106,14 @@ fn a_site_behind_one_that_is_cut_off_waits_and_fires_for_itself_only_if_it_stays
     assert_eq!(desk.told(610, &[(&stays, Seen::Bad(bad(1)))]), []);
     let told = desk.tick(629, &[(&stays, Seen::Bad(bad(1)))]).tellings;
     assert_eq!(told.iter().map(|told| (&told.key, told.since)).collect::<Vec<_>>(), [(&stays, s(1))]);
+}
+
+#[test]
+fn doubt_about_the_parent_delays_by_no_more_than_the_doubt() {
+    let mut desk = Desk::default();
+    let key = offline("xa-a");
+    assert_eq!(desk.told(5, &[(&key, Seen::Bad(Bad { held: Some(Held::Doubt), ..bad(1) }))]), []);
+    assert_eq!(desk.told(6, &[(&key, Seen::Bad(bad(1)))]), [Event::Fired]);
 }
 
 #[test]

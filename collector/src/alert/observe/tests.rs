@@ -1,0 +1,208 @@
+use super::*;
+use crate::alert::machine::Seen::{Bad as IsBad, Unsure};
+use crate::province::tests::{NOW, id, province, see};
+use crate::state::{AgentFacts, State};
+
+fn look(state: &State) -> Sight {
+    observe(&Province::of(state, NOW), &Own { many: 2, ..Own::default() }, &mut Memory::default())
+}
+
+fn of_site(rule: Rule, site: &str) -> Key {
+    Key { rule, subject: Subject::Site { site: id(site) } }
+}
+
+fn of_link(rule: Rule, site: &str, link: &str) -> Key {
+    Key { rule, subject: Subject::Link { site: id(site), link: link.parse().unwrap() } }
+}
+
+/// What is bad, and how it is held up.
+fn bad(sight: &Sight) -> BTreeMap<Key, Option<Held>> {
+    let bad = sight.seen.iter().filter_map(|(key, seen)| match seen {
+        IsBad(bad) => Some((key.clone(), bad.held)),
+        Unsure => None,
+    });
+    bad.collect()
+}
+
+/// The agents of these speak as before, and say that all is well.
+fn well(state: &State, sites: &[&str]) {
+    for site in sites {
+        for link in ["lan", "wan", "internet"] {
+            see(state, site, link, site, (60, 2), Outcome::Up);
+        }
+    }
+}
+
+fn seen_by_centre(state: &State, sites: &[&str], seconds: (i64, i64), outcome: Outcome) {
+    for site in sites {
+        see(state, site, "wan", "centre", seconds, outcome);
+    }
+}
+
+#[test]
+fn of_a_province_that_is_well_nothing_is_bad() {
+    let state = province();
+    well(&state, &["centre", "hub", "xa-1", "xa-2"]);
+    seen_by_centre(&state, &["hub", "xa-1", "xa-2"], (60, 2), Outcome::Up);
+    let sight = look(&state);
+    assert_eq!((sight.seen, sight.suspects), (BTreeMap::new(), BTreeMap::new()));
+    assert_eq!(sight.totals, BTreeMap::from([(Common::All, 4)]));
+}
+
+#[test]
+fn a_hub_that_is_cut_is_one_alert_and_what_is_behind_it_is_held_up() {
+    let state = province();
+    well(&state, &["centre"]);
+    seen_by_centre(&state, &["hub", "xa-1", "xa-2"], (60, 2), Outcome::Down);
+    let held = bad(&look(&state));
+    let offline = |site| (of_site(Rule::SiteOffline, site), (site != "hub").then_some(Held::Parent));
+    assert_eq!(held, BTreeMap::from(["hub", "xa-1", "xa-2"].map(offline)));
+}
+
+#[test]
+fn a_site_waits_for_a_word_about_its_parent_and_not_for_ever() {
+    let state = province();
+    well(&state, &["centre", "xa-2"]);
+    // The commune's cut is confirmed; of the hub nothing was heard since, and it is not late yet.
+    seen_by_centre(&state, &["hub"], (60, 7), Outcome::Up);
+    seen_by_centre(&state, &["xa-1"], (60, 6), Outcome::Up);
+    seen_by_centre(&state, &["xa-1"], (6, 1), Outcome::Down);
+    see(&state, "hub", "wan", "hub", (60, 7), Outcome::Up);
+    let key = of_site(Rule::SiteOffline, "xa-1");
+    assert_eq!(bad(&look(&state)), BTreeMap::from([(key.clone(), Some(Held::Doubt))]));
+    // The hub answers: it is the commune alone.
+    seen_by_centre(&state, &["hub"], (7, 1), Outcome::Up);
+    assert_eq!(bad(&look(&state)), BTreeMap::from([(key, None)]));
+}
+
+#[test]
+fn when_the_centre_is_cut_off_there_is_one_alert_and_nothing_is_said_of_sites() {
+    let state = province();
+    see(&state, "centre", "lan", "centre", (60, 2), Outcome::Down);
+    seen_by_centre(&state, &["hub", "xa-1", "xa-2"], (60, 2), Outcome::Down);
+    let sight = look(&state);
+    let blind = Key { rule: Rule::CollectorBlind, subject: Subject::Collector };
+    assert_eq!(bad(&sight), BTreeMap::from([(blind, None)]));
+    assert!(sight.suspects.is_empty());
+    assert_eq!(sight.seen[&of_site(Rule::SiteOffline, "hub")], Unsure, "what fires goes on");
+}
+
+#[test]
+fn when_nothing_at_all_is_heard_it_is_the_centre_though_its_own_agent_does_not_see_it() {
+    let state = province();
+    // No hub in between: the hub is one site, the communes are behind it. Give each a way of its own.
+    let directory = state.directory();
+    let mut sites: Vec<_> = directory.register.sites().cloned().collect();
+    sites.iter_mut().for_each(|site| site.parent = None);
+    let secrets = (0u8..).zip(&sites).map(|(number, site)| crate::store::AgentSecret {
+        site: site.id.clone(),
+        hash: [number; 32],
+        issued: NOW.plus_millis(-9 * 3_600_000),
+        revoked: None,
+    });
+    state.replace_register(crate::store::Snapshot {
+        revision: 2,
+        secrets: secrets.collect(),
+        register: crate::inventory::Register::new(sites).unwrap(),
+        rotation: crate::store::Rotation::default(),
+        planned: crate::planned::Planned::default(),
+    });
+    for link in ["lan", "wan"] {
+        see(&state, "centre", link, "centre", (60, 2), Outcome::Up);
+    }
+    seen_by_centre(&state, &["hub", "xa-1", "xa-2"], (60, 2), Outcome::Down);
+    let blind = Key { rule: Rule::CollectorBlind, subject: Subject::Collector };
+    assert_eq!(bad(&look(&state)), BTreeMap::from([(blind, None)]));
+    // Its Internet works: then it is the sites.
+    see(&state, "centre", "internet", "centre", (60, 2), Outcome::Up);
+    let sites = bad(&look(&state));
+    assert_eq!(
+        sites.keys().map(|key| key.rule).collect::<BTreeSet<_>>(),
+        BTreeSet::from([Rule::SiteOffline])
+    );
+    assert_eq!(sites.len(), 3);
+}
+
+#[test]
+fn the_first_sign_of_a_cut_makes_a_suspect_and_no_alert() {
+    let state = province();
+    well(&state, &["centre", "hub", "xa-2"]);
+    seen_by_centre(&state, &["hub", "xa-2"], (60, 1), Outcome::Up);
+    seen_by_centre(&state, &["xa-1"], (60, 4), Outcome::Up);
+    see(&state, "xa-1", "wan", "xa-1", (60, 5), Outcome::Up);
+    seen_by_centre(&state, &["xa-1"], (4, 1), Outcome::Down);
+    let sight = look(&state);
+    assert_eq!(bad(&sight), BTreeMap::new());
+    assert_eq!(sight.suspects.keys().collect::<Vec<_>>(), [&id("xa-1")]);
+    assert_eq!(sight.suspects[&id("xa-1")].since, NOW.plus_millis(-4000));
+}
+
+#[test]
+fn of_links_the_one_nearest_to_the_root_is_told() {
+    let state = province();
+    well(&state, &["centre", "xa-2"]);
+    seen_by_centre(&state, &["hub", "xa-1", "xa-2"], (60, 2), Outcome::Up);
+    see(&state, "hub", "wan", "hub", (60, 2), Outcome::Up);
+    for link in ["lan", "internet"] {
+        see(&state, "xa-1", link, "xa-1", (60, 2), Outcome::Up);
+    }
+    for link in ["wan", "service-mail"] {
+        see(&state, "xa-1", link, "xa-1", (60, 2), Outcome::Down);
+    }
+    let held = bad(&look(&state));
+    let expected = [("wan", None), ("service-mail", Some(Held::Nearer))];
+    let expected = expected.map(|(link, held)| (of_link(Rule::LinkDown, "xa-1", link), held));
+    assert_eq!(held, BTreeMap::from(expected));
+    see(&state, "xa-1", "lan", "xa-1", (2, 1), Outcome::Down);
+    let held = bad(&look(&state));
+    assert_eq!(held[&of_link(Rule::LinkDown, "xa-1", "lan")], None);
+    assert_eq!(held[&of_link(Rule::LinkDown, "xa-1", "wan")], Some(Held::Nearer));
+    see(&state, "hub", "internet", "hub", (60, 2), Outcome::Degraded);
+    see(&state, "hub", "lan", "hub", (60, 2), Outcome::Fault);
+    let held = bad(&look(&state));
+    assert!(held.contains_key(&of_link(Rule::LinkDegraded, "hub", "internet")));
+    assert!(held.contains_key(&of_link(Rule::InstrumentFault, "hub", "lan")));
+}
+
+#[test]
+fn an_agent_that_is_silent_while_its_line_works_is_no_site_offline() {
+    let state = province();
+    well(&state, &["centre", "hub", "xa-2"]);
+    seen_by_centre(&state, &["hub", "xa-1", "xa-2"], (60, 2), Outcome::Up);
+    let sight = look(&state);
+    assert_eq!(bad(&sight), BTreeMap::from([(of_site(Rule::AgentSilent, "xa-1"), None)]));
+    assert!(!sight.seen.contains_key(&of_site(Rule::SiteOffline, "xa-1")), "surely not offline");
+    assert_eq!(sight.seen[&of_link(Rule::LinkDown, "xa-1", "wan")], Unsure);
+}
+
+#[test]
+fn clocks_queues_and_the_certificate_are_looked_at() {
+    let state = province();
+    well(&state, &["centre", "hub", "xa-1", "xa-2"]);
+    seen_by_centre(&state, &["hub", "xa-1", "xa-2"], (60, 2), Outcome::Up);
+    let tell = |site: &str, facts: AgentFacts| state.directory().runtimes[&id(site)].note_facts(facts);
+    tell(
+        "hub",
+        AgentFacts { clock_offset: Some(-61.0), clock_offset_bound: Some(0.5), ..AgentFacts::default() },
+    );
+    tell(
+        "xa-1",
+        AgentFacts { clock_offset: Some(61.0), clock_offset_bound: Some(5.0), ..AgentFacts::default() },
+    );
+    tell("xa-2", AgentFacts { dropped_samples: Some(10.0), ..AgentFacts::default() });
+    let mut memory = Memory::default();
+    let ends = |seconds: i64| Own { certificate_ends: Some(NOW.plus_millis(seconds * 1000)), many: 2 };
+    let mut look = |own: &Own| bad(&observe(&Province::of(&state, NOW), own, &mut memory));
+    let clock = of_site(Rule::ClockWrong, "hub");
+    assert_eq!(
+        look(&ends(15 * 86_400)),
+        BTreeMap::from([(clock.clone(), None)]),
+        "what was dropped before is no news"
+    );
+    tell("xa-2", AgentFacts { dropped_samples: Some(11.0), ..AgentFacts::default() });
+    let certificate = Key { rule: Rule::CertificateExpiring, subject: Subject::Collector };
+    let dropping = of_site(Rule::QueueDropping, "xa-2");
+    let all = BTreeMap::from([(clock, None), (certificate, None), (dropping, None)]);
+    assert_eq!(look(&ends(13 * 86_400)), all);
+    assert_eq!(look(&ends(-1)), all, "also when it is over");
+}
