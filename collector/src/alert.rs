@@ -17,5 +17,7 @@ pub mod notice;
 pub mod observe;
 pub mod record;
 pub mod watch;
+#[cfg(test)]
+mod year;
 
 pub use notice::{AlertId, Event, Notice, NoticeId, Rule, Severity};

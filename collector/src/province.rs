@@ -31,7 +31,7 @@ use crate::planned::Planned;
 use crate::report::coverage::{Coverage, TierTarget};
 use crate::report::uptime::{HoursOf, Policy, Terms, Uptime};
 use crate::state::{AgentFacts, Latest, State};
-use crate::verdict::{self, Facts, Rule, Standing};
+use crate::verdict::{self, Facts, Rule, Standing, Witness};
 
 /// One link's evidence, as shared with the engine.
 #[derive(Debug, Clone)]
@@ -55,6 +55,8 @@ pub struct Seen {
     pub spans: Arc<Spans>,
     /// When it was itself cut off.
     pub cut_off: Arc<Periods>,
+    /// How long its last round was; zero where none came since the start.
+    pub round: Duration,
 }
 
 /// Everything about one site at the instant of its [`Province`].
@@ -231,8 +233,10 @@ impl<'c> Province<'c> {
                     link.own = Some((Arc::clone(&track.spans), track.latest));
                 } else {
                     let cut_off = Arc::clone(cut_offs.get(&track.vantage).unwrap_or(&never));
-                    link.others
-                        .insert(track.vantage.clone(), Seen { spans: Arc::clone(&track.spans), cut_off });
+                    link.others.insert(
+                        track.vantage.clone(),
+                        Seen { spans: Arc::clone(&track.spans), cut_off, round: round.unwrap_or_default() },
+                    );
                 }
             }
             evidence.insert(site.id.clone(), of_site);
@@ -425,12 +429,26 @@ impl<'c> Province<'c> {
                 silence_limit: evidence
                     .map_or(self.config.ingest.silence_limit, |evidence| evidence.silence_limit),
                 late_limit: verdict::late_limit(evidence.and_then(|evidence| evidence.own_round)),
-                confirm: self.config.ingest.confirm,
+                seen_down: self.seen_down(&site),
             };
             let standing = verdict::standing(&site.view(), &facts, &self.basis());
             known.insert(id, standing);
         }
         known.get(id).copied()
+    }
+
+    /// Whether all others who look at a site's WAN see it down, for long enough to be believed.
+    fn seen_down(&self, site: &SiteNow<'_>) -> bool {
+        let wan = site.links.values();
+        let wan = wan.filter(|link| link.name.kind() == LinkKind::Wan && link.valid.holds(self.now));
+        let lines = wan.map(|link| {
+            link.others.values().map(|seen| Witness {
+                spans: &seen.spans,
+                cut_off: &seen.cut_off,
+                round: seen.round,
+            })
+        });
+        verdict::seen_down(lines, self.now, self.config.ingest.silence_limit, self.config.ingest.confirm)
     }
 
     /// The plan's tiers with the targets that hold at an instant, in the plan's order.

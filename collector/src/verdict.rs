@@ -60,7 +60,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wan_wire::{LinkKind, Outcome, UnixMillis};
 
-use crate::ledger::span::Span;
+use crate::ledger::span::{Periods, Spans};
 use crate::ledger::timeline::{Basis, Kinds, KindsSweep, SiteView, State, Window};
 
 /// What a site is now.
@@ -261,8 +261,8 @@ pub struct Facts {
     pub silence_limit: Duration,
     /// How late a push may be where another vantage sees the site's WAN down ([`late_limit`]).
     pub late_limit: Duration,
-    /// For how long that must have been seen ([`crate::config::Ingest::confirm`]).
-    pub confirm: Duration,
+    /// Whether that is so, and for long enough ([`seen_down`]).
+    pub seen_down: bool,
 }
 
 /// A verdict, since when it holds, and why.
@@ -307,24 +307,40 @@ pub fn late_limit(round: Option<Duration>) -> Duration {
 /// A round where nothing else is known.
 const ROUND: Duration = Duration::from_secs(5);
 
-/// Whether each WAN line of the site that others look at was seen down for at least `confirm`, and by no less than two rounds in a
-/// row: one round that was lost whole is an accident that happens.
-fn seen_down(outside: &SiteView<'_>, basis: &Basis<'_>, confirm: Duration) -> bool {
+/// One vantage that looks at a line.
+#[derive(Debug, Clone, Copy)]
+pub struct Witness<'w> {
+    /// What it saw.
+    pub spans: &'w Spans,
+    /// When it was itself cut off: what it could not reach then is no evidence.
+    pub cut_off: &'w Periods,
+    /// How long its rounds are.
+    pub round: Duration,
+}
+
+/// Whether each line that others look at was seen down for at least `confirm`, and by no less than two rounds in a row: one round that was
+/// lost whole is an accident that happens. What is older than `hold` is no word about the present.
+#[must_use]
+pub fn seen_down<'w, L>(lines: L, now: UnixMillis, hold: Duration, confirm: Duration) -> bool
+where
+    L: IntoIterator,
+    L::Item: IntoIterator<Item = Witness<'w>>,
+{
     let mut any = false;
-    for link in outside.links.iter().filter(|link| link.kind == LinkKind::Wan && link.valid.holds(basis.now))
-    {
-        let hold = basis.hold.max(link.hold);
-        // `LinkView::hold` is three rounds; half of it tells one round from two however unevenly they end.
-        let least = confirm.max(link.hold / 2);
-        let newest = link.others.iter().filter_map(|other| {
-            // What a vantage could not reach while it was cut off itself is no evidence.
-            let last = |span: &&Span| !other.cut_off.contains(span.end.plus_millis(-1));
-            other.spans.last().filter(last)
-        });
-        let mut fresh = newest.filter(|span| basis.now.since(span.end) <= hold).peekable();
-        any |= fresh.peek().is_some();
-        if fresh.any(|span| span.outcome != Outcome::Down || span.end.since(span.start) < least) {
-            return false;
+    for line in lines {
+        for Witness { spans, cut_off, round } in line {
+            let Some(last) = spans.last().filter(|span| {
+                now.since(span.end) <= hold.max(rounds_hold(round))
+                    && !cut_off.contains(span.end.plus_millis(-1))
+            }) else {
+                continue;
+            };
+            // A round and a half tells one round from two however unevenly they end.
+            let least = confirm.max(round.mul_f64(1.5));
+            if last.outcome != Outcome::Down || last.end.since(last.start) < least {
+                return false;
+            }
+            any = true;
         }
     }
     any
@@ -338,25 +354,25 @@ pub fn standing(site: &SiteView<'_>, facts: &Facts, basis: &Basis<'_>) -> Standi
     let word_ends = site.links.iter().filter_map(|link| Some(link.own?.last()?.end)).max();
     let heard_at = facts.last_push.or(word_ends);
     let overdue = |since: UnixMillis| now.since(since) > facts.silence_limit;
-    // How others see the site: the same evidence without its own word.
-    let mut outside = site.clone();
-    for link in &mut outside.links {
-        link.own = None;
-    }
     let late = |at: UnixMillis| {
-        facts.late_limit < facts.silence_limit
-            && now.since(at) > facts.late_limit
-            && seen_down(&outside, basis, facts.confirm)
+        facts.late_limit < facts.silence_limit && now.since(at) > facts.late_limit && facts.seen_down
     };
+    let there = facts.hears_since.is_some_and(overdue);
+    let gone = |at: UnixMillis| overdue(at) || (there && late(at));
     let hearing = match heard_at {
         None => Hearing::Never,
-        Some(at) if !overdue(at) && !(facts.hears_since.is_some_and(overdue) && late(at)) => Hearing::Heard,
-        Some(_) if facts.hears_since.is_some_and(overdue) => Hearing::Silent,
+        Some(at) if !gone(at) => Hearing::Heard,
+        Some(_) if there => Hearing::Silent,
         Some(_) => Hearing::Blind,
     };
     // While the agent is heard its newest round speaks: the push may be as old as the limit, and the round was as old
     // again when it came.
     let own_hold = Basis { hold: facts.silence_limit.saturating_mul(2), ..*basis };
+    // How others see the site: the same evidence without its own word.
+    let mut outside = site.clone();
+    for link in &mut outside.links {
+        link.own = None;
+    }
     let situation = Situation {
         enrolled: facts.enrolled.is_some(),
         planned: facts.planned.is_some(),
@@ -438,7 +454,6 @@ fn since(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::span::{Periods, Spans};
     use crate::ledger::timeline::{LinkView, Why};
     use State::{Degraded, Down, Up};
     use wan_wire::Outcome;
@@ -620,7 +635,7 @@ mod tests {
                 hears_since: Some(ms(0)),
                 silence_limit: SILENCE_LIMIT,
                 late_limit: late_limit(None),
-                confirm: Duration::from_millis(4500),
+                seen_down: false,
             };
             Self { lan: up(), wan: up(), internet: up(), centre: up(), facts }
         }
@@ -647,7 +662,11 @@ mod tests {
             };
             let running: Periods = [(ms(0), ms(now))].into_iter().collect();
             let basis = Basis { now: ms(now), running: &running, hold: SILENCE_LIMIT, required: &THE_THREE };
-            let standing = standing(&site, &self.facts, &basis);
+            let never = Periods::new();
+            let witness =
+                Witness { spans: &self.centre, cut_off: &never, round: Duration::from_millis(2500) };
+            let seen_down = seen_down([[witness]], ms(now), SILENCE_LIMIT, Duration::from_millis(4500));
+            let standing = standing(&site, &Facts { seen_down, ..self.facts }, &basis);
             assert_eq!(standing.since.0 % 1000, 0);
             (standing.verdict, standing.since.0 / 1000, standing.rule)
         }

@@ -79,12 +79,13 @@ pub fn observe(province: &Province<'_>, own: &Own, memory: &mut Memory) -> Sight
     look.sight
 }
 
-/// When something last proved that a site is connected: its agent was heard, or another vantage had an answer.
+/// Until when a site is proved to have been connected: its agent was heard, or a round of another vantage that began then had an
+/// answer. Which packet of the round that was is not known: it may have been the first.
 fn proof(site: &SiteNow<'_>, now: UnixMillis) -> Option<UnixMillis> {
     let answered = site.links.values().filter(|link| link.name.kind() == LinkKind::Wan);
     let answered = answered.flat_map(|link| link.others.values()).filter_map(|seen| {
-        let newest = seen.spans.iter().rev().find(|span| span.outcome >= Outcome::Degraded);
-        newest.map(|span| span.end)
+        let newest = seen.spans.iter().rev().find(|span| span.outcome >= Outcome::Degraded)?;
+        Some(newest.end.minus(seen.round).max(newest.start))
     });
     site.last_push.into_iter().chain(answered).max().map(|at| at.min(now))
 }
@@ -152,7 +153,12 @@ impl Look<'_> {
         match standing.verdict {
             Verdict::Online | Verdict::Degraded | Verdict::WanDown => heard = true,
             Verdict::Offline => {
-                let held = self.doubtful(id, standing.since).then_some(Held::Doubt);
+                // Before the first round that was lost whole there may have been one of which only the first packet was
+                // answered, here or there: a round later all such differences are over.
+                let wan = site.links.values().filter(|link| link.name.kind() == LinkKind::Wan);
+                let round = wan.flat_map(|link| link.others.values()).map(|seen| seen.round).max();
+                let doubt = self.doubtful(site, standing.since, round.unwrap_or_default());
+                let held = doubt.then_some(Held::Doubt);
                 self.bad(Rule::SiteOffline, subject(), since, held, commons.clone());
                 self.unsure(Rule::AgentSilent, subject());
             }
@@ -188,25 +194,22 @@ impl Look<'_> {
         }
     }
 
-    /// Whether the parent may be the one that is cut off: nothing proves that it was connected after this began.
-    fn doubtful(&self, id: &SiteId, since: UnixMillis) -> bool {
+    /// Whether the parent may be the one that is cut off: nothing proves that it was connected some time after this began.
+    fn doubtful(&self, site: &SiteNow<'_>, since: UnixMillis, after: Duration) -> bool {
         let now = self.province.now;
-        if now.since(since) >= DOUBT {
+        let parent = self.province.parent_at(&site.site.id, now).map(|parent| &parent.id);
+        let Some((parent, standing)) = parent.and_then(|id| Some((id, self.standings.get(id)?))) else {
             return false;
+        };
+        match standing.verdict {
+            Verdict::Offline | Verdict::Unreachable => true,
+            // Where nothing is known of it, nothing will be.
+            Verdict::Unknown | Verdict::Maintenance | Verdict::NotEnrolled => false,
+            Verdict::Online | Verdict::Degraded | Verdict::WanDown | Verdict::AgentSilent => {
+                now.since(since) < DOUBT
+                    && self.proofs.get(parent).is_none_or(|proof| *proof < since.plus(after))
+            }
         }
-        let parent = self.province.parent_at(id, now).map(|parent| &parent.id);
-        parent.is_some_and(|parent| {
-            let known = self.standings.get(parent).is_some_and(|standing| match standing.verdict {
-                Verdict::Online | Verdict::Degraded | Verdict::WanDown | Verdict::AgentSilent => true,
-                // Where nothing is known of it, nothing will be.
-                Verdict::Offline
-                | Verdict::Unreachable
-                | Verdict::Unknown
-                | Verdict::Maintenance
-                | Verdict::NotEnrolled => false,
-            });
-            known && self.proofs.get(parent).is_none_or(|proof| *proof <= since)
-        })
     }
 
     /// A site that is still heard in time, while the newest round of another vantage had no answer and nothing was heard since.
@@ -220,11 +223,10 @@ impl Look<'_> {
             (!seen.cut_off.contains(last.end.plus_millis(-1))).then_some(*last)
         });
         let Some(best) = seen.max_by_key(|span| span.outcome) else { return };
-        let id = &site.site.id;
         let silent = site.last_push.is_none_or(|at| at <= best.start.plus_millis(1000));
-        if best.outcome == Outcome::Down && silent && !self.doubtful(id, best.start) {
+        if best.outcome == Outcome::Down && silent && !self.doubtful(site, best.start, Duration::ZERO) {
             let suspect = Suspect { since: best.start, commons: commons.to_vec() };
-            self.sight.suspects.insert(id.clone(), suspect);
+            self.sight.suspects.insert(site.site.id.clone(), suspect);
         }
     }
 

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use wan_collector::config::Ingest;
 use wan_collector::ledger::cause::{self, Around, Charge, LinkAround, Path};
 use wan_collector::ledger::incident::{Incident, incidents};
 use wan_collector::ledger::span::{Periods, Spans};
@@ -199,7 +198,8 @@ impl<'s> Answers<'s> {
             hears_since: self.hears_since,
             silence_limit: silence_limit(SILENCE_LIMIT, round),
             late_limit: late_limit(round),
-            confirm: Ingest::default().confirm,
+            // Scenarios are told in minutes: what is known some seconds sooner is not their matter.
+            seen_down: false,
         };
         Ok(standing(&self.view(id)?, &facts, &self.basis(SILENCE_LIMIT)))
     }

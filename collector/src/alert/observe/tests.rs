@@ -64,14 +64,14 @@ fn a_site_waits_for_a_word_about_its_parent_and_not_for_ever() {
     let state = province();
     well(&state, &["centre", "xa-2"]);
     // The commune's cut is confirmed; of the hub nothing was heard since, and it is not late yet.
-    seen_by_centre(&state, &["hub"], (60, 7), Outcome::Up);
-    seen_by_centre(&state, &["xa-1"], (60, 6), Outcome::Up);
-    seen_by_centre(&state, &["xa-1"], (6, 1), Outcome::Down);
+    seen_by_centre(&state, &["hub"], (60, 12), Outcome::Up);
+    seen_by_centre(&state, &["xa-1"], (60, 11), Outcome::Up);
+    seen_by_centre(&state, &["xa-1"], (11, 1), Outcome::Down);
     see(&state, "hub", "wan", "hub", (60, 7), Outcome::Up);
     let key = of_site(Rule::SiteOffline, "xa-1");
     assert_eq!(bad(&look(&state)), BTreeMap::from([(key.clone(), Some(Held::Doubt))]));
     // The hub answers: it is the commune alone.
-    seen_by_centre(&state, &["hub"], (7, 1), Outcome::Up);
+    seen_by_centre(&state, &["hub"], (12, 1), Outcome::Up);
     assert_eq!(bad(&look(&state)), BTreeMap::from([(key, None)]));
 }
 
@@ -128,13 +128,13 @@ fn the_first_sign_of_a_cut_makes_a_suspect_and_no_alert() {
     let state = province();
     well(&state, &["centre", "hub", "xa-2"]);
     seen_by_centre(&state, &["hub", "xa-2"], (60, 1), Outcome::Up);
-    seen_by_centre(&state, &["xa-1"], (60, 4), Outcome::Up);
-    see(&state, "xa-1", "wan", "xa-1", (60, 5), Outcome::Up);
-    seen_by_centre(&state, &["xa-1"], (4, 1), Outcome::Down);
+    seen_by_centre(&state, &["xa-1"], (60, 6), Outcome::Up);
+    see(&state, "xa-1", "wan", "xa-1", (60, 6), Outcome::Up);
+    seen_by_centre(&state, &["xa-1"], (6, 1), Outcome::Down);
     let sight = look(&state);
     assert_eq!(bad(&sight), BTreeMap::new());
     assert_eq!(sight.suspects.keys().collect::<Vec<_>>(), [&id("xa-1")]);
-    assert_eq!(sight.suspects[&id("xa-1")].since, NOW.plus_millis(-4000));
+    assert_eq!(sight.suspects[&id("xa-1")].since, NOW.plus_millis(-6000));
 }
 
 #[test]
