@@ -10,6 +10,7 @@ pub mod backlog;
 pub mod browser;
 pub mod clock;
 pub mod collector;
+pub mod hooks;
 pub mod machine;
 pub mod netns;
 pub mod payload;

@@ -315,15 +315,19 @@ impl Province {
     pub fn cut(&self, site: u8, path: Path, cut: Cut) -> Result<()> {
         let (space, device) = self.far_side(site, path)?;
         match cut {
-            Cut::Silent => space.nft(&fault_table(
-                &device,
-                &format!(
-                    "chain in {{ type filter hook prerouting priority -300; iifname \"{device}\" drop; }}\n\
-                 chain out {{ type filter hook postrouting priority 300; oifname \"{device}\" drop; }}"
-                ),
-            )),
+            Cut::Silent => space.nft(&fault_table(&device, &vanish(&device))),
             Cut::LinkDown => space.ip(&["link", "set", &device, "down"]),
         }
+    }
+
+    /// Cuts the centre's own line; no interface tells of it.
+    pub fn cut_centre(&self) -> Result<()> {
+        self.space("hub")?.nft(&fault_table("centre0", &vanish("centre0")))
+    }
+
+    /// Undoes that.
+    pub fn heal_centre(&self) -> Result<()> {
+        self.space("hub")?.nft("table inet fault_centre0\ndelete table inet fault_centre0\n")
     }
 
     /// Makes one path of one site lossy on the way out.
@@ -439,6 +443,14 @@ impl Province {
     ) -> Result<()> {
         wire(self.space(a)?, a_dev, a_addr, self.space(b)?, b_dev, b_addr)
     }
+}
+
+/// The rules by which all packets of a device vanish, in both directions.
+fn vanish(device: &str) -> String {
+    format!(
+        "chain in {{ type filter hook prerouting priority -300; iifname \"{device}\" drop; }}\n\
+         chain out {{ type filter hook postrouting priority 300; oifname \"{device}\" drop; }}"
+    )
 }
 
 /// A veth pair between two namespaces, with an IPv4 and an IPv6 address at each end.
