@@ -19,7 +19,7 @@ use crate::clock;
 use crate::lang::Lang;
 use crate::province::Province;
 use crate::report::model::Report;
-use crate::report::monthly::{self, FirstReport, NoReport, Subject};
+use crate::report::monthly::{self, FirstReport, Kept, NoReport, Subject};
 use crate::report::render::{self, Format};
 use crate::report::uptime::Policy;
 use crate::state::State;
@@ -182,14 +182,15 @@ impl<S: Store> Desk<S> {
                 "ask again in a minute",
             ));
         };
-        let first = self.store.first_report(subject.month).await.map_err(|error| Problem::store(&error))?;
-        let known = first.is_some();
+        let kept = Kept::load(&*self.store, subject.month, now).await;
+        let kept = kept.map_err(|error| Problem::store(&error))?;
+        let known = kept.first.is_some();
         let state = Arc::clone(&self.state);
         let made = tokio::task::spawn_blocking(move || {
             let province = Province::of(&state, now);
             // What is first reported of a month is kept: it must not rest on half of the evidence.
             params::reached(&province, subject.month.window(&state.config.timezone).start)?;
-            let made = monthly::report(&province, subject, first.as_ref(), &mut |_, _| {});
+            let made = monthly::report(&province, subject, &kept, &mut |_, _| {});
             let made = made.map_err(|why| none(why, &subject))?;
             let bytes = render::write(&made.report, format).map_err(|error| failed(&error))?;
             drop(turn);

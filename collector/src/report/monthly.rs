@@ -1,6 +1,6 @@
 //! The report of a month: what the head of the department signs, as data ([`super::model`]).
 //!
-//! A pure function of the province, the month, the language, and the figures that were first reported of the month. It looks at each site
+//! A pure function of the province, the month, the language, and what the store keeps of the month ([`Kept`]). It looks at each site
 //! once: its timeline, its charges and those of its links give every figure, so that what one table says adds up to what another says:
 //!
 //! | table | adds up to |
@@ -16,6 +16,7 @@
 mod contracts;
 mod cover;
 mod incidents;
+mod kept;
 pub mod restated;
 mod sites;
 mod words;
@@ -24,6 +25,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use wan_wire::UnixMillis;
 
+pub use kept::Kept;
 pub use restated::{FirstReport, KeyFigures};
 
 use super::model::{Report, Table};
@@ -97,7 +99,7 @@ impl Frame<'_> {
 pub fn report(
     province: &Province<'_>,
     subject: Subject,
-    first: Option<&FirstReport>,
+    kept: &Kept,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Made, NoReport> {
     let Subject { month, lang, policy } = subject;
@@ -128,7 +130,7 @@ pub fn report(
 
     let mut tables = vec![cover::summary(&frame, &coverage, &found, &accounts)];
     // Under another policy the figures are others, and nothing is restated.
-    let first = first.filter(|_| policy == Policy::Exclude && !preliminary);
+    let first = kept.first.as_ref().filter(|_| policy == Policy::Exclude && !preliminary);
     tables.extend(first.and_then(|first| restated::table(&frame, first, &figures)));
     tables.extend(coverage.tables(&frame));
     tables.extend(accounts.tables(&frame));

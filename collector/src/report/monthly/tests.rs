@@ -166,7 +166,7 @@ fn subject(lang: Lang) -> Subject {
 
 fn made(state: &State, lang: Lang, now: UnixMillis) -> Report {
     let province = Province::of(state, now);
-    report(&province, subject(lang), None, &mut |_, _| {}).unwrap().report
+    report(&province, subject(lang), &Kept::default(), &mut |_, _| {}).unwrap().report
 }
 
 fn table<'r>(report: &'r Report, id: &str) -> &'r Table {
@@ -318,12 +318,12 @@ fn a_month_that_is_not_over_is_preliminary_and_one_that_has_not_begun_has_no_rep
     let state = small();
     let middle = UnixMillis(START + 10 * DAY + HOUR);
     let province = Province::of(&state, middle);
-    let now = report(&province, subject(Lang::Vi), None, &mut |_, _| {}).unwrap();
+    let now = report(&province, subject(Lang::Vi), &Kept::default(), &mut |_, _| {}).unwrap();
     assert!(now.report.preliminary && now.figures.is_none());
     assert!(now.report.subtitle.starts_with("TẠM TÍNH đến 11/10/2026 01:00:00"), "{}", now.report.subtitle);
     assert_eq!(table(&now.report, "trend").rows.len(), 11);
     let province = Province::of(&state, UnixMillis(START));
-    let future = report(&province, subject(Lang::Vi), None, &mut |_, _| {});
+    let future = report(&province, subject(Lang::Vi), &Kept::default(), &mut |_, _| {});
     assert_eq!(future.unwrap_err(), NoReport::Future);
 }
 
@@ -343,12 +343,14 @@ fn what_late_evidence_changes_is_told_with_both_values() {
     let state = small();
     let first = {
         let province = Province::of(&state, CLOSED);
-        let made = report(&province, subject(Lang::En), None, &mut |_, _| {}).unwrap();
+        let made = report(&province, subject(Lang::En), &Kept::default(), &mut |_, _| {}).unwrap();
         FirstReport { at: CLOSED, figures: made.figures.unwrap() }
     };
     let later = |first: &FirstReport| {
         let province = Province::of(&state, CLOSED.plus_millis(DAY));
-        report(&province, subject(Lang::En), Some(first), &mut |_, _| {}).unwrap().report
+        report(&province, subject(Lang::En), &Kept { first: Some(first.clone()) }, &mut |_, _| {})
+            .unwrap()
+            .report
     };
     assert!(later(&first).tables.iter().all(|table| table.id != "restated"), "nothing has changed");
     paint(&state, "xa-a", "wan", at(58.0), at(59.0), Outcome::Up);
@@ -431,6 +433,7 @@ fn progress_is_told_site_by_site() {
     let state = small();
     let province = Province::of(&state, CLOSED);
     let mut told = Vec::new();
-    report(&province, subject(Lang::Vi), None, &mut |done, total| told.push((done, total))).unwrap();
+    report(&province, subject(Lang::Vi), &Kept::default(), &mut |done, total| told.push((done, total)))
+        .unwrap();
     assert_eq!(told, [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]);
 }
