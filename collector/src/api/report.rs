@@ -133,7 +133,8 @@ impl<S> Clone for Desk<S> {
     }
 }
 
-/// The report of a month: coverage against the plan, uptime, contracts, incidents, causes, and by what rules all was counted. A month
+/// The report of a month: coverage against the plan, uptime, contracts (uptime, round-trip time, loss) with evidence, incidents, causes,
+/// quality by link, and by what rules all was counted. A month
 /// that is not over gives a preliminary one. The first report of a closed month is remembered, and later ones say what has been restated
 /// since.
 #[utoipa::path(get, path = "/api/v1/report", tag = "api",
@@ -182,21 +183,23 @@ impl<S: Store> Desk<S> {
                 "ask again in a minute",
             ));
         };
-        let kept = Kept::load(&*self.store, subject.month, now).await;
-        let kept = kept.map_err(|error| Problem::store(&error))?;
-        let known = kept.first.is_some();
         let state = Arc::clone(&self.state);
+        let store = Arc::clone(&self.store);
+        let runtime = tokio::runtime::Handle::current();
         let made = tokio::task::spawn_blocking(move || {
             let province = Province::of(&state, now);
             // What is first reported of a month is kept: it must not rest on half of the evidence.
             params::reached(&province, subject.month.window(&state.config.timezone).start)?;
+            // Reading alternates with computing: it waits on this thread, and holds up no other request.
+            let kept = runtime.block_on(Kept::load(&*store, &province, subject.month, &mut |_, _| {}));
+            let kept = kept.map_err(|error| Problem::store(&error))?;
             let made = monthly::report(&province, subject, &kept, &mut |_, _| {});
             let made = made.map_err(|why| none(why, &subject))?;
             let bytes = render::write(&made.report, format).map_err(|error| failed(&error))?;
             drop(turn);
-            Ok::<_, Problem>((made, bytes))
+            Ok::<_, Problem>((made, bytes, kept.first.is_some()))
         });
-        let (made, bytes) = made.await.map_err(|error| failed(&error))??;
+        let (made, bytes, known) = made.await.map_err(|error| failed(&error))??;
         if let (false, Some(figures)) = (known, made.figures) {
             let first = FirstReport { at: now, figures };
             self.store

@@ -130,11 +130,16 @@ pub async fn steps<S: Store>(
             if stream.vantage == *site { own.push(found) } else { others.push(found) }
         }
     }
-    let chosen = links.into_iter().map(|(link, [own, others])| {
-        // The site's own word first.
-        (link, together(if own.is_empty() { others } else { own }))
-    });
-    Ok(chosen.collect())
+    Ok(links.into_iter().map(|(link, [own, others])| (link, believed(own, others))).collect())
+}
+
+/// A link's figures out of what its site's own agent and what others measured: the site's own word first.
+pub(super) fn believed(own: Vec<Steps>, others: Vec<Steps>) -> Steps {
+    let mut streams = if own.is_empty() { others } else { own };
+    match streams.len() {
+        0 | 1 => streams.pop().unwrap_or_default(),
+        _ => together(streams),
+    }
 }
 
 /// Several targets of a link as one: a target that answered nothing in a step in which another did is left out of it.

@@ -8,7 +8,8 @@
 //! | causes by site, down, but for what was planned | the site's time down |
 //! | causes | the sum of the causes by site |
 //! | a contract | the sum of its links |
-//! | evidence for carriers | at most what is charged to the contract (an outage that the window cuts is told with its part within) |
+//! | a contract's restated loss and round-trip time | the packets of its links together |
+//! | evidence for carriers, outages | at most what is charged to the contract (an outage that the window cuts is told with its part within) |
 //!
 //! A month that has not begun has no report. One that is not over has a preliminary one, of the part up to now. An empty register has one that
 //! says so.
@@ -17,6 +18,7 @@ mod contracts;
 mod cover;
 mod incidents;
 mod kept;
+mod quality;
 pub mod restated;
 mod sites;
 mod words;
@@ -36,6 +38,7 @@ use crate::ledger::periods::Periods;
 use crate::ledger::timeline::Window;
 use crate::localtime;
 use crate::province::{Causes, Province};
+use crate::report::quality::MonthQuality;
 use crate::report::uptime::Policy;
 
 /// What is reported.
@@ -78,6 +81,7 @@ struct Frame<'p> {
     /// The hours of service in it.
     service: Periods,
     preliminary: bool,
+    quality: &'p MonthQuality,
 }
 
 impl Frame<'_> {
@@ -112,7 +116,8 @@ pub fn report(
     let preliminary = province.now < whole.end;
     let causes = province.causes(window);
     let service = province.config().calendar.service_time(window, zone);
-    let frame = Frame { province, causes, month, lang, policy, window, service, preliminary };
+    let frame =
+        Frame { province, causes, month, lang, policy, window, service, preliminary, quality: &kept.quality };
 
     let coverage = cover::Coverages::of(&frame);
     let mut found = sites::Found::default();

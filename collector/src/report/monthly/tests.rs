@@ -16,6 +16,8 @@ use crate::report::verify::verify;
 use crate::state::{Latest, State};
 use crate::store::{AgentSecret, Rotation, Snapshot};
 
+mod quality;
+
 const HOUR: i64 = 3_600_000;
 /// 2026-10-01 00:00 in Vietnam.
 const START: i64 = 1_790_787_600_000;
@@ -25,8 +27,8 @@ const HOSTILE: &str = "=HYPERLINK(\"http://x\") <script>alert('1')</script> & \"
 const CONFIG: &str = "\
 plan: {tiers: [{id: province, name: {vi: Cấp tỉnh, en: Province}, target: 70%}, {id: commune, name: {vi: Cấp xã, en: Commune}, target: 50%}]}
 contracts:
-  - {id: HD-01, name: {vi: Thuê kênh, en: Leased lines}, carrier: VNPT, kind: wan, uptime: 99.9%}
-  - {id: NET, kind: internet, uptime: 99%, hours: service}
+  - {id: HD-01, name: {vi: Thuê kênh, en: Leased lines}, carrier: VNPT, kind: wan, uptime: 99.9%, rtt_limit: 40ms, loss_limit: 0.5%}
+  - {id: NET, kind: internet, uptime: 99%, hours: service, rtt_limit: 100ms}
 ";
 
 fn id(text: &str) -> SiteId {
@@ -166,7 +168,9 @@ fn subject(lang: Lang) -> Subject {
 
 fn made(state: &State, lang: Lang, now: UnixMillis) -> Report {
     let province = Province::of(state, now);
-    report(&province, subject(lang), &Kept::default(), &mut |_, _| {}).unwrap().report
+    report(&province, subject(lang), &quality::kept(&province, &quality::MEASURED), &mut |_, _| {})
+        .unwrap()
+        .report
 }
 
 fn table<'r>(report: &'r Report, id: &str) -> &'r Table {
@@ -212,9 +216,10 @@ fn minutes_are_charged_to_who_is_responsible() {
     assert!(links.rows.iter().any(|row| row[column(links, "site")] == Cell::text("xa-c")));
     assert_eq!(excused(0), Cell::Duration(HOUR), "the LAN's hour is not the provider's");
     let evidence = table(&report, "evidence");
-    assert_eq!(evidence.rows.len(), 2);
-    let why = column(evidence, "rule");
-    assert_eq!(evidence.rows[0][why], Cell::text("the gateway answers; the WAN fails"));
+    let (what, why) = (column(evidence, "what"), column(evidence, "rule"));
+    let outages: Vec<_> = evidence.rows.iter().filter(|row| row[what] == Cell::text("Down")).collect();
+    assert_eq!(outages.len(), 2);
+    assert_eq!(outages[0][why], Cell::text("the gateway answers; the WAN fails"));
 }
 
 #[test]
@@ -348,9 +353,14 @@ fn what_late_evidence_changes_is_told_with_both_values() {
     };
     let later = |first: &FirstReport| {
         let province = Province::of(&state, CLOSED.plus_millis(DAY));
-        report(&province, subject(Lang::En), &Kept { first: Some(first.clone()) }, &mut |_, _| {})
-            .unwrap()
-            .report
+        report(
+            &province,
+            subject(Lang::En),
+            &Kept { first: Some(first.clone()), ..Kept::default() },
+            &mut |_, _| {},
+        )
+        .unwrap()
+        .report
     };
     assert!(later(&first).tables.iter().all(|table| table.id != "restated"), "nothing has changed");
     paint(&state, "xa-a", "wan", at(58.0), at(59.0), Outcome::Up);
@@ -418,7 +428,7 @@ proptest! {
                     .map(|row| millis(&row[column(links, "charged")])).sum();
                 prop_assert_eq!(millis(&contract[column(contracts, "charged")]), charged);
                 let told: i64 = report.tables.iter().filter(|table| table.id == "evidence").flat_map(|table| &table.rows)
-                    .filter(|row| row[0] == contract[0]).map(|row| millis(&row[7])).sum();
+                    .filter(|row| row[0] == contract[0] && row[8] != Cell::Empty).map(|row| millis(&row[8])).sum();
                 prop_assert_eq!(told, charged, "every charged minute is in a line that can be sent");
             }
         }
