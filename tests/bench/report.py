@@ -172,7 +172,7 @@ def fill(database, count, seed=1):
     for number in range(count):
         if number % 12 == 11:
             continue  # not equipped
-        cuts = {"lan": [], "wan": [], "internet": []}
+        cuts = {"lan": [], "wan": [], "internet": [], "service-van-ban": []}
         silent = list(stops[1:])
         for _ in range(random.randrange(4)):
             begin = at()

@@ -21,6 +21,8 @@ pub struct Quality {
     pub received: u64,
     /// The share that was not, 0 to 1 ([`super::bucket::Bucket::loss`]).
     pub loss: Option<f64>,
+    /// The share that was not, of rounds that got any answer ([`super::bucket::Bucket::loss_while_up`]).
+    pub loss_while_up: Option<f64>,
     /// The shortest round-trip time.
     pub rtt_min: Option<f64>,
     /// The mean round-trip time.
@@ -42,6 +44,7 @@ impl From<&HourTotal> for Quality {
             sent: bucket.sent,
             received: bucket.received,
             loss: bucket.loss(),
+            loss_while_up: bucket.loss_while_up(),
             rtt_min: bucket.rtt_min(),
             rtt_mean: bucket.rtt_mean(),
             rtt_p95: bucket.rtt_p95(),

@@ -187,8 +187,6 @@ pub struct LinkQuality {
     pub hours: u32,
     /// The figures of all of them.
     pub figures: Quality,
-    /// Their loss in rounds that got any answer.
-    pub loss_while_up: Option<f64>,
     /// What was measured in the hours that the link's contract is about; `None`: it has none that promises quality.
     pub counted: Option<Tally>,
 }
@@ -300,9 +298,8 @@ impl<'p> Gathering<'p> {
             }
             sum
         });
-        let loss_while_up = whole.bucket.loss_while_up();
         let figures = Quality::from(&whole);
-        let of_link = LinkQuality { hours, figures, loss_while_up, counted };
+        let of_link = LinkQuality { hours, figures, counted };
         self.month.links.entry(id.clone()).or_default().insert(name.clone(), of_link);
     }
 

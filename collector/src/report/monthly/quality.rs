@@ -66,7 +66,7 @@ pub(super) fn row(frame: &Frame<'_>, site: &SiteNow<'_>, link: &LinkName) -> Opt
     row.extend([
         Cell::Count(i64::from(quality.hours)),
         Cell::share(figures.loss),
-        Cell::share(quality.loss_while_up),
+        Cell::share(figures.loss_while_up),
         millis(figures.rtt_mean),
         millis(figures.rtt_p95),
         millis(figures.jitter),
