@@ -29,7 +29,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// A pass is followed by a rest so many times as long.
 const REST: u32 = 10;
 /// Evidence may be as old as `ingest.max_age` when it comes; an incident around it may have begun a month before.
-const HORIZON_MARGIN: Duration = Duration::from_secs(31 * 86_400);
+pub const HORIZON_MARGIN: Duration = Duration::from_secs(31 * 86_400);
 
 /// What is open now, by kind: of sites as a whole.
 pub type Open = BTreeMap<IncidentKind, u64>;

@@ -237,7 +237,7 @@ fn failed(error: &dyn std::fmt::Display) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::tests::{NOW, get, province};
+    use crate::api::tests::{NOW, conforms, get, province};
     use crate::report::render::read;
     use crate::store::sqlite::SqliteStore;
 
@@ -276,6 +276,17 @@ mod tests {
             assert_eq!(read(body.as_bytes()).unwrap().0.as_str(), format);
         }
         assert_eq!(first(), Some(whole_second(NOW)), "last month is closed");
+        let document = serde_json::to_value(crate::api::openapi::document()).unwrap();
+        let described = &document["paths"]["/api/v1/report"]["get"]["responses"];
+        let holds = |question: &str, status: &str, media: &str| {
+            let (_, _, body) = get(&router, &format!("/api/v1/report?{question}"));
+            let schema = &described[status]["content"][media]["schema"];
+            assert!(schema.is_object(), "{status} {media}");
+            conforms(&document, schema, &serde_json::from_str(&body).unwrap(), "$").unwrap();
+        };
+        holds("format=json", "200", "application/json");
+        holds("format=json&lang=en&month=2026-11", "200", "application/json");
+        holds("format=doc", "400", "application/problem+json");
         let (status, headers, _) = get(&router, "/api/v1/report?format=xlsx");
         assert_eq!(status, 200);
         assert_eq!(headers[header::CONTENT_DISPOSITION], "attachment; filename=\"wanwatch-2026-10-vi.xlsx\"");

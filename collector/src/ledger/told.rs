@@ -20,6 +20,7 @@
 //! Edges that move by no more than [`EDGE`] are corrected without a word: two observers never see the same edge at the same instant.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -131,8 +132,13 @@ impl Word {
         }
     }
 
-    /// Whether what was said is not so any more. That it ended, or lasts longer by now, was not denied before.
-    fn is_denied_by(&self, now: &Self) -> bool {
+    /// Whether what was said is not so any more, where edges that move by no more than `edge` are the same. That it ended, or lasts
+    /// longer by now, was not denied before.
+    #[must_use]
+    pub fn is_denied_by(&self, now: &Self, edge: Duration) -> bool {
+        let moved = |was: UnixMillis, is: UnixMillis| {
+            was.millis_since(is).abs() > i64::try_from(edge.as_millis()).unwrap_or(i64::MAX)
+        };
         let end_moved = match (self.end, now.end) {
             (None, _) => false,
             (Some(_), None) => true,
@@ -140,11 +146,6 @@ impl Word {
         };
         self.kind != now.kind || moved(self.start, now.start) || end_moved || self.cause() != now.cause()
     }
-}
-
-fn moved(was: UnixMillis, is: UnixMillis) -> bool {
-    let edge = i64::try_from(EDGE.as_millis()).unwrap_or(i64::MAX);
-    was.millis_since(is).abs() > edge
 }
 
 /// Why an incident that was told is none any more.
@@ -348,7 +349,7 @@ fn update(old: &Told, incident: &Incident, window: Window, now: UnixMillis, chan
         return;
     }
     let next = Told { word, scene: incident.scene, ..old.clone() };
-    if old.word.is_denied_by(&word) {
+    if old.word.is_denied_by(&word, EDGE) {
         let because = Because::of(old.word.rule, Some((incident.rule, &incident.scene)));
         restate(next, old.word, Some(word), because, now, changes);
     } else {

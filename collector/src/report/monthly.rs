@@ -15,6 +15,7 @@
 //! says so.
 
 mod contracts;
+mod corrected;
 mod cover;
 mod incidents;
 mod kept;
@@ -22,11 +23,13 @@ mod quality;
 pub mod restated;
 mod sites;
 mod words;
+mod works;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use wan_wire::UnixMillis;
 
+pub use corrected::Restated;
 pub use kept::Kept;
 pub use restated::{FirstReport, KeyFigures};
 
@@ -140,6 +143,8 @@ pub fn report(
     tables.extend(coverage.tables(&frame));
     tables.extend(accounts.tables(&frame));
     tables.extend(found.tables(&frame));
+    tables.push(works::table(&frame));
+    tables.push(corrected::table(&frame, &kept.restated));
     tables.push(cover::parameters(&frame));
     tables.retain(|table: &Table| !table.rows.is_empty());
     let report = Report {

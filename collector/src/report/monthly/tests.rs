@@ -16,7 +16,9 @@ use crate::report::verify::verify;
 use crate::state::{Latest, State};
 use crate::store::{AgentSecret, Rotation, Snapshot};
 
+mod corrected;
 mod quality;
+mod works;
 
 const HOUR: i64 = 3_600_000;
 /// 2026-10-01 00:00 in Vietnam.
@@ -272,6 +274,16 @@ fn a_figure_that_is_changed_by_hand_is_named_in_every_format() {
         csv.split_inclusive("\r\n").filter(|line| !line.starts_with("xa-a,Ủy ban")).collect();
     let found = verify(without.concat().as_bytes(), &report).unwrap().differences;
     assert!(found.iter().any(|difference| difference.row.starts_with("xa-a") && difference.was.is_none()));
+}
+
+#[test]
+fn as_many_figures_are_compared_in_every_format() {
+    let report = made(&small(), Lang::Vi, CLOSED);
+    let cells: usize = report.tables.iter().map(|table| table.columns.len() * table.rows.len()).sum();
+    for format in Format::ALL {
+        let compared = verify(&write(&report, format).unwrap(), &report).unwrap();
+        assert_eq!(compared.cells, cells, "{format:?}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::calendar::Month;
 use crate::lang::Lang;
 use crate::ledger::incident::IncidentKind;
+use crate::ledger::told::Because;
 use crate::report::coverage::Standing;
 use crate::report::uptime::{HoursOf, Policy};
 
@@ -108,6 +109,29 @@ pub(super) const SAID: Words = Words("Đã báo cáo", "Reported first");
 pub(super) const SAYS: Words = Words("Nay là", "Now");
 pub(super) const SINCE: Words = Words("Báo cáo lần đầu lúc", "First reported at");
 
+pub(super) const INCIDENT_ID: Words = Words("Mã sự cố", "Incident's id");
+pub(super) const WAS_KIND: Words = Words("Đã báo", "Told");
+pub(super) const WAS_FROM: Words = Words("Đã báo: bắt đầu", "Told: from");
+pub(super) const WAS_TO: Words = Words("Đã báo: kết thúc", "Told: to");
+pub(super) const WAS_CAUSE: Words = Words("Đã báo: nguyên nhân", "Told: cause");
+pub(super) const IS_KIND: Words = Words("Nay là", "Now");
+pub(super) const IS_FROM: Words = Words("Nay: bắt đầu", "Now: from");
+pub(super) const IS_TO: Words = Words("Nay: kết thúc", "Now: to");
+pub(super) const IS_CAUSE: Words = Words("Nay: nguyên nhân", "Now: cause");
+pub(super) const BECAUSE: Words = Words("Lý do điều chỉnh", "Because of");
+pub(super) const RESTATED: Words = Words("Điều chỉnh lúc", "Restated at");
+pub(super) const TIMES: Words = Words("Số lần điều chỉnh", "Times restated");
+
+pub(super) const WINDOW: Words = Words("Số", "Number");
+pub(super) const FOR_WHOM: Words = Words("Áp dụng cho", "For whom");
+pub(super) const WHEN: Words = Words("Lịch", "When");
+pub(super) const OCCURRENCES: Words = Words("Số lần", "Times");
+pub(super) const WITHIN: Words = Words("Thời gian trong kỳ", "Within the month");
+pub(super) const REASON: Words = Words("Lý do", "Why");
+pub(super) const ENTERED_BY: Words = Words("Người nhập", "Entered by");
+pub(super) const ENTERED_AT: Words = Words("Nhập lúc", "Entered at");
+pub(super) const CUT_SHORT: Words = Words("Kết thúc sớm lúc", "Ended early at");
+
 /// `2026-10`.
 pub(super) fn month_id(month: Month) -> String {
     month.first_day().strftime("%Y-%m").to_string()
@@ -134,6 +158,15 @@ pub(super) const fn incident_kind(kind: IncidentKind, lang: Lang) -> &'static st
         IncidentKind::Outage => BAD_DOWN.in_lang(lang),
         IncidentKind::Degradation => BAD_DEGRADED.in_lang(lang),
         IncidentKind::Gap => BAD_UNKNOWN.in_lang(lang),
+    }
+}
+
+pub(super) const fn because(because: Because, lang: Lang) -> &'static str {
+    match because {
+        Because::Backlog => lang.pick("số liệu gửi bù của đơn vị", "the site's backlog"),
+        Because::Boot => lang.pick("thời điểm khởi động được gửi sau", "boot times told later"),
+        Because::Planned => lang.pick("kế hoạch nhập hoặc bỏ sau", "planned work entered or taken out"),
+        Because::Evidence => lang.pick("bằng chứng khác đến sau", "other evidence"),
     }
 }
 
