@@ -54,7 +54,7 @@ fn a_contract_that_the_configuration_does_not_have_is_named_once_with_file_and_l
         "f.csv:3: wan.contract of “xa-b”: found the unknown contract “HD-02”, expected the id of a contract in the configuration; did you mean HD-01?",
         "f.csv:4: internet.contract of “xa-c”: found the unknown contract “Nhà mạng cũ”, expected the id of a contract in the configuration; write its \
          terms under contracts, or leave this empty",
-        "g.yaml:8:17: sites[0].links.wan.contract: found the unknown contract “NETT”, expected the id of a contract in the configuration; did you mean NET?",
+        "g.yaml:8:17: wan.contract of “xa-d”: found the unknown contract “NETT”, expected the id of a contract in the configuration; did you mean NET?",
     ];
     assert_eq!(warnings(&["HD-01", "NET"]), expected);
     assert_eq!(warnings(&["HD-01", "HD-02", "NET", "NETT", "Nhà mạng cũ"]), [""; 0]);

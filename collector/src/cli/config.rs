@@ -71,8 +71,8 @@ async fn check(file: &Path) -> anyhow::Result<()> {
         for (contract, links) in register.contracts() {
             if config.contracts.iter().all(|known| known.id != contract) {
                 say(format_args!(
-                    "warning: {}: contracts: {links} links of the register name the contract “{contract}”, which is not here; write its terms, \
-                     or correct the register",
+                    "warning: {}: contracts: links of the register name “{contract}” ({links} of them), which is not here; write its terms, or \
+                     correct the register",
                     file.display()
                 ));
             }

@@ -284,6 +284,8 @@ pub fn reconcile(
     window: Window,
     now: UnixMillis,
 ) -> Changes {
+    let joined = joined(told, found, window);
+    let found = joined.as_deref().unwrap_or(found);
     let mut changes = Changes::default();
     let mut taken = vec![false; told.len()];
     // The ones with a predecessor first take what is theirs; only then is the rest new.
@@ -318,6 +320,26 @@ pub fn reconcile(
         restate(next, old.word, None, Because::of(old.word.rule, is), now, &mut changes);
     }
     changes
+}
+
+/// Where an outage was told that began before the window, what is unknown at the window's start and ends with an outage is part of it: that it was
+/// down before, the window does not show. `None`: there is no such thing.
+fn joined(told: &[Told], found: &[Incident], window: Window) -> Option<Vec<Incident>> {
+    let [gap, outage, rest @ ..] = found else { return None };
+    let reaches = |old: &Told| {
+        old.gone.is_none()
+            && old.word.kind == IncidentKind::Outage
+            && old.word.start < window.start
+            && old.word.end.is_none_or(|end| end > gap.end)
+    };
+    let cut = gap.kind == IncidentKind::Gap
+        && gap.start <= window.start
+        && outage.kind == IncidentKind::Outage
+        && outage.start == gap.end;
+    (cut && told.iter().any(reaches)).then(|| {
+        let whole = Incident { start: gap.start, ..outage.clone() };
+        std::iter::once(whole).chain(rest.iter().cloned()).collect()
+    })
 }
 
 /// The incident told before that this one continues.
