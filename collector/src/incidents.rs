@@ -177,7 +177,7 @@ fn complete(
     }
     let further = Window::new(window.start.minus(FURTHEST), window.end);
     let known = state.history.reaches(further.start).is_ok();
-    let whole = known.then(|| province.causes(further).incidents(site)).unwrap_or_default();
+    let whole = if known { province.causes(further).incidents(site) } else { BTreeMap::new() };
     for link in cut {
         let Some(of_link) = found.get_mut(&link) else { continue };
         let reaches = |one: &&Incident| one.start <= window.start && one.end > window.start;

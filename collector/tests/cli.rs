@@ -143,7 +143,10 @@ fn a_contract_without_terms_is_a_warning_at_import_and_at_config_check() {
         assert!(office.run(command).warned().contains(warning), "{command:?}");
     }
     let said = office.run(&["config", "check"]).warned();
-    assert!(said.contains("collector.yaml: contracts: links of the register name “HD-1” (1 of them)"), "{said}");
+    assert!(
+        said.contains("collector.yaml: contracts: links of the register name “HD-1” (1 of them)"),
+        "{said}"
+    );
     office.file("s.csv", "id,name,tier,branch,links,wan.contract\nb,B,commune,state,wan,HD-01\n");
     office.run(&["sites", "import", "s.csv"]).ok();
     office.run(&["config", "check"]).ok();

@@ -79,9 +79,9 @@ impl<'t> Corrected<'t> {
     /// Of an incident, in a report that is made at an instant; `None`: nothing that had been said is said otherwise.
     fn of(told: &'t Told, restatements: &[Restatement], made: UnixMillis) -> Option<Self> {
         let settled = told.since.plus_millis(i64::try_from(SETTLED.as_millis()).unwrap_or(i64::MAX));
-        let known = restatements.iter().filter(|restatement| restatement.at <= made);
+        let mut known = restatements.iter().filter(|restatement| restatement.at <= made);
         let times = known.clone().filter(|restatement| restatement.at > settled).count();
-        let last = known.last().filter(|last| last.at > settled)?;
+        let last = known.next_back().filter(|last| last.at > settled)?;
         let was = said(told, restatements, settled)?;
         let now = match (said(told, restatements, made), &told.gone) {
             (Some(word), _) => Now::Said(word),

@@ -111,21 +111,16 @@ fn what_was_first_reported_is_of_the_time_before_a_report() {
     assert_eq!((load(800.0).first, load(801.0).first), (None, Some(first)));
 }
 
+/// Kind, start and end in hours, rule.
+type Said = (IncidentKind, f64, Option<f64>, Rule);
+
 /// What is listed of one incident that was told at 58:00, and restated after so many minutes to words of kind, start, end (in hours) and rule.
-fn listed(
-    words: &[(i64, Option<(IncidentKind, f64, Option<f64>, Rule)>)],
-    gone: Option<(i64, Gone)>,
-) -> Vec<Vec<Cell>> {
+fn listed(words: &[(i64, Option<Said>)], gone: Option<(i64, Gone)>) -> Vec<Vec<Cell>> {
     let scene = Scene::new();
     let base = scene.told();
     let minute = |minute: i64| at(58.0).plus_millis(minute * 60_000);
-    let word = |(kind, start, end, rule): (IncidentKind, f64, Option<f64>, Rule)| Word {
-        kind,
-        start: at(start),
-        end: end.map(at),
-        bad_ms: 1,
-        rule,
-    };
+    let word =
+        |(kind, start, end, rule): Said| Word { kind, start: at(start), end: end.map(at), bad_ms: 1, rule };
     let mut was = word(words[0].1.unwrap());
     let mut restatements = Vec::new();
     for (after, now) in &words[1..] {
