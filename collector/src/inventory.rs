@@ -290,6 +290,15 @@ impl Register {
         })
     }
 
+    /// The contracts that links name, each with how many links do.
+    pub fn contracts(&self) -> BTreeMap<&str, usize> {
+        let mut named = BTreeMap::new();
+        for id in self.sites().flat_map(|site| &site.links).filter_map(|link| link.contract.as_deref()) {
+            *named.entry(id).or_default() += 1;
+        }
+        named
+    }
+
     /// The sites as a map by id.
     pub fn into_map(self) -> BTreeMap<SiteId, Site> {
         self.sites

@@ -43,6 +43,7 @@ pub mod draft;
 mod schedule;
 mod scope;
 mod when;
+mod words;
 
 use std::fmt;
 
@@ -162,6 +163,25 @@ impl PlannedWindow {
                 ends.is_some_and(|ends| ends.timestamp().as_millisecond() + 86_400_000 <= now.0)
             }
         }
+    }
+
+    /// Its occurrences on `days` that share an instant with the window, one by one, cut by its end before its time. Those of the last day
+    /// end with it; those by the calendar are cut to the window.
+    #[must_use]
+    pub fn times(&self, days: &Days<'_>, window: Window, calendar: &Calendar) -> Vec<Period> {
+        let ended = match &self.removed {
+            Some(removal) if removal.void => return Vec::new(),
+            Some(removal) => removal.at,
+            None => UnixMillis::MAX,
+        };
+        let mut found = Vec::new();
+        self.work.expand(days, window, calendar, &mut found);
+        let times = found.into_iter().map(|(start, end)| Period { start, end: end.min(ended) });
+        let touches =
+            |time: &Period| time.start < time.end && time.start < window.end && window.start < time.end;
+        let mut times: Vec<Period> = times.filter(touches).collect();
+        times.sort_by_key(|time| (time.start, time.end));
+        times
     }
 
     /// Its occurrences, whole, as far as they touch the window of `days`.

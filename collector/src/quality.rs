@@ -39,6 +39,8 @@
 //! which another one of the link answered is left out of that step, since it is the target that is down and not the link: the
 //! same rule by which evidence calls a link up when any target answers.
 //!
+//! [`read`] tells one site's figures over any window; [`sweep`] those of all links over whole hours, for a report.
+//!
 //! # What it takes
 //!
 //! With a round of five packets each five seconds, a minute of a link takes some 18 bytes and an hour some 28; in the database, pages
@@ -52,6 +54,7 @@ pub mod histogram;
 pub mod hour;
 pub mod mos;
 pub mod read;
+pub mod sweep;
 
 use std::time::Duration;
 

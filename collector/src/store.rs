@@ -326,6 +326,10 @@ pub struct Wanted {
     pub id: Option<IncidentId>,
     /// Those that go on.
     pub open: bool,
+    /// Those of sites as a whole.
+    pub sites: bool,
+    /// Those that were restated in this time.
+    pub restated: Option<Window>,
     /// At most so many: the ones that began last.
     pub limit: u32,
 }
@@ -334,7 +338,7 @@ impl Wanted {
     /// All of a window.
     #[must_use]
     pub const fn all(window: Window) -> Self {
-        Self { window, site: None, id: None, open: false, limit: u32::MAX }
+        Self { window, site: None, id: None, open: false, sites: false, restated: None, limit: u32::MAX }
     }
 }
 

@@ -79,6 +79,13 @@ impl Said {
         self
     }
 
+    /// What a command says on standard error that does what it was asked.
+    #[track_caller]
+    fn warned(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self.err
+    }
+
     #[track_caller]
     fn failed(self, with: &str) -> Self {
         assert_eq!(self.code, 1, "{}{}", self.out, self.err);
@@ -120,6 +127,29 @@ fn the_sample_province_is_checked_imported_and_listed() {
     office
         .run(&["sites", "list", "--tier", "xa"])
         .failed("there is no tier \"xa\"; the plan has province, district, commune");
+}
+
+#[test]
+fn a_contract_without_terms_is_a_warning_at_import_and_at_config_check() {
+    let office = Office::new();
+    office.file("collector.yaml", "data: data\ncontracts: [{id: HD-01, kind: wan, uptime: 99.5%}]\n");
+    office.file(
+        "s.csv",
+        "id,name,tier,branch,links,wan.contract\na,A,commune,state,wan,HD-01\nb,B,commune,state,wan,HD-1\n",
+    );
+    let warning = "warning: s.csv:3: wan.contract of “b”: found the unknown contract “HD-1”, expected the id of a contract in the \
+        configuration; did you mean HD-01?";
+    for command in [&["sites", "check", "s.csv"][..], &["sites", "import", "s.csv"]] {
+        assert!(office.run(command).warned().contains(warning), "{command:?}");
+    }
+    let said = office.run(&["config", "check"]).warned();
+    assert!(
+        said.contains("collector.yaml: contracts: links of the register name “HD-1” (1 of them)"),
+        "{said}"
+    );
+    office.file("s.csv", "id,name,tier,branch,links,wan.contract\nb,B,commune,state,wan,HD-01\n");
+    office.run(&["sites", "import", "s.csv"]).ok();
+    office.run(&["config", "check"]).ok();
 }
 
 #[test]

@@ -442,11 +442,21 @@ fn contracts_are_read_and_each_mistake_in_them_is_told() {
     let config = Config::parse("c", good.as_bytes()).unwrap();
     assert_eq!(config.contracts[0].uptime, Some(0.995));
     assert_eq!(config.contracts[0].name.en, "HD-01");
+    assert_eq!((config.contracts[0].rtt_limit, config.contracts[0].loss_limit), (None, None));
+    let limits = "contracts: [{id: a, kind: wan, rtt_limit: 40ms, loss_limit: 0.5%}, {id: b, kind: wan, loss_limit: 0}]";
+    let contracts = Config::parse("c", limits.as_bytes()).unwrap().contracts;
+    assert_eq!(contracts[0].rtt_limit, Some(std::time::Duration::from_millis(40)));
+    assert_eq!((contracts[0].loss_limit, contracts[1].loss_limit), (Some(0.005), Some(0.0)));
     let bad = [
         ("contracts: [{kind: wan}]", "the contract's number"),
         ("contracts: [{id: a}]", "wan or internet"),
         ("contracts: [{id: a, kind: lan}]", "wan or internet"),
         ("contracts: [{id: a, kind: wan, hours: night}]", "all or service"),
+        ("contracts: [{id: a, kind: wan, rtt_limit: 40}]", "a duration from 1ms to 1m"),
+        ("contracts: [{id: a, kind: wan, rtt_limit: 0ms}]", "a duration from 1ms to 1m"),
+        ("contracts: [{id: a, kind: wan, rtt_limit: 2h}]", "a duration from 1ms to 1m"),
+        ("contracts: [{id: a, kind: wan, loss_limit: 5}]", "a share"),
+        ("contracts: [{id: a, kind: wan, loss_limit: -1%}]", "a share"),
         ("contracts: [{id: a, kind: wan}, {id: a, kind: internet}]", "each id once"),
     ];
     for (text, expected) in bad {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use wan_collector::config::{Config, Plan};
 use wan_collector::inventory::diff::{Absent, Change, changes};
 use wan_collector::inventory::era::Former;
-use wan_collector::inventory::read::{File, Format, read, write};
+use wan_collector::inventory::read::{File, Format, read, unknown_contracts, write};
 use wan_collector::inventory::{Link, Location, Register, Site, Watches};
 use wan_settings::Mistakes;
 use wan_wire::{LinkKind, UnixMillis};
@@ -32,6 +32,33 @@ fn csv(text: &str) -> Result<Vec<Site>, Mistakes> {
 
 fn yaml(text: &str) -> Result<Vec<Site>, Mistakes> {
     parse(text, Format::Yaml)
+}
+
+#[test]
+fn a_contract_that_the_configuration_does_not_have_is_named_once_with_file_and_line() {
+    let csv = "id,name,tier,branch,links,wan.contract,internet.contract\n\
+        xa-a,A,commune,state,wan internet,HD-01,NET\n\
+        xa-b,B,commune,state,wan internet,HD-02,\n\
+        xa-c,C,commune,state,wan internet,HD-02,Nhà mạng cũ\n";
+    let yaml = "sites:\n- id: xa-d\n  name: D\n  tier: commune\n  branch: state\n  links:\n    wan:\n      contract: NETT\n";
+    let files = [
+        File { name: "f.csv", bytes: csv.as_bytes(), format: Format::Csv },
+        File { name: "g.yaml", bytes: yaml.as_bytes(), format: Format::Yaml },
+    ];
+    read(&files, &Plan::default(), &Register::default()).unwrap();
+    let warnings = |known: &[&str]| -> Vec<String> {
+        let known = known.iter().copied().collect();
+        unknown_contracts(&files, &known).iter().map(ToString::to_string).collect()
+    };
+    let expected = [
+        "f.csv:3: wan.contract of “xa-b”: found the unknown contract “HD-02”, expected the id of a contract in the configuration; did you mean HD-01?",
+        "f.csv:4: internet.contract of “xa-c”: found the unknown contract “Nhà mạng cũ”, expected the id of a contract in the configuration; write its \
+         terms under contracts, or leave this empty",
+        "g.yaml:8:17: wan.contract of “xa-d”: found the unknown contract “NETT”, expected the id of a contract in the configuration; did you mean NET?",
+    ];
+    assert_eq!(warnings(&["HD-01", "NET"]), expected);
+    assert_eq!(warnings(&["HD-01", "HD-02", "NET", "NETT", "Nhà mạng cũ"]), [""; 0]);
+    assert_eq!(warnings(&[]).len(), 5, "each once");
 }
 
 #[test]

@@ -306,6 +306,9 @@ fn check(figures: &Value, rounds: &[Round]) {
     assert_eq!(figures["rounds"], rounds.len(), "{figures}");
     assert_eq!((&figures["sent"], &figures["received"]), (&sent.into(), &received.into()), "{figures}");
     assert!(near(&figures["loss"], f64::from(sent - received) / f64::from(sent)), "{figures}");
+    let some: u32 =
+        rounds.iter().filter(|round| round.facts.received > 0).map(|round| round.facts.sent).sum();
+    assert!(near(&figures["loss_while_up"], f64::from(some - received) / f64::from(some)), "{figures}");
     let answered = || rounds.iter().filter_map(|round| Some((round.facts.rtt?, round.facts.received)));
     let total: f64 = answered().map(|(rtt, count)| rtt.mean * f64::from(count)).sum();
     assert!(near(&figures["rtt_mean_seconds"], total / f64::from(received)), "{figures}");
@@ -483,6 +486,7 @@ async fn bad_rounds_cost_themselves_and_are_counted() {
     }
     let [internet, wan] = [&answer["links"][0]["whole"], &answer["links"][1]["whole"]];
     assert_eq!((&internet["sent"], &internet["loss"]), (&5.into(), &1.0.into()), "{answer}");
+    assert!(internet["rtt_mean_seconds"].is_null() && internet["loss_while_up"].is_null(), "{answer}");
     assert!(internet["rtt_mean_seconds"].is_null() && internet["mos_estimate"].is_null(), "{answer}");
     // The minute in which both answer nothing but one: 5 + 1000 + 5 + 1 sent, 1 + 1000 + 5 + 1 answered.
     assert_eq!((&wan["rounds"], &wan["sent"], &wan["received"]), (&4.into(), &1011.into(), &1007.into()));

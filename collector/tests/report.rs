@@ -7,9 +7,13 @@ mod common;
 use assert_cmd::Command;
 use common::{Folder, HOUR, START};
 use wan_collector::ledger::span::Span;
+use wan_collector::quality::bucket::Bucket;
+use wan_collector::quality::codec::encode_day;
+use wan_collector::quality::hour::{Day, HourTotal};
+use wan_collector::quality::{RowKey, Rows, Stream};
 use wan_collector::store::sqlite::SqliteStore;
 use wan_collector::store::{Checkpoint, EvidenceUpdate, Series, Store};
-use wan_wire::{Outcome, UnixMillis};
+use wan_wire::{Outcome, ProbeKind, RoundFacts, Rtt, UnixMillis};
 
 impl Folder {
     fn report(&self, arguments: &[&str]) -> assert_cmd::assert::Assert {
@@ -61,6 +65,51 @@ fn a_report_is_kept_verified_and_restated_when_the_backlog_comes() {
     let json = output(&folder.report(&["--verify", &files[0].1, "--json"]).code(1));
     let differences: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
     assert!(differences.iter().any(|one| one["row"] == "xa-a" && one["column"] == "Thời gian mất kết nối"));
+}
+
+/// Writes what one hour of the WAN showed, in the day that begins at `START` by UTC and the hour behind it that is `hour`.
+fn measure(folder: &Folder, hour: u8, rtt: f64) {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let store = SqliteStore::open(&folder.config().database()).await.unwrap();
+        let stream = Stream {
+            site: "xa-a".parse().unwrap(),
+            link: "wan".parse().unwrap(),
+            vantage: "xa-a".parse().unwrap(),
+            probe: ProbeKind::Icmp,
+            target: "192.0.2.1".to_owned(),
+        };
+        let stream = store.quality_stream_ids(&[stream]).await.unwrap()[0];
+        let rtt = Some(Rtt { min: rtt, median: rtt, mean: rtt, max: rtt });
+        let bucket = Bucket::of(&RoundFacts { sent: 5, received: 4, rtt, fault: false }).unwrap();
+        let day = Day([(hour, HourTotal { rounds: 1, bucket })].into());
+        let row = (RowKey { number: (START + 24 * HOUR) / (24 * HOUR), stream }, encode_day(&day));
+        store.write_quality(&Rows { hours: vec![row], ..Rows::default() }).await.unwrap();
+        store.close().await;
+    });
+}
+
+#[test]
+fn quality_is_in_every_format_and_an_hour_that_is_other_now_is_named() {
+    let folder = Folder::prepare();
+    measure(&folder, 3, 0.012);
+    let files = ["xlsx", "html", "csv", "json"].map(|format| (format, folder.kept(&format!("q.{format}"))));
+    for (format, file) in &files {
+        folder
+            .report(&["--month", "2025-11", "--lang", "en", "--format", format, "--output", file])
+            .success();
+        let verified = output(&folder.report(&["--verify", file]).success());
+        assert!(verified.contains("all as the ledger has them"), "{format}: {verified}");
+    }
+    let csv = std::fs::read_to_string(&files[2].1).unwrap();
+    assert!(csv.contains(",wan,WAN,,1,20.0000%,20.0000%,12.00,"), "{csv}");
+    measure(&folder, 3, 0.015);
+    for (format, file) in &files {
+        let differs = output(&folder.report(&["--verify", file]).code(1));
+        assert!(differs.contains("Mean RTT (ms)") && differs.contains("xa-a / wan"), "{format}: {differs}");
+    }
+    // Figures of another month are none of this one.
+    let other = output(&folder.report(&["--month", "2025-10", "--format", "json"]).success());
+    assert!(!other.contains("\"quality\""), "{other}");
 }
 
 #[test]

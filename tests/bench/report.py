@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """How long the report of a month takes, and how much memory: a made-up province of so many sites, a month of evidence with outages.
 
-The register is imported by the program itself; evidence, boots and planned works are written to its database as a checkpoint would.
+The register is imported by the program itself; evidence, boots, planned works and figures of quality are written to its database as a
+checkpoint would.
 Every tenth site is a hub that others hang from; there are cuts of carriers and ISPs, LAN failures, power cuts with a boot behind them,
 lossy evenings, sites that are not equipped yet, and two stops of the collector.
 
@@ -44,9 +45,9 @@ calendar:
   holidays:
     - {days: 2025-10-10, name: Ngày Chuyển đổi số quốc gia}
 contracts:
-  - {id: VNPT-TSL, name: Thuê kênh truyền số liệu VNPT, carrier: VNPT, kind: wan, uptime: 99.8%}
-  - {id: VIETTEL-TSL, name: Thuê kênh truyền số liệu Viettel, carrier: Viettel, kind: wan, uptime: 99.5%, hours: service}
-  - {id: MOBIFONE-TSL, name: Thuê kênh truyền số liệu MobiFone, carrier: MobiFone, kind: wan, uptime: 99.9%}
+  - {id: VNPT-TSL, name: Thuê kênh truyền số liệu VNPT, carrier: VNPT, kind: wan, uptime: 99.8%, rtt_limit: 40ms, loss_limit: 0.5%}
+  - {id: VIETTEL-TSL, name: Thuê kênh truyền số liệu Viettel, carrier: Viettel, kind: wan, uptime: 99.5%, rtt_limit: 30ms, loss_limit: 0.2%, hours: service}
+  - {id: MOBIFONE-TSL, name: Thuê kênh truyền số liệu MobiFone, carrier: MobiFone, kind: wan, uptime: 99.9%, rtt_limit: 50ms}
   - {id: FTTH-2025, name: Cáp quang Internet 2025, kind: internet, uptime: 99%}
 """
 
@@ -91,6 +92,76 @@ def spans(cuts, silent):
     return out
 
 
+def number(value):
+    """As quality/codec.rs writes integers: LEB128."""
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+BINS = [10]
+while len(BINS) < 203:
+    BINS.append(BINS[-1] * 21 // 19)
+
+
+def quality_day(shortest, evening, lost, hours=range(24)):
+    """A UTC day of hours as quality/codec.rs writes it: 720 rounds of five packets an hour, times in microseconds with a tail; evenings
+    of Vietnam (12 to 15 UTC) are slower by so much, and lose so many packets of a thousand."""
+    out = bytearray([6]) + number(sum(1 << hour for hour in hours))
+    before = 0
+    for at, hour in enumerate(hours):
+        low = shortest + random.randrange(shortest // 20) + (evening if 12 <= hour < 16 else 0)
+        gone = sum(random.random() < (lost if 12 <= hour < 16 else lost / 20) / 1000 for _ in range(720)) * 5
+        times = sorted(low + int(random.expovariate(1 / (low / 6))) for _ in range(60))
+        got = 3600 - gone
+        counts = {}
+        for time_us in times:
+            upper = next(index for index, bound in enumerate(BINS) if time_us <= bound)
+            counts[upper] = counts.get(upper, 0) + got // 60
+        counts[max(counts)] += got - got // 60 * 60
+        total = sum(times) * got // 60
+        out += bytes([(3 if at else 0) | (4 if gone == 0 else 0) | 16])
+        out += b"" if at else number(720) + number(3600)
+        out += number(gone) if gone else b""
+        step = times[0] - before
+        out += number(step * 2 if step >= 0 else -step * 2 - 1)
+        before = times[0]
+        out += number(times[-1] - times[0]) + number(total - got * times[0]) + number((total - got * times[0]) // 2)
+        bins = sorted(counts)
+        out.append(bins[0])
+        following = bins[0]
+        for upper in bins:
+            if upper > following:
+                out += number(0) + number(upper - following)
+            out += number(counts[upper])
+            following = upper + 1
+    return bytes(out)
+
+
+def fill_quality(db, count):
+    """Four links a site, each with a target of its own: of all sites that are equipped, and the centre's view of their WAN lines."""
+    kinds = {"lan": (400, 0, 0.1), "wan": (8000, 4000, 2), "internet": (18000, 9000, 4), "service-van-ban": (9000, 4000, 2)}
+    usual = {link: [quality_day(*figures) for _ in range(20)] for link, figures in kinds.items()}
+    bad = [quality_day(36000, 30000, 30) for _ in range(20)]
+    streams = []
+    for which in range(count):
+        if which % 12 != 11:
+            streams += [(site(which), link, site(which)) for link in kinds]
+    streams += [(site(which), "wan", "trung-tam") for which in range(1, count)]
+    db.executemany("INSERT INTO quality_stream VALUES (?, ?, ?, ?, 'icmp', '192.0.2.1')",
+                   [(index, *stream) for index, stream in enumerate(streams, 1)])
+    first = START // (24 * HOUR)
+    for day in range(first, first + 32):
+        rows = []
+        for index, (of, link, _) in enumerate(streams, 1):
+            poor = link == "wan" and of.endswith("7")
+            rows.append((day << 32 | index, random.choice(bad if poor else usual[link])))
+        db.executemany("INSERT INTO quality_hour VALUES (?, ?)", rows)
+
+
 def fill(database, count, seed=1):
     random.seed(seed)
     at = lambda: START + random.randrange(31 * 24 * 720) * 5_000
@@ -101,7 +172,7 @@ def fill(database, count, seed=1):
     for number in range(count):
         if number % 12 == 11:
             continue  # not equipped
-        cuts = {"lan": [], "wan": [], "internet": []}
+        cuts = {"lan": [], "wan": [], "internet": [], "service-van-ban": []}
         silent = list(stops[1:])
         for _ in range(random.randrange(4)):
             begin = at()
@@ -136,6 +207,7 @@ def fill(database, count, seed=1):
     work = START + 18 * 24 * HOUR + 22 * HOUR
     db.execute("INSERT INTO planned_window (scope, scope_of, occurs, reason, added_ms, added_by) VALUES ('carrier', 'VNPT', ?, ?, ?, 'binh')",
                (f"once {work}..{work + 2 * HOUR}", "Thay cáp quang", START))
+    fill_quality(db, count)
     db.execute("UPDATE state SET journal_position = 1, register_revision = register_revision + 1")
     db.commit()
     db.close()

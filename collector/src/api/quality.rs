@@ -166,6 +166,9 @@ pub struct QualityFigures {
     pub received: u64,
     /// The share that was not answered, 0 to 1 (ITU-T Y.1540 IPLR); null where nothing was sent.
     pub loss: Option<f64>,
+    /// The same of rounds that got any answer: one without any is time down. It is what contracts are held to; null where nothing was
+    /// answered.
+    pub loss_while_up: Option<f64>,
     /// The shortest round-trip time.
     pub rtt_min_seconds: Option<f64>,
     /// The mean round-trip time.
@@ -189,6 +192,7 @@ impl From<Quality> for QualityFigures {
             sent: quality.sent,
             received: quality.received,
             loss: quality.loss,
+            loss_while_up: quality.loss_while_up,
             rtt_min_seconds: quality.rtt_min,
             rtt_mean_seconds: quality.rtt_mean,
             rtt_p95_seconds: quality.rtt_p95,

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::lang::Lang;
 use crate::province::Province;
 use crate::report::model::Report;
-use crate::report::monthly::{self, FirstReport, NoReport, Subject};
+use crate::report::monthly::{self, FirstReport, Kept, NoReport, Subject};
 use crate::report::render::{self, Format};
 use crate::report::uptime::Policy;
 use crate::state::State;
@@ -133,7 +133,8 @@ impl<S> Clone for Desk<S> {
     }
 }
 
-/// The report of a month: coverage against the plan, uptime, contracts, incidents, causes, and by what rules all was counted. A month
+/// The report of a month: coverage against the plan, uptime, contracts (uptime, round-trip time, loss) with evidence, incidents, causes,
+/// quality by link, and by what rules all was counted. A month
 /// that is not over gives a preliminary one. The first report of a closed month is remembered, and later ones say what has been restated
 /// since.
 #[utoipa::path(get, path = "/api/v1/report", tag = "api",
@@ -182,20 +183,23 @@ impl<S: Store> Desk<S> {
                 "ask again in a minute",
             ));
         };
-        let first = self.store.first_report(subject.month).await.map_err(|error| Problem::store(&error))?;
-        let known = first.is_some();
         let state = Arc::clone(&self.state);
+        let store = Arc::clone(&self.store);
+        let runtime = tokio::runtime::Handle::current();
         let made = tokio::task::spawn_blocking(move || {
             let province = Province::of(&state, now);
             // What is first reported of a month is kept: it must not rest on half of the evidence.
             params::reached(&province, subject.month.window(&state.config.timezone).start)?;
-            let made = monthly::report(&province, subject, first.as_ref(), &mut |_, _| {});
+            // Reading alternates with computing: it waits on this thread, and holds up no other request.
+            let kept = runtime.block_on(Kept::load(&*store, &province, subject.month, &mut |_, _| {}));
+            let kept = kept.map_err(|error| Problem::store(&error))?;
+            let made = monthly::report(&province, subject, &kept, &mut |_, _| {});
             let made = made.map_err(|why| none(why, &subject))?;
             let bytes = render::write(&made.report, format).map_err(|error| failed(&error))?;
             drop(turn);
-            Ok::<_, Problem>((made, bytes))
+            Ok::<_, Problem>((made, bytes, kept.first.is_some()))
         });
-        let (made, bytes) = made.await.map_err(|error| failed(&error))??;
+        let (made, bytes, known) = made.await.map_err(|error| failed(&error))??;
         if let (false, Some(figures)) = (known, made.figures) {
             let first = FirstReport { at: now, figures };
             self.store
@@ -233,7 +237,7 @@ fn failed(error: &dyn std::fmt::Display) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::tests::{NOW, get, province};
+    use crate::api::tests::{NOW, conforms, get, province};
     use crate::report::render::read;
     use crate::store::sqlite::SqliteStore;
 
@@ -272,6 +276,17 @@ mod tests {
             assert_eq!(read(body.as_bytes()).unwrap().0.as_str(), format);
         }
         assert_eq!(first(), Some(whole_second(NOW)), "last month is closed");
+        let document = serde_json::to_value(crate::api::openapi::document()).unwrap();
+        let described = &document["paths"]["/api/v1/report"]["get"]["responses"];
+        let holds = |question: &str, status: &str, media: &str| {
+            let (_, _, body) = get(&router, &format!("/api/v1/report?{question}"));
+            let schema = &described[status]["content"][media]["schema"];
+            assert!(schema.is_object(), "{status} {media}");
+            conforms(&document, schema, &serde_json::from_str(&body).unwrap(), "$").unwrap();
+        };
+        holds("format=json", "200", "application/json");
+        holds("format=json&lang=en&month=2026-11", "200", "application/json");
+        holds("format=doc", "400", "application/problem+json");
         let (status, headers, _) = get(&router, "/api/v1/report?format=xlsx");
         assert_eq!(status, 200);
         assert_eq!(headers[header::CONTENT_DISPOSITION], "attachment; filename=\"wanwatch-2026-10-vi.xlsx\"");

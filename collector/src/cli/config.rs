@@ -67,6 +67,17 @@ async fn check(file: &Path) -> anyhow::Result<()> {
         plan.tiers.len(),
         plan.branches.len()
     ))?;
+    if let Some(register) = &known.register {
+        for (contract, links) in register.contracts() {
+            if config.contracts.iter().all(|known| known.id != contract) {
+                say(format_args!(
+                    "warning: {}: contracts: links of the register name “{contract}” ({links} of them), which is not here; write its terms, or \
+                     correct the register",
+                    file.display()
+                ));
+            }
+        }
+    }
     if let Some(agents) = &config.agents {
         let against = match &known.register {
             Some(register) => {

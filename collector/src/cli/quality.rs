@@ -20,7 +20,7 @@ const EXAMPLES: &str = "Examples:
   wan-collector quality ubnd-xa-loc-hung wan-vnpt --last 2h --step minute
   wan-collector quality ubnd-xa-loc-hung --from 2026-11-01 --to 2026-12-01 --step day --format csv
 
-Loss is of the way there and back (ITU-T Y.1540). p95 is within 5 %. Jitter is by how much a reply took longer than the
+Loss is of the way there and back (ITU-T Y.1540); while up: of rounds that got any answer, as contracts are held to it. p95 is within 5 %. Jitter is by how much a reply took longer than the
 shortest of its round, in the mean (RFC 5481, PDV). MOS is an estimate and no measurement: what a G.711 call would score by
 the E-model (ITU-T G.107), from half the round-trip time, jitter and loss. What was pushed in the last minute may be missing.";
 
@@ -90,8 +90,20 @@ async fn read(config: Config, args: &Args) -> anyhow::Result<QualityAnswer> {
 }
 
 fn table(answer: &QualityAnswer, by_step: bool) -> String {
-    let header =
-        ["link", "from", "sent", "received", "loss", "min", "mean", "p95", "max", "jitter", "MOS (estimate)"];
+    let header = [
+        "link",
+        "from",
+        "sent",
+        "received",
+        "loss",
+        "while up",
+        "min",
+        "mean",
+        "p95",
+        "max",
+        "jitter",
+        "MOS (estimate)",
+    ];
     let row = |link: &str, from: &str, figures: &QualityFigures| {
         vec![
             link.to_owned(),
@@ -99,6 +111,7 @@ fn table(answer: &QualityAnswer, by_step: bool) -> String {
             figures.sent.to_string(),
             figures.received.to_string(),
             figures::percent(figures.loss),
+            figures::percent(figures.loss_while_up),
             millis(figures.rtt_min_seconds),
             millis(figures.rtt_mean_seconds),
             millis(figures.rtt_p95_seconds),
@@ -123,7 +136,7 @@ fn table(answer: &QualityAnswer, by_step: bool) -> String {
     )
 }
 
-const CSV: [&str; 14] = [
+const CSV: [&str; 15] = [
     "site",
     "link",
     "from",
@@ -132,6 +145,7 @@ const CSV: [&str; 14] = [
     "sent",
     "received",
     "loss",
+    "loss_while_up",
     "rtt_min_seconds",
     "rtt_mean_seconds",
     "rtt_p95_seconds",
@@ -151,6 +165,7 @@ fn csv(answer: &QualityAnswer, link: &LinkQuality, by_step: bool) -> Vec<Vec<Str
             figures.sent.to_string(),
             figures.received.to_string(),
             figures::ratio(figures.loss),
+            figures::ratio(figures.loss_while_up),
             figures::ratio(figures.rtt_min_seconds),
             figures::ratio(figures.rtt_mean_seconds),
             figures::ratio(figures.rtt_p95_seconds),

@@ -17,7 +17,7 @@ use crate::calendar::Month;
 use crate::clock;
 use crate::config::Config;
 use crate::province::Province;
-use crate::report::monthly::{self, FirstReport, Made, Subject, asked};
+use crate::report::monthly::{self, FirstReport, Kept, Made, Subject, asked};
 use crate::report::render::{self, Format};
 use crate::report::verify::{Difference, verify};
 use crate::state::State;
@@ -92,10 +92,9 @@ fn make(config: Config, args: &Args) -> anyhow::Result<ExitCode> {
         planned: args.planned.as_deref(),
     };
     let subject = question.read(&state, now)?;
-    let first = block_on(first_report(&database, subject.month))?;
-    let made = report(&state, subject, now, first.as_ref())?;
+    let (made, known) = report(&state, &database, subject, now)?;
     let bytes = render::write(&made.report, args.format)?;
-    if let (None, Some(figures)) = (&first, made.figures) {
+    if let (false, Some(figures)) = (known, made.figures) {
         let kept = block_on(keep(&database, subject.month, FirstReport { at: now, figures }));
         if let Err(error) = kept {
             say(format_args!(
@@ -146,10 +145,7 @@ fn check(config: Config, path: &Path, json: bool) -> anyhow::Result<ExitCode> {
     };
     let database = config.database();
     let state = block_on(crate::load_read_only(config))?;
-    let first = block_on(first_report(&database, asked.subject.month))?;
-    // What was first reported after this report was made is not what it could be restated against.
-    let first = first.filter(|first| first.at < asked.made_at);
-    let made = report(&state, asked.subject, asked.made_at, first.as_ref())?;
+    let (made, _) = report(&state, &database, asked.subject, asked.made_at)?;
     let compared = verify(&bytes, &made.report).with_context(|| format!("{shown}"))?;
     let differences = &compared.differences;
     if json {
@@ -181,33 +177,42 @@ fn row(difference: &Difference) -> Vec<String> {
     ]
 }
 
-fn report(
-    state: &State,
-    subject: Subject,
-    now: UnixMillis,
-    first: Option<&FirstReport>,
-) -> anyhow::Result<Made> {
+/// The report as of `now`, and whether one was made of its month before.
+fn report(state: &State, database: &Path, subject: Subject, now: UnixMillis) -> anyhow::Result<(Made, bool)> {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len} sites, {eta} left") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len} {msg}, {eta} left") {
         bar.set_style(style);
     }
-    let province = Province::of(state, now);
-    let made = monthly::report(&province, subject, first, &mut |done, total| {
+    // Links come many at a time, sites one by one.
+    let draw = |done: usize, total: usize, every: usize, of: &'static str| {
         if done == 0 {
+            bar.reset();
+            bar.set_message(of);
             bar.set_length(u64::try_from(total).unwrap_or(u64::MAX));
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        if done % DRAWN_EVERY == 0 || done == total {
+        if done.is_multiple_of(every) || done == total {
             bar.set_position(u64::try_from(done).unwrap_or(u64::MAX));
         }
+    };
+    let province = Province::of(state, now);
+    let read = &mut |done, total| draw(done, total, 1, "links");
+    let kept = block_on(load(database, &province, subject.month, read))?;
+    let made = monthly::report(&province, subject, &kept, &mut |done, total| {
+        draw(done, total, DRAWN_EVERY, "sites")
     });
     bar.finish_and_clear();
-    Ok(made.map_err(|why| none(why, &subject))?)
+    Ok((made.map_err(|why| none(why, &subject))?, kept.first.is_some()))
 }
 
-async fn first_report(database: &Path, month: Month) -> anyhow::Result<Option<FirstReport>> {
+async fn load(
+    database: &Path,
+    province: &Province<'_>,
+    month: Month,
+    progress: &mut (dyn FnMut(usize, usize) + Send),
+) -> anyhow::Result<Kept> {
     let store = SqliteStore::open_read_only(database).await?;
-    Ok(store.first_report(month).await?)
+    Ok(Kept::load(&store, province, month, progress).await?)
 }
 
 async fn keep(database: &Path, month: Month, first: FirstReport) -> anyhow::Result<()> {

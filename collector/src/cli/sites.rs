@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::clock;
-use crate::config::{Config, DEFAULT_PATH, Plan};
+use crate::config::{Config, Contract, DEFAULT_PATH, Plan};
 use crate::inventory::diff::{self, Absent, Change, changes};
-use crate::inventory::era::Oddity;
 use crate::inventory::read::{self, File, MAX_FILE_BYTES};
 use crate::inventory::{Register, Site, parse_day};
 use crate::planned::Planned;
@@ -73,8 +72,10 @@ pub struct Check {
 impl Check {
     fn run(&self, file: &Path) -> anyhow::Result<()> {
         let usual = file == Path::new(DEFAULT_PATH) && !file.exists();
-        let plan = if usual { Plan::default() } else { Config::load(file)?.plan };
-        let sites = read_files(&self.files, &plan, &Register::default())?;
+        let config = if usual { None } else { Some(Config::load(file)?) };
+        let plan = config.as_ref().map_or_else(Plan::default, |config| config.plan.clone());
+        let contracts = config.as_ref().map(|config| config.contracts.as_slice());
+        let sites = read_files(&self.files, &plan, contracts, &Register::default())?;
         let count = sites.len();
         // Parents that are in no file are mistakes here, so these sites are a register.
         warn(&Register::new(sites).map(|register| register.oddities()).unwrap_or_default());
@@ -127,7 +128,7 @@ impl Import {
                 planned: Planned::default(),
             },
         };
-        let mut sites = read_files(&self.files, &config.plan, &before.register)?;
+        let mut sites = read_files(&self.files, &config.plan, Some(&config.contracts), &before.register)?;
         let mut forgotten = 0;
         for site in sites.iter_mut().filter(|site| site.former.is_empty()) {
             let Some(before) = before.register.get(&site.id) else { continue };
@@ -280,7 +281,7 @@ impl Show {
 }
 
 /// What is odd, in a line each.
-fn warn(oddities: &[Oddity]) {
+fn warn<T: std::fmt::Display>(oddities: &[T]) {
     for oddity in oddities.iter().take(SHOWN_AT_MOST) {
         say(format_args!("warning: {oddity}"));
     }
@@ -293,7 +294,13 @@ fn day(text: &str) -> Result<Date, String> {
     parse_day(text).ok_or_else(|| "not a day that exists, as 2025-07-01 or 1/7/2025".to_owned())
 }
 
-fn read_files(paths: &[PathBuf], plan: &Plan, present: &Register) -> anyhow::Result<Vec<Site>> {
+/// The sites of the files. Contracts that the configuration does not have are told as warnings; `None`: there is no configuration.
+fn read_files(
+    paths: &[PathBuf],
+    plan: &Plan,
+    contracts: Option<&[Contract]>,
+    present: &Register,
+) -> anyhow::Result<Vec<Site>> {
     let mut contents = Vec::with_capacity(paths.len());
     let mut mistakes = Vec::new();
     for path in paths {
@@ -307,7 +314,13 @@ fn read_files(paths: &[PathBuf], plan: &Plan, present: &Register) -> anyhow::Res
     let files: Vec<File<'_>> =
         contents.iter().map(|(name, bytes, format)| File { name, bytes, format: *format }).collect();
     match read::read(&files, plan, present) {
-        Ok(sites) if mistakes.is_empty() => Ok(sites),
+        Ok(sites) if mistakes.is_empty() => {
+            if let Some(contracts) = contracts {
+                let known = contracts.iter().map(|contract| contract.id.as_str()).collect();
+                warn(&read::unknown_contracts(&files, &known));
+            }
+            Ok(sites)
+        }
         Ok(_) => Err(Mistakes::new(mistakes)).context("nothing was read"),
         Err(more) => {
             mistakes.extend(more.into_vec());

@@ -1,5 +1,7 @@
 //! The `contracts` key: what carriers have promised.
 
+use std::time::Duration;
+
 use wan_settings::At;
 use wan_wire::LinkKind;
 
@@ -9,6 +11,9 @@ use crate::report::uptime::HoursOf;
 
 /// Most characters of a contract's id.
 const MAX_ID: usize = 64;
+/// The bounds of a promised round-trip time: those of `plan.rtt_limit`.
+const SHORTEST_RTT_LIMIT: Duration = Duration::from_millis(1);
+const LONGEST_RTT_LIMIT: Duration = Duration::from_secs(60);
 
 /// A contract with a carrier: links name it by its id, in the register's field `contract`.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,13 +28,17 @@ pub struct Contract {
     pub kind: LinkKind,
     /// The promised uptime, 0 to 1. What the register says of a link itself goes before it.
     pub uptime: Option<f64>,
+    /// The promised mean round-trip time of a link over a month, at most.
+    pub rtt_limit: Option<Duration>,
+    /// The promised share of lost packets over a month, 0 to 1, at most; of rounds that got any answer.
+    pub loss_limit: Option<f64>,
     /// The hours that count.
     pub hours: HoursOf,
 }
 
 /// Reads the contracts; what cannot be read is noted and left out.
 pub(super) fn contracts(at: &At<'_>) -> Option<Vec<Contract>> {
-    let keys = ["id", "name", "carrier", "kind", "uptime", "hours"];
+    let keys = ["id", "name", "carrier", "kind", "uptime", "rtt_limit", "loss_limit", "hours"];
     let mut contracts: Vec<Contract> = Vec::new();
     for item in at.items("contracts")? {
         let Some(fields) = item.fields(&keys) else { continue };
@@ -47,6 +56,8 @@ pub(super) fn contracts(at: &At<'_>) -> Option<Vec<Contract>> {
             }
         });
         let uptime = fields.get("uptime").map(|at| at.share("write 99.5% or 0.995"));
+        let rtt_limit = fields.get("rtt_limit").map(|at| at.duration(SHORTEST_RTT_LIMIT, LONGEST_RTT_LIMIT));
+        let loss_limit = fields.get("loss_limit").map(|at| at.share("write 0.5% or 0.005"));
         let hours = fields.get("hours").map_or(Some(HoursOf::All), |at| {
             at.scalar("all or service", "service counts the hours of the calendar only", |text| {
                 HoursOf::ALL.into_iter().find(|hours| hours.as_str() == text)
@@ -67,6 +78,8 @@ pub(super) fn contracts(at: &At<'_>) -> Option<Vec<Contract>> {
             carrier: carrier.flatten(),
             kind,
             uptime: uptime.flatten(),
+            rtt_limit: rtt_limit.flatten(),
+            loss_limit: loss_limit.flatten(),
             hours,
         });
     }

@@ -185,7 +185,7 @@ impl Asked {
         // One more than is shown, to say whether there are more; what the store does not sift is sifted here.
         let sifted = link.is_some() || kind.is_some() || cause.is_some();
         let limit_in_store = if sifted { u32::MAX } else { limit + 1 };
-        let wanted = Wanted { window, site, id: None, open, limit: limit_in_store };
+        let wanted = Wanted { site, open, limit: limit_in_store, ..Wanted::all(window) };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Ok(Self { wanted, link, kind, cause, limit, lang })
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use wan_settings::{Document, Mistake, Mistakes, NodePath, nearest, quote, utf8};
 use wan_wire::SiteId;
 
-use super::value::{Draft, Field, Wrong, build};
+use super::value::{Draft, Field, LinkField, Wrong, build};
 use super::{Inconsistent, Register, Site, Watches, csv_file, yaml_file};
 use crate::config::Plan;
 
@@ -89,6 +89,40 @@ pub fn read(files: &[File<'_>], plan: &Plan, present: &Register) -> Result<Vec<S
     } else {
         Err(Mistakes::new(mistakes))
     }
+}
+
+/// Where the files name contracts that are not among `known`: each contract once, at the first place that names it. That is no mistake of the
+/// register: a contract may be written down before its terms are. What cannot be read is left out; [`read`] tells it.
+#[must_use]
+pub fn unknown_contracts(files: &[File<'_>], known: &BTreeSet<&str>) -> Vec<Mistake> {
+    let mut noted: BTreeSet<String> = BTreeSet::new();
+    let mut found = Vec::new();
+    for file in files {
+        let Ok(mut source) = Source::read(*file) else { continue };
+        let cells = source.drafts.iter().flat_map(|draft| &draft.cells);
+        let cells = cells.filter(|cell| matches!(&cell.field, Field::Link(_, LinkField::Contract)));
+        let mut unknown = Vec::new();
+        for cell in cells {
+            let id = cell.text.trim();
+            if id.is_empty() || known.contains(id) || !noted.insert(id.to_owned()) {
+                continue;
+            }
+            let remedy = match nearest(id, known.iter().copied()) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => "write its terms under contracts, or leave this empty".to_owned(),
+            };
+            unknown.push(Wrong::new(
+                &cell.place,
+                &cell.key,
+                format!("the unknown contract {}", quote(id)),
+                "the id of a contract in the configuration",
+                remedy,
+            ));
+        }
+        source.wrong = unknown;
+        found.extend(source.into_mistakes());
+    }
+    found
 }
 
 /// Writes `sites` so that [`read`] yields the same.

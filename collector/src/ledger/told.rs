@@ -20,6 +20,7 @@
 //! Edges that move by no more than [`EDGE`] are corrected without a word: two observers never see the same edge at the same instant.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -131,8 +132,13 @@ impl Word {
         }
     }
 
-    /// Whether what was said is not so any more. That it ended, or lasts longer by now, was not denied before.
-    fn is_denied_by(&self, now: &Self) -> bool {
+    /// Whether what was said is not so any more, where edges that move by no more than `edge` are the same. That it ended, or lasts
+    /// longer by now, was not denied before.
+    #[must_use]
+    pub fn is_denied_by(&self, now: &Self, edge: Duration) -> bool {
+        let moved = |was: UnixMillis, is: UnixMillis| {
+            was.millis_since(is).abs() > i64::try_from(edge.as_millis()).unwrap_or(i64::MAX)
+        };
         let end_moved = match (self.end, now.end) {
             (None, _) => false,
             (Some(_), None) => true,
@@ -140,11 +146,6 @@ impl Word {
         };
         self.kind != now.kind || moved(self.start, now.start) || end_moved || self.cause() != now.cause()
     }
-}
-
-fn moved(was: UnixMillis, is: UnixMillis) -> bool {
-    let edge = i64::try_from(EDGE.as_millis()).unwrap_or(i64::MAX);
-    was.millis_since(is).abs() > edge
 }
 
 /// Why an incident that was told is none any more.
@@ -283,6 +284,8 @@ pub fn reconcile(
     window: Window,
     now: UnixMillis,
 ) -> Changes {
+    let joined = joined(told, found, window);
+    let found = joined.as_deref().unwrap_or(found);
     let mut changes = Changes::default();
     let mut taken = vec![false; told.len()];
     // The ones with a predecessor first take what is theirs; only then is the rest new.
@@ -319,6 +322,26 @@ pub fn reconcile(
     changes
 }
 
+/// Where an outage was told that began before the window, what is unknown at the window's start and ends with an outage is part of it: that it was
+/// down before, the window does not show. `None`: there is no such thing.
+fn joined(told: &[Told], found: &[Incident], window: Window) -> Option<Vec<Incident>> {
+    let [gap, outage, rest @ ..] = found else { return None };
+    let reaches = |old: &Told| {
+        old.gone.is_none()
+            && old.word.kind == IncidentKind::Outage
+            && old.word.start < window.start
+            && old.word.end.is_none_or(|end| end > gap.end)
+    };
+    let cut = gap.kind == IncidentKind::Gap
+        && gap.start <= window.start
+        && outage.kind == IncidentKind::Outage
+        && outage.start == gap.end;
+    (cut && told.iter().any(reaches)).then(|| {
+        let whole = Incident { start: gap.start, ..outage.clone() };
+        std::iter::once(whole).chain(rest.iter().cloned()).collect()
+    })
+}
+
 /// The incident told before that this one continues.
 fn best(told: &[Told], taken: &[bool], incident: &Incident, window: Window) -> Option<usize> {
     let fits = |(index, old): &(usize, &Told)| {
@@ -348,7 +371,7 @@ fn update(old: &Told, incident: &Incident, window: Window, now: UnixMillis, chan
         return;
     }
     let next = Told { word, scene: incident.scene, ..old.clone() };
-    if old.word.is_denied_by(&word) {
+    if old.word.is_denied_by(&word, EDGE) {
         let because = Because::of(old.word.rule, Some((incident.rule, &incident.scene)));
         restate(next, old.word, Some(word), because, now, changes);
     } else {

@@ -110,7 +110,7 @@ impl DayHours {
 }
 
 impl Weekdays {
-    fn holds(self, weekday: Weekday) -> bool {
+    pub(super) fn holds(self, weekday: Weekday) -> bool {
         self.0.get(monday_first(weekday)).copied().unwrap_or_default()
     }
 }

@@ -48,6 +48,12 @@ impl Province<'_> {
         }
     }
 
+    /// Every planned window, ended and void ones included.
+    #[must_use]
+    pub fn planned_windows(&self) -> &[PlannedWindow] {
+        self.planned.windows()
+    }
+
     /// The planned windows that hold now for the site or for any of its links, each with its occurrence.
     #[must_use]
     pub fn planned_now(&self, site: &Site) -> Vec<(&PlannedWindow, Period)> {

@@ -33,6 +33,9 @@ pub struct Bucket {
     pub sent: u64,
     /// Packets answered.
     pub received: u64,
+    /// Of the packets sent, those of rounds that got no answer at all: what evidence calls `down`. Rows of before this was counted know it
+    /// only of a minute or hour that is silent as a whole.
+    pub unanswered: u64,
     /// Their times; `None` exactly when `received` is 0.
     pub times: Option<Times>,
 }
@@ -45,14 +48,16 @@ impl Bucket {
             return None;
         }
         let times = facts.rtt.filter(|_| facts.received > 0).map(|rtt| Times::of(rtt, facts.received));
-        let received = if times.is_some() { u64::from(facts.received) } else { 0 };
-        Some(Self { sent: facts.sent.into(), received, times })
+        let sent = u64::from(facts.sent);
+        let (received, unanswered) = if times.is_some() { (u64::from(facts.received), 0) } else { (0, sent) };
+        Some(Self { sent, received, unanswered, times })
     }
 
     /// Adds what other rounds showed.
     pub fn merge(&mut self, other: &Self) {
         self.sent = self.sent.saturating_add(other.sent);
         self.received = self.received.saturating_add(other.received);
+        self.unanswered = self.unanswered.saturating_add(other.unanswered);
         match (&mut self.times, &other.times) {
             (Some(times), Some(others)) => times.merge(others),
             (times @ None, Some(others)) => *times = Some(others.clone()),
@@ -64,6 +69,13 @@ impl Bucket {
     #[must_use]
     pub fn loss(&self) -> Option<f64> {
         (self.sent > 0).then(|| ratio(self.sent.saturating_sub(self.received), self.sent))
+    }
+
+    /// The same of the rounds that got any answer: what a link loses while it is not down. `None` where no round got one.
+    #[must_use]
+    pub fn loss_while_up(&self) -> Option<f64> {
+        let sent = self.sent.saturating_sub(self.unanswered);
+        (sent > 0).then(|| ratio(sent.saturating_sub(self.received), sent))
     }
 
     /// The mean round-trip time in seconds.
@@ -194,6 +206,19 @@ mod tests {
         assert_eq!((five.rtt_mean(), five.jitter()), (Some(0.014), Some(0.004)));
         let one = Bucket::of(&facts(1, 1, [7.0; 4])).unwrap();
         assert_eq!((one.rtt_p95(), one.jitter()), (Some(0.007), None), "one reply does not vary");
+    }
+
+    #[test]
+    fn rounds_without_any_answer_are_time_down_and_no_loss_of_a_link_that_works() {
+        let mut bucket = Bucket::of(&facts(5, 4, [10.0; 4])).unwrap();
+        assert_eq!((bucket.loss(), bucket.loss_while_up()), (Some(0.2), Some(0.2)));
+        bucket.merge(&Bucket::of(&facts(5, 0, [0.0; 4])).unwrap());
+        assert_eq!((bucket.loss(), bucket.loss_while_up(), bucket.unanswered), (Some(0.6), Some(0.2), 5));
+        let silent = Bucket::of(&facts(5, 0, [0.0; 4])).unwrap();
+        assert_eq!((silent.loss(), silent.loss_while_up()), (Some(1.0), None));
+        // Answers without any time are none.
+        let untimed = Bucket::of(&RoundFacts { sent: 5, received: 3, rtt: None, fault: false }).unwrap();
+        assert_eq!((untimed.received, untimed.unanswered), (0, 5));
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! Hours and days as bytes: what the store keeps of them.
 //!
 //! ```text
-//! hour with minutes   1, entries: mark = map of the seconds seen
-//! thin hour           2, which there are; their marks, each with how many minutes in a row have it; then one entry
-//! day of hours        3, entries: mark = rounds of the hour
+//! hour with minutes   4, entries: mark = map of the seconds seen
+//! thin hour           5, which there are; their marks, each with how many minutes in a row have it; then one entry
+//! day of hours        6, entries: mark = rounds of the hour
 //!
 //! entries  which there are (a bit each, varint), then each, written as it differs from the one before it
 //! entry    flags, then, as the flags say:
-//!          mark, sent, lost, shortest (difference, zigzag), longest − shortest, sum − received × shortest,
+//!          mark, sent, lost, sent in rounds without any answer, shortest (difference, zigzag), longest − shortest, sum − received × shortest,
 //!          over_min, compared, first bin, the bins' counts (0 and a number: so many empty bins) until all replies are placed
 //! ```
+//!
+//! 1, 2 and 3 are the same as of before it was counted which packets were in rounds without any answer; they are read, and written anew
+//! as 4, 5 and 6.
 //!
 //! Integers are varints (LEB128). What rows take is in the documentation of [`super`].
 
@@ -19,15 +22,18 @@ use super::bucket::{Bucket, Times};
 use super::histogram::Histogram;
 use super::hour::{Day, Hour, HourTotal, Minute};
 
-const FULL: u8 = 1;
-const THIN: u8 = 2;
-const DAY: u8 = 3;
+const FULL: u8 = 4;
+const THIN: u8 = 5;
+const DAY: u8 = 6;
+/// What a row's number was before [`SOME_UNANSWERED`].
+const EARLIER: u8 = 3;
 
 const SAME_MARK: u8 = 1;
 const SAME_SENT: u8 = 2;
 const ALL_ANSWERED: u8 = 4;
 const NONE_ANSWERED: u8 = 8;
 const ALL_COMPARED: u8 = 16;
+const SOME_UNANSWERED: u8 = 32;
 
 /// Bytes that are no hour or day of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,8 +76,8 @@ pub fn encode_hour(hour: &Hour) -> Vec<u8> {
 /// [`Unreadable`].
 pub fn decode_hour(bytes: &[u8]) -> Result<Hour, Unreadable> {
     let (format, bytes) = bytes.split_first().ok_or(Unreadable)?;
-    let mut reader = Reader { bytes, before: Before::default() };
-    let hour = match *format {
+    let (format, mut reader) = Reader::of(*format, bytes);
+    let hour = match format {
         FULL => {
             let mut minutes = BTreeMap::new();
             for at in reader.which(60)? {
@@ -115,8 +121,8 @@ pub fn encode_day(day: &Day) -> Vec<u8> {
 /// # Errors
 /// [`Unreadable`].
 pub fn decode_day(bytes: &[u8]) -> Result<Day, Unreadable> {
-    let Some((&DAY, bytes)) = bytes.split_first() else { return Err(Unreadable) };
-    let mut reader = Reader { bytes, before: Before::default() };
+    let (format, bytes) = bytes.split_first().ok_or(Unreadable)?;
+    let (DAY, mut reader) = Reader::of(*format, bytes) else { return Err(Unreadable) };
     let mut day = Day::default();
     for at in reader.which(24)? {
         let (rounds, bucket) = reader.entry()?;
@@ -158,7 +164,7 @@ impl Writer {
     }
 
     fn entry(&mut self, mark: u64, bucket: &Bucket) {
-        let Bucket { sent, received, times } = bucket;
+        let Bucket { sent, received, unanswered, times } = bucket;
         let all_compared = times.as_ref().is_some_and(|times| times.compared == *received);
         let flags = [
             (SAME_MARK, mark == self.before.mark),
@@ -166,6 +172,8 @@ impl Writer {
             (ALL_ANSWERED, received == sent),
             (NONE_ANSWERED, times.is_none()),
             (ALL_COMPARED, all_compared),
+            // Where nothing was answered these are all.
+            (SOME_UNANSWERED, *unanswered > 0 && times.is_some()),
         ];
         let flags = flags.iter().filter(|(_, holds)| *holds).fold(0, |flags, (flag, _)| flags | flag);
         self.bytes.push(flags);
@@ -179,6 +187,9 @@ impl Writer {
         let Some(times) = times else { return };
         if flags & ALL_ANSWERED == 0 {
             self.number(sent.wrapping_sub(*received));
+        }
+        if flags & SOME_UNANSWERED != 0 {
+            self.number(*unanswered);
         }
         self.number(zigzag(times.min.wrapping_sub(self.before.min)));
         self.before.min = times.min;
@@ -211,9 +222,19 @@ impl Writer {
 struct Reader<'b> {
     bytes: &'b [u8],
     before: Before,
+    /// Flags that no entry of this format has.
+    unknown: u8,
 }
 
-impl Reader<'_> {
+impl<'b> Reader<'b> {
+    /// The format of today, and what reads it.
+    fn of(format: u8, bytes: &'b [u8]) -> (u8, Self) {
+        let earlier = (1..=EARLIER).contains(&format);
+        let unknown = if earlier { !0 << 5 } else { !0 << 6 };
+        let format = if earlier { format + EARLIER } else { format };
+        (format, Self { bytes, before: Before::default(), unknown })
+    }
+
     fn byte(&mut self) -> Result<u8, Unreadable> {
         let (first, rest) = self.bytes.split_first().ok_or(Unreadable)?;
         self.bytes = rest;
@@ -246,14 +267,21 @@ impl Reader<'_> {
 
     fn entry(&mut self) -> Result<(u64, Bucket), Unreadable> {
         let flags = self.byte()?;
+        if flags & self.unknown != 0 {
+            return Err(Unreadable);
+        }
         let mark = if flags & SAME_MARK == 0 { self.number()? } else { self.before.mark };
         let sent = if flags & SAME_SENT == 0 { self.number()? } else { self.before.sent };
         (self.before.mark, self.before.sent) = (mark, sent);
         if flags & NONE_ANSWERED != 0 {
-            return Ok((mark, Bucket { sent, received: 0, times: None }));
+            return Ok((mark, Bucket { sent, received: 0, unanswered: sent, times: None }));
         }
         let lost = if flags & ALL_ANSWERED == 0 { self.number()? } else { 0 };
         let received = sent.checked_sub(lost).filter(|received| *received > 0).ok_or(Unreadable)?;
+        let unanswered = if flags & SOME_UNANSWERED == 0 { 0 } else { self.number()? };
+        if unanswered > lost {
+            return Err(Unreadable);
+        }
         let min = self.before.min.wrapping_add(unzigzag(self.number()?));
         self.before.min = min;
         let max = min.checked_add(self.number()?).ok_or(Unreadable)?;
@@ -262,7 +290,7 @@ impl Reader<'_> {
         let compared = if flags & ALL_COMPARED == 0 { self.number()? } else { received };
         let histogram = self.histogram(received)?;
         let times = Times { min, max, sum, over_min, compared, histogram };
-        Ok((mark, Bucket { sent, received, times: Some(times) }))
+        Ok((mark, Bucket { sent, received, unanswered, times: Some(times) }))
     }
 
     fn histogram(&mut self, received: u64) -> Result<Histogram, Unreadable> {

@@ -21,6 +21,8 @@ pub struct Quality {
     pub received: u64,
     /// The share that was not, 0 to 1 ([`super::bucket::Bucket::loss`]).
     pub loss: Option<f64>,
+    /// The share that was not, of rounds that got any answer ([`super::bucket::Bucket::loss_while_up`]).
+    pub loss_while_up: Option<f64>,
     /// The shortest round-trip time.
     pub rtt_min: Option<f64>,
     /// The mean round-trip time.
@@ -42,6 +44,7 @@ impl From<&HourTotal> for Quality {
             sent: bucket.sent,
             received: bucket.received,
             loss: bucket.loss(),
+            loss_while_up: bucket.loss_while_up(),
             rtt_min: bucket.rtt_min(),
             rtt_mean: bucket.rtt_mean(),
             rtt_p95: bucket.rtt_p95(),
@@ -130,11 +133,16 @@ pub async fn steps<S: Store>(
             if stream.vantage == *site { own.push(found) } else { others.push(found) }
         }
     }
-    let chosen = links.into_iter().map(|(link, [own, others])| {
-        // The site's own word first.
-        (link, together(if own.is_empty() { others } else { own }))
-    });
-    Ok(chosen.collect())
+    Ok(links.into_iter().map(|(link, [own, others])| (link, believed(own, others))).collect())
+}
+
+/// A link's figures out of what its site's own agent and what others measured: the site's own word first.
+pub(super) fn believed(own: Vec<Steps>, others: Vec<Steps>) -> Steps {
+    let mut streams = if own.is_empty() { others } else { own };
+    match streams.len() {
+        0 | 1 => streams.pop().unwrap_or_default(),
+        _ => together(streams),
+    }
 }
 
 /// Several targets of a link as one: a target that answered nothing in a step in which another did is left out of it.

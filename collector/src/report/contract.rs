@@ -17,17 +17,33 @@
 //!
 //! The promise is **met** when low reaches it, **missed** when even high does not, and **undecided** between: a letter to a carrier
 //! that claims a breach must hold whatever happened while nobody looked.
+//!
+//! What a contract promises of packets, round-trip time and loss, is [`super::quality`]'s.
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use wan_wire::{LinkKind, UnixMillis};
+use wan_wire::{LinkKind, LinkName, UnixMillis};
 
 use super::coverage::{Standing, standing};
 use super::uptime::ratio;
+use crate::config::{Config, Contract};
+use crate::inventory::Site;
 use crate::ledger::cause::{Cause, Charge};
 use crate::ledger::incident::{Incident, IncidentKind};
 use crate::ledger::periods::Periods;
 use crate::ledger::timeline::{Interval, State};
+
+/// The contract that a link of a site is under, as the configuration knows it; `None` also for a LAN and for a shared system, which no
+/// carrier provides.
+#[must_use]
+pub fn of_link<'c>(config: &'c Config, site: &Site, link: &LinkName) -> Option<&'c Contract> {
+    match link.kind() {
+        LinkKind::Wan | LinkKind::Internet => {}
+        LinkKind::Lan | LinkKind::Service => return None,
+    }
+    let id = site.link(link)?.contract.as_deref()?;
+    config.contracts.iter().find(|known| known.id == id)
+}
 
 /// Where the milliseconds of a contract went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]

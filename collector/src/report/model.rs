@@ -241,8 +241,10 @@ impl Serialize for Cell {
 
 impl utoipa::PartialSchema for Cell {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        let any = utoipa::openapi::schema::ObjectBuilder::new()
-            .schema_type(utoipa::openapi::schema::SchemaType::AnyValue)
+        use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+        // A mixed cell is an object.
+        let any = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::Null, Type::String, Type::Number, Type::Object]))
             .description(Some("The value, of the kind that its column says; null where nothing can be said"));
         any.into()
     }

@@ -1,6 +1,6 @@
 //! The report of a month: what the head of the department signs, as data ([`super::model`]).
 //!
-//! A pure function of the province, the month, the language, and the figures that were first reported of the month. It looks at each site
+//! A pure function of the province, the month, the language, and what the store keeps of the month ([`Kept`]). It looks at each site
 //! once: its timeline, its charges and those of its links give every figure, so that what one table says adds up to what another says:
 //!
 //! | table | adds up to |
@@ -8,22 +8,29 @@
 //! | causes by site, down, but for what was planned | the site's time down |
 //! | causes | the sum of the causes by site |
 //! | a contract | the sum of its links |
-//! | evidence for carriers | at most what is charged to the contract (an outage that the window cuts is told with its part within) |
+//! | a contract's restated loss and round-trip time | the packets of its links together |
+//! | evidence for carriers, outages | at most what is charged to the contract (an outage that the window cuts is told with its part within) |
 //!
 //! A month that has not begun has no report. One that is not over has a preliminary one, of the part up to now. An empty register has one that
 //! says so.
 
 mod contracts;
+mod corrected;
 mod cover;
 mod incidents;
+mod kept;
+mod quality;
 pub mod restated;
 mod sites;
 mod words;
+mod works;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use wan_wire::UnixMillis;
 
+pub use corrected::Restated;
+pub use kept::Kept;
 pub use restated::{FirstReport, KeyFigures};
 
 use super::model::{Report, Table};
@@ -34,6 +41,7 @@ use crate::ledger::periods::Periods;
 use crate::ledger::timeline::Window;
 use crate::localtime;
 use crate::province::{Causes, Province};
+use crate::report::quality::MonthQuality;
 use crate::report::uptime::Policy;
 
 /// What is reported.
@@ -76,6 +84,7 @@ struct Frame<'p> {
     /// The hours of service in it.
     service: Periods,
     preliminary: bool,
+    quality: &'p MonthQuality,
 }
 
 impl Frame<'_> {
@@ -97,7 +106,7 @@ impl Frame<'_> {
 pub fn report(
     province: &Province<'_>,
     subject: Subject,
-    first: Option<&FirstReport>,
+    kept: &Kept,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Made, NoReport> {
     let Subject { month, lang, policy } = subject;
@@ -110,7 +119,8 @@ pub fn report(
     let preliminary = province.now < whole.end;
     let causes = province.causes(window);
     let service = province.config().calendar.service_time(window, zone);
-    let frame = Frame { province, causes, month, lang, policy, window, service, preliminary };
+    let frame =
+        Frame { province, causes, month, lang, policy, window, service, preliminary, quality: &kept.quality };
 
     let coverage = cover::Coverages::of(&frame);
     let mut found = sites::Found::default();
@@ -128,11 +138,13 @@ pub fn report(
 
     let mut tables = vec![cover::summary(&frame, &coverage, &found, &accounts)];
     // Under another policy the figures are others, and nothing is restated.
-    let first = first.filter(|_| policy == Policy::Exclude && !preliminary);
+    let first = kept.first.as_ref().filter(|_| policy == Policy::Exclude && !preliminary);
     tables.extend(first.and_then(|first| restated::table(&frame, first, &figures)));
     tables.extend(coverage.tables(&frame));
     tables.extend(accounts.tables(&frame));
     tables.extend(found.tables(&frame));
+    tables.push(works::table(&frame));
+    tables.push(corrected::table(&frame, &kept.restated));
     tables.push(cover::parameters(&frame));
     tables.retain(|table: &Table| !table.rows.is_empty());
     let report = Report {

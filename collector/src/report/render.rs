@@ -13,7 +13,7 @@
 mod csv_file;
 mod html;
 mod json;
-mod text;
+pub(super) mod text;
 mod xlsx;
 
 use super::model::Report;

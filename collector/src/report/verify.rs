@@ -107,7 +107,8 @@ fn compare_tables(kept: &GridTable, made: &GridTable, key: &[usize], compared: &
             compared.differences.push(differ(&name.0, "", None, Some(&row.join(" | "))));
             continue;
         };
-        for at in 0..row.len().max(before.len()) {
+        // A workbook has no cells after the last one of a row that is filled; they count in every format.
+        for at in 0..width.max(row.len()).max(before.len()) {
             compared.cells += 1;
             let (was, is) = (cell(before, at), cell(row, at));
             if was != is {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 
 use super::Frame;
+use super::quality::{self, Promise};
 use super::restated::{KeyFigures, Subject};
 use super::sites::kind_word;
 use super::words::{self, Words};
@@ -13,9 +14,10 @@ use crate::ledger::cause::Charge;
 use crate::ledger::incident::{Incident, incidents};
 use crate::ledger::periods::Periods;
 use crate::province::SiteNow;
-use crate::report::contract::{Account, breaks};
+use crate::report::contract::{self, Account, breaks};
 use crate::report::coverage::Standing;
 use crate::report::model::{Cell, Column, Kind, Table};
+use crate::report::quality::{Limit, Limits, Run, Tally};
 use crate::report::uptime::HoursOf;
 
 /// Most lines of evidence in a report; those with the most time are kept, and the note says how many there are.
@@ -33,6 +35,36 @@ pub(super) struct Line {
     target: Option<f64>,
     account: Account,
     breaks: Vec<(Incident, i64)>,
+    /// `None`: nothing is promised of quality.
+    quality: Option<Promise>,
+}
+
+impl Line {
+    /// Contract, site, name, link and carrier.
+    fn named(&self, frame: &Frame<'_>) -> [Cell; 5] {
+        [
+            Cell::text(shown_id(&self.contract, frame)),
+            Cell::text(self.site.as_str()),
+            Cell::text(&self.name),
+            Cell::text(self.link.as_str()),
+            Cell::text(self.carrier.clone().unwrap_or_default()),
+        ]
+    }
+
+    /// How it stands against the uptime that is promised.
+    fn uptime_standing(&self) -> Option<Standing> {
+        self.account.standing(self.target)
+    }
+
+    fn quality_standing(&self, limit: Limit) -> Option<Standing> {
+        self.quality?.standing(limit)
+    }
+
+    /// How it stands against everything that is promised: as it does against the worst kept of it.
+    fn standing(&self) -> Option<Standing> {
+        let quality = [Limit::Rtt, Limit::Loss].map(|limit| self.quality_standing(limit));
+        worst(quality.into_iter().chain([self.uptime_standing()]).flatten())
+    }
 }
 
 /// A link's account, where it is under a contract or is promised an uptime.
@@ -43,8 +75,7 @@ pub(super) fn line(
     charges: &[Charge],
 ) -> Option<Line> {
     let entry = site.site.link(name)?;
-    let contracts = &frame.province.config().contracts;
-    let contract = entry.contract.as_deref().and_then(|id| contracts.iter().find(|known| known.id == id));
+    let contract = contract::of_link(frame.province.config(), site.site, name);
     let target = entry.uptime.or(contract.and_then(|contract| contract.uptime));
     if !matches!(name.kind(), LinkKind::Wan | LinkKind::Internet)
         || (entry.contract.is_none() && target.is_none())
@@ -61,6 +92,8 @@ pub(super) fn line(
     let told = incidents(charges, until);
     let account = Account::of(name.kind(), &timeline.intervals, charges, &planned, hours);
     let breaks = breaks(name.kind(), &told, charges, &planned, hours);
+    let measured = frame.quality.link(&site.site.id, name).and_then(|quality| quality.counted);
+    let promise = |limits| Promise { limits, tally: measured.unwrap_or_default() };
     Some(Line {
         contract: entry.contract.clone().unwrap_or_default(),
         site: site.site.id.clone(),
@@ -70,6 +103,7 @@ pub(super) fn line(
         target,
         account,
         breaks: breaks.into_iter().map(|(incident, charged)| (incident.clone(), charged)).collect(),
+        quality: contract.and_then(Limits::of).map(promise),
     })
 }
 
@@ -96,7 +130,7 @@ impl Accounts {
     pub(super) fn standings(&self) -> (i64, i64, i64) {
         let mut counts = (0, 0, 0);
         for line in self.contracts.values().flatten() {
-            match line.account.standing(line.target) {
+            match line.standing() {
                 Some(Standing::Met) => counts.0 += 1,
                 Some(Standing::Missed) => counts.1 += 1,
                 Some(Standing::Undecided) => counts.2 += 1,
@@ -114,11 +148,17 @@ impl Accounts {
         for (id, lines) in &self.contracts {
             let subject = Subject::Contract(id.clone());
             figures.account(&subject, &sum(lines));
+            figures.quality(&subject, &measured(lines));
         }
     }
 
     pub(super) fn tables(&self, frame: &Frame<'_>) -> Vec<Table> {
-        vec![self.contracts_table(frame), self.links_table(frame), self.evidence_table(frame)]
+        vec![
+            self.contracts_table(frame),
+            self.links_table(frame),
+            self.quality_table(frame),
+            self.evidence_table(frame),
+        ]
     }
 
     fn contracts_table(&self, frame: &Frame<'_>) -> Table {
@@ -128,25 +168,36 @@ impl Accounts {
             let contract = known(frame, id);
             let account = sum(lines);
             let count = |wanted: Standing| {
-                let stand = |line: &&Line| line.account.standing(line.target) == Some(wanted);
-                Cell::Count(i64::try_from(lines.iter().filter(stand).count()).unwrap_or(i64::MAX))
+                Cell::Count(counted(lines.iter().filter(|line| line.standing() == Some(wanted))))
+            };
+            let over = |limit: Limit| {
+                let promised =
+                    lines.iter().filter(|line| line.quality.is_some_and(|quality| quality.promises(limit)));
+                let over = |line: &&Line| line.quality_standing(limit) == Some(Standing::Missed);
+                if promised.clone().next().is_none() {
+                    Cell::Empty
+                } else {
+                    Cell::Count(counted(promised.filter(over)))
+                }
             };
             let carrier =
                 contract.and_then(|contract| contract.carrier.clone()).or_else(|| common_carrier(lines));
-            let standing = worst(lines);
+            let standing = worst(lines.iter().filter_map(Line::standing));
             vec![
                 Cell::text(shown_id(id, frame)),
                 Cell::text(contract.map_or("", |contract| lang.pick(&contract.name.vi, &contract.name.en))),
                 Cell::text(carrier.unwrap_or_default()),
                 Cell::text(contract.map_or("", |contract| kind_word(contract.kind, lang))),
                 Cell::text(words::hours(contract.map_or(HoursOf::All, |contract| contract.hours), lang)),
-                Cell::Count(i64::try_from(lines.len()).unwrap_or(i64::MAX)),
+                Cell::Count(counted(lines.iter())),
                 Cell::share(contract.and_then(|contract| contract.uptime)),
                 Cell::share(account.uptime()),
                 Cell::share(account.low()),
                 Cell::share(account.high()),
                 Cell::Duration(account.charged_ms),
                 Cell::Duration(account.undecided_ms),
+                over(Limit::Rtt),
+                over(Limit::Loss),
                 count(Standing::Met),
                 count(Standing::Missed),
                 count(Standing::Undecided),
@@ -179,6 +230,8 @@ impl Accounts {
                 column("high", words::HIGH, Kind::Share),
                 column("charged", words::CHARGED, Kind::Duration),
                 column("undecided", words::UNDECIDED, Kind::Duration),
+                column("links_over_rtt", words::OVER_RTT, Kind::Count),
+                column("links_over_loss", words::OVER_LOSS, Kind::Count),
                 column("links_met", words::LINKS_MET, Kind::Count),
                 column("links_missed", words::LINKS_MISSED, Kind::Count),
                 column("links_undecided", words::LINKS_UNDECIDED, Kind::Count),
@@ -195,13 +248,9 @@ impl Accounts {
         let column = |id: &str, words: Words, kind| Column::new(id, words.in_lang(lang), kind);
         let row = |line: &Line| {
             let account = &line.account;
-            let standing = account.standing(line.target);
-            vec![
-                Cell::text(shown_id(&line.contract, frame)),
-                Cell::text(line.site.as_str()),
-                Cell::text(&line.name),
-                Cell::text(line.link.as_str()),
-                Cell::text(line.carrier.clone().unwrap_or_default()),
+            let standing = line.uptime_standing();
+            let mut row = line.named(frame).to_vec();
+            row.extend([
                 Cell::share(line.target),
                 Cell::share(account.uptime()),
                 Cell::share(account.low()),
@@ -209,9 +258,10 @@ impl Accounts {
                 Cell::Duration(account.charged_ms),
                 Cell::Duration(account.excused_ms),
                 Cell::Duration(account.undecided_ms),
-                Cell::Count(i64::try_from(line.breaks.len()).unwrap_or(i64::MAX)),
+                Cell::Count(counted(line.breaks.iter())),
                 Cell::text(standing.map_or("", |standing| words::standing(standing, lang))),
-            ]
+            ]);
+            row
         };
         Table {
             id: "contract_links",
@@ -234,7 +284,7 @@ impl Accounts {
                 column("excused", words::EXCUSED, Kind::Duration),
                 column("undecided", words::UNDECIDED, Kind::Duration),
                 column("outages", words::CHARGED_OUTAGES, Kind::Count),
-                column("standing", words::STANDING, Kind::Text),
+                column("standing", words::UPTIME_STANDING, Kind::Text),
             ],
             key: &[0, 1, 3],
             rows: self.contracts.values().flatten().map(row).collect(),
@@ -242,50 +292,71 @@ impl Accounts {
         }
     }
 
+    fn quality_table(&self, frame: &Frame<'_>) -> Table {
+        let lang = frame.lang;
+        let column = |id: &str, words: Words, kind| Column::new(id, words.in_lang(lang), kind);
+        let row = |line: &Line| {
+            let promise = line.quality?;
+            let mut row = line.named(frame).to_vec();
+            row.push(Cell::Count(i64::from(promise.tally.hours)));
+            row.extend(promise.cells(Limit::Rtt, lang));
+            row.extend(promise.cells(Limit::Loss, lang));
+            Some(row)
+        };
+        Table {
+            id: "contract_quality",
+            name: lang.pick("Chất lượng theo hợp đồng", "Contract quality"),
+            title: lang
+                .pick(
+                    "Độ trễ và mất gói so với cam kết của hợp đồng",
+                    "Round-trip time and loss against contracts",
+                )
+                .to_owned(),
+            note: words::contract_quality_note(lang).to_owned(),
+            columns: vec![
+                column("contract", words::CONTRACT, Kind::Text),
+                column("site", words::SITE, Kind::Text),
+                column("name", words::NAME, Kind::Text),
+                column("link", words::LINK, Kind::Text),
+                column("carrier", words::CARRIER, Kind::Text),
+                column("hours_measured", words::HOURS_MEASURED, Kind::Count),
+                column("rtt_limit_ms", words::RTT_LIMIT, Kind::Number),
+                column("rtt_mean_ms", words::RTT_MEAN, Kind::Number),
+                column("rtt_standing", words::RTT_STANDING, Kind::Text),
+                column("loss_limit", words::LOSS_LIMIT, Kind::Share),
+                column("loss_while_up", words::LOSS_WHILE_UP, Kind::Share),
+                column("loss_standing", words::LOSS_STANDING, Kind::Text),
+            ],
+            key: &[0, 1, 3],
+            rows: self.contracts.values().flatten().filter_map(row).collect(),
+            chart: None,
+        }
+    }
+
     fn evidence_table(&self, frame: &Frame<'_>) -> Table {
         let lang = frame.lang;
         let column = |id: &str, words: Words, kind| Column::new(id, words.in_lang(lang), kind);
-        let mut lines: Vec<(&Line, &Incident, i64)> = Vec::new();
-        for line in self.contracts.values().flatten() {
-            lines.extend(line.breaks.iter().map(|(incident, charged)| (line, incident, *charged)));
-        }
-        let all = lines.len();
-        lines.sort_by_key(|(_, _, charged)| std::cmp::Reverse(*charged));
-        lines.truncate(MOST_LINES);
-        lines.sort_by(|a, b| {
-            let key =
-                |(line, incident, _): &(&Line, &Incident, i64)| -> (String, SiteId, LinkName, UnixMillis) {
-                    (line.contract.clone(), line.site.clone(), line.link.clone(), incident.start)
-                };
-            key(a).cmp(&key(b))
-        });
-        let row = |(line, incident, charged): &(&Line, &Incident, i64)| {
-            let end = if incident.ongoing { Cell::Empty } else { Cell::Instant(incident.end) };
-            vec![
-                Cell::text(shown_id(&line.contract, frame)),
-                Cell::text(line.site.as_str()),
-                Cell::text(&line.name),
-                Cell::text(line.link.as_str()),
-                Cell::text(line.carrier.clone().unwrap_or_default()),
-                Cell::Instant(incident.start),
-                end,
-                Cell::Duration(*charged),
-                Cell::text(incident.rule.sentence(lang)),
-                Cell::text(incident.scene.evidence(lang)),
-            ]
+        let (lines, all) = self.evidence(frame);
+        let row = |(line, fact): &(&Line, Fact<'_>)| {
+            let mut row = line.named(frame).to_vec();
+            row.extend(fact.cells(line, frame));
+            row
         };
         let mut note = words::evidence_note(lang).to_owned();
         if all > MOST_LINES {
             note.push_str(&match lang {
-                crate::lang::Lang::Vi => format!(" Liệt kê {MOST_LINES} lần dài nhất trong số {all} lần."),
-                crate::lang::Lang::En => format!(" The {MOST_LINES} longest of {all} are listed."),
+                crate::lang::Lang::Vi => format!(" Liệt kê {MOST_LINES} dòng trong số {all}: các lần mất kết nối trước, lần dài nhất trước."),
+                crate::lang::Lang::En => format!(" {MOST_LINES} of {all} are listed: outages first, and the longest."),
             });
         }
         Table {
             id: "evidence",
             name: lang.pick("Bằng chứng gửi nhà mạng", "Evidence for carriers"),
             title: lang
-                .pick("Các lần mất kết nối tính cho nhà mạng", "Outages that are charged to carriers")
+                .pick(
+                    "Các lần mất kết nối và vượt mức cam kết tính cho nhà mạng",
+                    "What carriers are charged with",
+                )
                 .to_owned(),
             note,
             columns: vec![
@@ -294,15 +365,103 @@ impl Accounts {
                 column("name", words::NAME, Kind::Text),
                 column("link", words::LINK, Kind::Text),
                 column("carrier", words::CARRIER, Kind::Text),
+                column("what", words::WHAT, Kind::Text),
                 column("from", words::STARTED, Kind::Instant),
                 column("to", words::ENDED, Kind::Instant),
                 column("charged", words::CHARGED, Kind::Duration),
                 column("rule", words::RULE, Kind::Prose),
                 column("evidence", words::EVIDENCE, Kind::Prose),
             ],
-            key: &[0, 1, 3, 5],
+            key: &[0, 1, 3, 5, 6],
             rows: lines.iter().map(row).collect(),
             chart: None,
+        }
+    }
+
+    /// The lines that are listed, by link and time, and how many there are in all.
+    fn evidence<'f>(&'f self, frame: &Frame<'f>) -> (Vec<(&'f Line, Fact<'f>)>, usize) {
+        let exceeded = quality::exceeded(frame);
+        let mut lines: Vec<(&Line, Fact<'_>)> = Vec::new();
+        for line in self.contracts.values().flatten() {
+            lines.extend(
+                line.breaks.iter().map(|(incident, charged)| (line, Fact::Outage(incident, *charged))),
+            );
+            let runs = exceeded.get(&(&line.site, &line.link)).into_iter().flatten();
+            lines.extend(runs.map(|run| (line, Fact::Exceeded(run))));
+        }
+        // Those that were left out when the hours were read are among them.
+        let unread = frame.quality.all_exceeded.saturating_sub(frame.quality.exceeded.len());
+        let all = lines.len().saturating_add(unread);
+        if lines.len() > MOST_LINES {
+            lines.sort_by_key(|(_, fact)| fact.rank());
+            lines.truncate(MOST_LINES);
+        }
+        let key = |(line, fact): &(&Line, Fact<'_>)| -> (String, SiteId, LinkName, UnixMillis, u8) {
+            (line.contract.clone(), line.site.clone(), line.link.clone(), fact.start(), fact.order())
+        };
+        lines.sort_by_cached_key(key);
+        (lines, all)
+    }
+}
+
+/// What a line of evidence tells.
+#[derive(Debug, Clone, Copy)]
+enum Fact<'f> {
+    /// An outage, and how many milliseconds of it are charged to the carrier.
+    Outage(&'f Incident, i64),
+    /// Hours over a limit.
+    Exceeded(&'f Run),
+}
+
+impl Fact<'_> {
+    /// Of facts that begin together, which is told first.
+    const fn order(&self) -> u8 {
+        match self {
+            Self::Outage(_, _) => 0,
+            Self::Exceeded(run) => match run.limit {
+                Limit::Rtt => 1,
+                Limit::Loss => 2,
+            },
+        }
+    }
+
+    /// What is listed first where not all are: outages before hours over a limit, then the longer.
+    fn rank(&self) -> (u8, std::cmp::Reverse<i64>) {
+        match self {
+            Self::Outage(_, charged) => (0, std::cmp::Reverse(*charged)),
+            Self::Exceeded(run) => (1, std::cmp::Reverse(run.end.millis_since(run.start))),
+        }
+    }
+
+    fn start(&self) -> UnixMillis {
+        match self {
+            Self::Outage(incident, _) => incident.start,
+            Self::Exceeded(run) => run.start,
+        }
+    }
+
+    fn cells(&self, line: &Line, frame: &Frame<'_>) -> [Cell; 6] {
+        let lang = frame.lang;
+        match self {
+            Self::Outage(incident, charged) => [
+                Cell::text(words::BAD_DOWN.in_lang(lang)),
+                Cell::Instant(incident.start),
+                if incident.ongoing { Cell::Empty } else { Cell::Instant(incident.end) },
+                Cell::Duration(*charged),
+                Cell::text(incident.rule.sentence(lang)),
+                Cell::text(incident.scene.evidence(lang)),
+            ],
+            Self::Exceeded(run) => [
+                Cell::text(quality::what(run.limit).in_lang(lang)),
+                Cell::Instant(run.start),
+                Cell::Instant(run.end),
+                Cell::Empty,
+                Cell::text(
+                    line.quality
+                        .map_or_else(String::new, |promise| quality::why(promise.limits, run.limit, lang)),
+                ),
+                Cell::text(quality::evidence(frame, run)),
+            ],
         }
     }
 }
@@ -328,9 +487,19 @@ fn common_carrier(lines: &[Line]) -> Option<String> {
     lines.iter().all(|line| line.carrier.as_ref() == Some(&first)).then_some(first)
 }
 
-/// Missed where one link is, else undecided where one is.
-fn worst(lines: &[Line]) -> Option<Standing> {
-    let standings = lines.iter().filter_map(|line| line.account.standing(line.target));
+/// What was measured of all of the links that are promised quality.
+fn measured(lines: &[Line]) -> Tally {
+    let mut tally = Tally::default();
+    lines.iter().filter_map(|line| line.quality).for_each(|promise| tally.add(&promise.tally));
+    tally
+}
+
+fn counted<T>(items: impl Iterator<Item = T>) -> i64 {
+    i64::try_from(items.count()).unwrap_or(i64::MAX)
+}
+
+/// Missed where one is, else undecided where one is.
+fn worst(standings: impl Iterator<Item = Standing>) -> Option<Standing> {
     standings.max_by_key(|standing| match standing {
         Standing::Met => 0,
         Standing::Undecided => 1,

@@ -9,6 +9,7 @@ use super::{Frame, contracts, sites};
 use crate::lang::Lang;
 use crate::report::contract::Account;
 use crate::report::model::{Cell, Column, Kind, Table};
+use crate::report::quality::Tally;
 use crate::report::uptime::Uptime;
 
 /// Of what a key figure is.
@@ -44,12 +45,25 @@ pub enum Figure {
     Down,
     /// Milliseconds charged to a carrier.
     Charged,
+    /// A contract's mean round-trip time in milliseconds.
+    Rtt,
+    /// A contract's share of lost packets.
+    Loss,
 }
 
 impl Figure {
     /// Every one.
-    pub const ALL: [Self; 7] =
-        [Self::Equipped, Self::Uptime, Self::Low, Self::High, Self::Observed, Self::Down, Self::Charged];
+    pub const ALL: [Self; 9] = [
+        Self::Equipped,
+        Self::Uptime,
+        Self::Low,
+        Self::High,
+        Self::Observed,
+        Self::Down,
+        Self::Charged,
+        Self::Rtt,
+        Self::Loss,
+    ];
 
     /// The word for it in the store.
     #[must_use]
@@ -62,6 +76,8 @@ impl Figure {
             Self::Observed => "observed_share",
             Self::Down => "down_ms",
             Self::Charged => "charged_ms",
+            Self::Rtt => "rtt_mean_ms",
+            Self::Loss => "loss",
         }
     }
 
@@ -74,13 +90,18 @@ impl Figure {
             Self::Observed => words::OBSERVED,
             Self::Down => words::DOWN,
             Self::Charged => words::CHARGED,
+            Self::Rtt => words::RTT_MEAN,
+            Self::Loss => words::LOSS_WHILE_UP,
         }
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "whole milliseconds of a month")]
     fn cell(self, value: f64) -> Cell {
         match self {
-            Self::Equipped | Self::Uptime | Self::Low | Self::High | Self::Observed => Cell::Share(value),
+            Self::Equipped | Self::Uptime | Self::Low | Self::High | Self::Observed | Self::Loss => {
+                Cell::Share(value)
+            }
+            Self::Rtt => Cell::Number(value),
             Self::Down | Self::Charged => Cell::Duration(value as i64),
         }
     }
@@ -149,6 +170,11 @@ impl KeyFigures {
         self.set(subject, Figure::Low, account.low());
         self.set(subject, Figure::High, account.high());
         self.set(subject, Figure::Charged, Some(millis(account.charged_ms)));
+    }
+
+    pub(super) fn quality(&mut self, subject: &Subject, tally: &Tally) {
+        self.set(subject, Figure::Rtt, tally.rtt_mean().map(|seconds| seconds * 1000.0));
+        self.set(subject, Figure::Loss, tally.loss());
     }
 }
 

@@ -7,6 +7,7 @@ use wan_wire::{LinkKind, LinkName, SiteId};
 use super::Frame;
 use super::contracts::{Line, line};
 use super::incidents::Longest;
+use super::quality;
 use super::restated::{KeyFigures, Subject};
 use super::words::{self, Words};
 use crate::ledger::cause::{Cause, Charge};
@@ -67,6 +68,7 @@ impl ByCause {
 pub(super) struct Found {
     sites: Vec<Vec<Cell>>,
     links: Vec<Vec<Cell>>,
+    quality: Vec<Vec<Cell>>,
     site_causes: Vec<Vec<Cell>>,
     causes: ByCause,
     outages: BTreeMap<Cause, i64>,
@@ -115,6 +117,8 @@ impl Found {
             }
             self.longest.offer(frame, site, incident);
         }
+        // Figures are kept for longer than some evidence: a link may have the one without the other.
+        self.quality.extend(site.links.keys().filter_map(|link| quality::row(frame, site, link)));
         for link in site.seen_links() {
             let Some((all, service)) = both_hours(frame, site, Some(&link.name)) else { continue };
             self.links.push(link_row(frame, site, &link.name, &all, &service));
@@ -157,11 +161,12 @@ impl Found {
             name: lang.pick("Theo đường truyền", "Links"),
             title: lang.pick("Độ tin cậy theo đường truyền", "Uptime by link").to_owned(),
             note: words::uptime_note(lang).to_owned(),
-            columns: named.into_iter().chain(uptime_columns(frame)).collect(),
+            columns: named.iter().cloned().chain(uptime_columns(frame)).collect(),
             key: &[0, 2],
             rows: self.links,
             chart: None,
         });
+        tables.push(quality::table(frame, &named, self.quality));
         let mut columns = site_columns(frame)[..2].to_vec();
         columns.push(Column::new("state", words::STATE.in_lang(lang), Kind::Text));
         columns.push(Column::new("total", words::TOTAL.in_lang(lang), Kind::Duration));
@@ -300,16 +305,21 @@ fn link_row(
     all: &Uptime,
     service: &Uptime,
 ) -> Vec<Cell> {
+    let mut row = named_link(frame, site, link).to_vec();
+    row.extend(uptime_cells(all, service));
+    row
+}
+
+/// Site, name, link, kind and carrier.
+pub(super) fn named_link(frame: &Frame<'_>, site: &SiteNow<'_>, link: &LinkName) -> [Cell; 5] {
     let carrier = site.site.link(link).and_then(|entry| entry.carrier.clone());
-    let mut row = vec![
+    [
         Cell::text(site.site.id.as_str()),
         Cell::text(&site.site.name),
         Cell::text(link.as_str()),
         Cell::text(kind_name(frame, link.kind())),
         Cell::text(carrier.unwrap_or_default()),
-    ];
-    row.extend(uptime_cells(all, service));
-    row
+    ]
 }
 
 fn cause_rows(frame: &Frame<'_>, site: &SiteNow<'_>, causes: &ByCause) -> Vec<Vec<Cell>> {

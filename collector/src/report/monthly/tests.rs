@@ -16,6 +16,10 @@ use crate::report::verify::verify;
 use crate::state::{Latest, State};
 use crate::store::{AgentSecret, Rotation, Snapshot};
 
+mod corrected;
+mod quality;
+mod works;
+
 const HOUR: i64 = 3_600_000;
 /// 2026-10-01 00:00 in Vietnam.
 const START: i64 = 1_790_787_600_000;
@@ -25,8 +29,8 @@ const HOSTILE: &str = "=HYPERLINK(\"http://x\") <script>alert('1')</script> & \"
 const CONFIG: &str = "\
 plan: {tiers: [{id: province, name: {vi: Cấp tỉnh, en: Province}, target: 70%}, {id: commune, name: {vi: Cấp xã, en: Commune}, target: 50%}]}
 contracts:
-  - {id: HD-01, name: {vi: Thuê kênh, en: Leased lines}, carrier: VNPT, kind: wan, uptime: 99.9%}
-  - {id: NET, kind: internet, uptime: 99%, hours: service}
+  - {id: HD-01, name: {vi: Thuê kênh, en: Leased lines}, carrier: VNPT, kind: wan, uptime: 99.9%, rtt_limit: 40ms, loss_limit: 0.5%}
+  - {id: NET, kind: internet, uptime: 99%, hours: service, rtt_limit: 100ms}
 ";
 
 fn id(text: &str) -> SiteId {
@@ -166,7 +170,9 @@ fn subject(lang: Lang) -> Subject {
 
 fn made(state: &State, lang: Lang, now: UnixMillis) -> Report {
     let province = Province::of(state, now);
-    report(&province, subject(lang), None, &mut |_, _| {}).unwrap().report
+    report(&province, subject(lang), &quality::kept(&province, &quality::MEASURED), &mut |_, _| {})
+        .unwrap()
+        .report
 }
 
 fn table<'r>(report: &'r Report, id: &str) -> &'r Table {
@@ -212,9 +218,10 @@ fn minutes_are_charged_to_who_is_responsible() {
     assert!(links.rows.iter().any(|row| row[column(links, "site")] == Cell::text("xa-c")));
     assert_eq!(excused(0), Cell::Duration(HOUR), "the LAN's hour is not the provider's");
     let evidence = table(&report, "evidence");
-    assert_eq!(evidence.rows.len(), 2);
-    let why = column(evidence, "rule");
-    assert_eq!(evidence.rows[0][why], Cell::text("the gateway answers; the WAN fails"));
+    let (what, why) = (column(evidence, "what"), column(evidence, "rule"));
+    let outages: Vec<_> = evidence.rows.iter().filter(|row| row[what] == Cell::text("Down")).collect();
+    assert_eq!(outages.len(), 2);
+    assert_eq!(outages[0][why], Cell::text("the gateway answers; the WAN fails"));
 }
 
 #[test]
@@ -270,6 +277,16 @@ fn a_figure_that_is_changed_by_hand_is_named_in_every_format() {
 }
 
 #[test]
+fn as_many_figures_are_compared_in_every_format() {
+    let report = made(&small(), Lang::Vi, CLOSED);
+    let cells: usize = report.tables.iter().map(|table| table.columns.len() * table.rows.len()).sum();
+    for format in Format::ALL {
+        let compared = verify(&write(&report, format).unwrap(), &report).unwrap();
+        assert_eq!(compared.cells, cells, "{format:?}");
+    }
+}
+
+#[test]
 fn every_file_says_what_it_is_a_report_of() {
     let state = small();
     let zone = &state.config.timezone;
@@ -318,12 +335,12 @@ fn a_month_that_is_not_over_is_preliminary_and_one_that_has_not_begun_has_no_rep
     let state = small();
     let middle = UnixMillis(START + 10 * DAY + HOUR);
     let province = Province::of(&state, middle);
-    let now = report(&province, subject(Lang::Vi), None, &mut |_, _| {}).unwrap();
+    let now = report(&province, subject(Lang::Vi), &Kept::default(), &mut |_, _| {}).unwrap();
     assert!(now.report.preliminary && now.figures.is_none());
     assert!(now.report.subtitle.starts_with("TẠM TÍNH đến 11/10/2026 01:00:00"), "{}", now.report.subtitle);
     assert_eq!(table(&now.report, "trend").rows.len(), 11);
     let province = Province::of(&state, UnixMillis(START));
-    let future = report(&province, subject(Lang::Vi), None, &mut |_, _| {});
+    let future = report(&province, subject(Lang::Vi), &Kept::default(), &mut |_, _| {});
     assert_eq!(future.unwrap_err(), NoReport::Future);
 }
 
@@ -343,12 +360,19 @@ fn what_late_evidence_changes_is_told_with_both_values() {
     let state = small();
     let first = {
         let province = Province::of(&state, CLOSED);
-        let made = report(&province, subject(Lang::En), None, &mut |_, _| {}).unwrap();
+        let made = report(&province, subject(Lang::En), &Kept::default(), &mut |_, _| {}).unwrap();
         FirstReport { at: CLOSED, figures: made.figures.unwrap() }
     };
     let later = |first: &FirstReport| {
         let province = Province::of(&state, CLOSED.plus_millis(DAY));
-        report(&province, subject(Lang::En), Some(first), &mut |_, _| {}).unwrap().report
+        report(
+            &province,
+            subject(Lang::En),
+            &Kept { first: Some(first.clone()), ..Kept::default() },
+            &mut |_, _| {},
+        )
+        .unwrap()
+        .report
     };
     assert!(later(&first).tables.iter().all(|table| table.id != "restated"), "nothing has changed");
     paint(&state, "xa-a", "wan", at(58.0), at(59.0), Outcome::Up);
@@ -416,7 +440,7 @@ proptest! {
                     .map(|row| millis(&row[column(links, "charged")])).sum();
                 prop_assert_eq!(millis(&contract[column(contracts, "charged")]), charged);
                 let told: i64 = report.tables.iter().filter(|table| table.id == "evidence").flat_map(|table| &table.rows)
-                    .filter(|row| row[0] == contract[0]).map(|row| millis(&row[7])).sum();
+                    .filter(|row| row[0] == contract[0] && row[8] != Cell::Empty).map(|row| millis(&row[8])).sum();
                 prop_assert_eq!(told, charged, "every charged minute is in a line that can be sent");
             }
         }
@@ -431,6 +455,7 @@ fn progress_is_told_site_by_site() {
     let state = small();
     let province = Province::of(&state, CLOSED);
     let mut told = Vec::new();
-    report(&province, subject(Lang::Vi), None, &mut |done, total| told.push((done, total))).unwrap();
+    report(&province, subject(Lang::Vi), &Kept::default(), &mut |done, total| told.push((done, total)))
+        .unwrap();
     assert_eq!(told, [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]);
 }

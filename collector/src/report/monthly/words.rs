@@ -3,6 +3,7 @@
 use crate::calendar::Month;
 use crate::lang::Lang;
 use crate::ledger::incident::IncidentKind;
+use crate::ledger::told::Because;
 use crate::report::coverage::Standing;
 use crate::report::uptime::{HoursOf, Policy};
 
@@ -73,6 +74,24 @@ pub(super) const LINKS_MET: Words = Words("Số đường đạt", "Links met");
 pub(super) const LINKS_MISSED: Words = Words("Số đường không đạt", "Links missed");
 pub(super) const LINKS_UNDECIDED: Words = Words("Số đường chưa kết luận được", "Links undecided");
 pub(super) const CHARGED_OUTAGES: Words = Words("Số lần do nhà mạng", "Outages charged");
+pub(super) const HOURS_MEASURED: Words = Words("Số giờ đo được", "Hours measured");
+pub(super) const LOSS: Words = Words("Tỷ lệ mất gói", "Loss");
+pub(super) const LOSS_WHILE_UP: Words = Words("Tỷ lệ mất gói khi có kết nối", "Loss while up");
+pub(super) const RTT_MEAN: Words = Words("Độ trễ khứ hồi trung bình (ms)", "Mean RTT (ms)");
+pub(super) const RTT_P95: Words = Words("Độ trễ khứ hồi p95 (ms)", "RTT p95 (ms)");
+pub(super) const JITTER: Words = Words("Độ biến thiên trễ (ms)", "Jitter (ms)");
+pub(super) const MOS: Words = Words("MOS ước tính", "MOS (estimate)");
+pub(super) const RTT_LIMIT: Words = Words("Độ trễ cam kết (ms)", "Promised RTT (ms)");
+pub(super) const RTT_STANDING: Words = Words("Đánh giá độ trễ", "RTT standing");
+pub(super) const LOSS_LIMIT: Words = Words("Mất gói cam kết", "Promised loss");
+pub(super) const LOSS_STANDING: Words = Words("Đánh giá mất gói", "Loss standing");
+pub(super) const NOT_MEASURED: Words = Words("Chưa đo được", "not measured");
+pub(super) const WHAT: Words = Words("Nội dung", "What");
+pub(super) const EXCEEDED_RTT: Words = Words("Độ trễ quá mức cam kết", "RTT over the limit");
+pub(super) const EXCEEDED_LOSS: Words = Words("Mất gói quá mức cam kết", "Loss over the limit");
+pub(super) const UPTIME_STANDING: Words = Words("Đánh giá thời gian kết nối", "Uptime standing");
+pub(super) const OVER_RTT: Words = Words("Số đường quá độ trễ", "Links over RTT");
+pub(super) const OVER_LOSS: Words = Words("Số đường quá mất gói", "Links over loss");
 pub(super) const DISTRICT: Words = Words("Địa bàn", "District");
 pub(super) const DAY: Words = Words("Ngày", "Day");
 pub(super) const REGISTERED: Words = Words("Số đơn vị", "Sites");
@@ -89,6 +108,29 @@ pub(super) const SUBJECT: Words = Words("Đối tượng", "Of what");
 pub(super) const SAID: Words = Words("Đã báo cáo", "Reported first");
 pub(super) const SAYS: Words = Words("Nay là", "Now");
 pub(super) const SINCE: Words = Words("Báo cáo lần đầu lúc", "First reported at");
+
+pub(super) const INCIDENT_ID: Words = Words("Mã sự cố", "Incident's id");
+pub(super) const WAS_KIND: Words = Words("Đã báo", "Told");
+pub(super) const WAS_FROM: Words = Words("Đã báo: bắt đầu", "Told: from");
+pub(super) const WAS_TO: Words = Words("Đã báo: kết thúc", "Told: to");
+pub(super) const WAS_CAUSE: Words = Words("Đã báo: nguyên nhân", "Told: cause");
+pub(super) const IS_KIND: Words = Words("Nay là", "Now");
+pub(super) const IS_FROM: Words = Words("Nay: bắt đầu", "Now: from");
+pub(super) const IS_TO: Words = Words("Nay: kết thúc", "Now: to");
+pub(super) const IS_CAUSE: Words = Words("Nay: nguyên nhân", "Now: cause");
+pub(super) const BECAUSE: Words = Words("Lý do điều chỉnh", "Because of");
+pub(super) const RESTATED: Words = Words("Điều chỉnh lúc", "Restated at");
+pub(super) const TIMES: Words = Words("Số lần điều chỉnh", "Times restated");
+
+pub(super) const WINDOW: Words = Words("Số", "Number");
+pub(super) const FOR_WHOM: Words = Words("Áp dụng cho", "For whom");
+pub(super) const WHEN: Words = Words("Lịch", "When");
+pub(super) const OCCURRENCES: Words = Words("Số lần", "Times");
+pub(super) const WITHIN: Words = Words("Thời gian trong kỳ", "Within the month");
+pub(super) const REASON: Words = Words("Lý do", "Why");
+pub(super) const ENTERED_BY: Words = Words("Người nhập", "Entered by");
+pub(super) const ENTERED_AT: Words = Words("Nhập lúc", "Entered at");
+pub(super) const CUT_SHORT: Words = Words("Kết thúc sớm lúc", "Ended early at");
 
 /// `2026-10`.
 pub(super) fn month_id(month: Month) -> String {
@@ -116,6 +158,15 @@ pub(super) const fn incident_kind(kind: IncidentKind, lang: Lang) -> &'static st
         IncidentKind::Outage => BAD_DOWN.in_lang(lang),
         IncidentKind::Degradation => BAD_DEGRADED.in_lang(lang),
         IncidentKind::Gap => BAD_UNKNOWN.in_lang(lang),
+    }
+}
+
+pub(super) const fn because(because: Because, lang: Lang) -> &'static str {
+    match because {
+        Because::Backlog => lang.pick("số liệu gửi bù của đơn vị", "the site's backlog"),
+        Because::Boot => lang.pick("thời điểm khởi động được gửi sau", "boot times told later"),
+        Because::Planned => lang.pick("kế hoạch nhập hoặc bỏ sau", "planned work entered or taken out"),
+        Because::Evidence => lang.pick("bằng chứng khác đến sau", "other evidence"),
     }
 }
 
@@ -148,19 +199,46 @@ pub(super) const fn contract_note(lang: Lang) -> &'static str {
     lang.pick(
         "Tỷ lệ tính cho nhà mạng = 1 − thời gian mất kết nối do nhà mạng ÷ thời gian quan sát được, trong giờ tính, không tính thời gian có kế \
          hoạch. Cận dưới tính cả thời gian chưa rõ trách nhiệm cho nhà mạng. “Không đạt” khi cả cận trên cũng dưới mức cam kết, “Đạt” khi \
-         cận dưới đã đủ; còn lại là chưa kết luận được.",
+         cận dưới đã đủ; còn lại là chưa kết luận được. Hợp đồng và đường đạt khi mọi cam kết đều đạt, kể cả độ trễ và mất gói (bảng Chất \
+         lượng theo hợp đồng).",
         "Uptime charged to the carrier = 1 − time down that is the carrier's ÷ observed time, within the hours that count and without planned \
          time. The low bound charges all that is undecided to the carrier. Missed: even the high bound is below what was promised; met: the \
-         low bound reaches it; between the two, undecided.",
+         low bound reaches it; between the two, undecided. A contract or link has met what was promised when every promise is met, also \
+         those of round-trip time and loss (see Contract quality).",
+    )
+}
+
+pub(super) const fn quality_note(lang: Lang) -> &'static str {
+    lang.pick(
+        "Số liệu của các giờ tròn trong kỳ, kể cả giờ có việc theo kế hoạch. Mất gói: tỷ lệ gói không có trả lời trên đường khứ hồi (ITU-T \
+         Y.1540); “khi có kết nối”: chỉ tính những lượt đo có ít nhất một trả lời, vì lượt không có trả lời nào là mất kết nối. p95: 95 % số \
+         trả lời không chậm hơn, sai số 5 %. Độ biến thiên trễ theo RFC 5481 (PDV). MOS là giá trị ước tính, không phải đo: điểm mà một \
+         cuộc gọi G.711 có thể đạt theo mô hình E (ITU-T G.107), tính từ độ trễ, độ biến thiên và mất gói.",
+        "Of the whole hours of the month, those of planned work among them. Loss: the share of packets that got no answer, there and back \
+         (ITU-T Y.1540); while up: only of rounds that got any answer, since one without any is time down. p95: 95 % of the answers were no \
+         slower, within 5 %. Jitter is the PDV of RFC 5481. MOS is an estimate and no measurement: what a G.711 call would score by the \
+         E-model (ITU-T G.107), from delay, jitter and loss.",
+    )
+}
+
+pub(super) const fn contract_quality_note(lang: Lang) -> &'static str {
+    lang.pick(
+        "Độ trễ trung bình và tỷ lệ mất gói cả kỳ so với mức cam kết, tính trên các giờ tròn nằm hẳn trong giờ tính và không chạm thời gian có \
+         kế hoạch. Mất gói chỉ tính những lượt đo có ít nhất một trả lời: lượt không có trả lời nào đã tính là mất kết nối. “Chưa đo được”: không \
+         có số liệu, không kết luận vi phạm.",
+        "Mean round-trip time and loss of the month against what was promised, of the whole hours that lie within those that count and touch no \
+         planned work. Loss is of rounds that got any answer: one without any is time down already. Not measured: there is no figure, and no \
+         promise is said to be broken.",
     )
 }
 
 pub(super) const fn evidence_note(lang: Lang) -> &'static str {
     lang.pick(
-        "Từng lần mất kết nối mà quy tắc tính cho nhà mạng, với căn cứ và bằng chứng đã dùng; giờ địa phương. Để trống ô kết thúc: chưa kết \
-         thúc khi hết kỳ.",
-        "Every outage that the rules charge to the carrier, with the rule and the evidence that it rests on; local time. No end: it was not over \
-         at the end of the time reported.",
+        "Từng lần mất kết nối mà quy tắc tính cho nhà mạng, với căn cứ và bằng chứng đã dùng; từng quãng giờ liên tiếp mà độ trễ trung bình hoặc \
+         tỷ lệ mất gói của mỗi giờ vượt mức cam kết cho cả kỳ; giờ địa phương. Để trống ô kết thúc: chưa kết thúc khi hết kỳ.",
+        "Every outage that the rules charge to the carrier, with the rule and the evidence that it rests on, and every run of hours of which each \
+         was over what is promised for the month in mean round-trip time or loss; local time. No end: it was not over at the end of the time \
+         reported.",
     )
 }
 

@@ -45,12 +45,17 @@ pub(super) fn duration(millis: i64) -> String {
 }
 
 /// A share as a percentage. What is not all is never shown as all, nor what is not nothing as nothing.
-pub(super) fn percent(share: f64, digits: usize, lang: Lang) -> String {
+pub(in crate::report) fn percent(share: f64, digits: usize, lang: Lang) -> String {
     let step = 10_f64.powi(-i32::try_from(digits).unwrap_or(2));
     let percent = share * 100.0;
     let percent = if share < 1.0 { percent.min(100.0 - step) } else { percent };
     let percent = if share > 0.0 { percent.max(step) } else { percent };
     decimal(format!("{percent:.digits$}%"), lang)
+}
+
+/// Seconds as milliseconds: `12.3 ms`.
+pub(in crate::report) fn millis(seconds: f64, lang: Lang) -> String {
+    decimal(format!("{:.1} ms", seconds * 1000.0), lang)
 }
 
 fn decimal(text: String, lang: Lang) -> String {

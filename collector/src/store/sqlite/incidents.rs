@@ -157,4 +157,11 @@ fn push_wanted(query: &mut QueryBuilder<Sqlite>, wanted: &Wanted) {
     if wanted.open {
         query.push(" AND end_ms IS NULL AND gone_ms IS NULL");
     }
+    if wanted.sites {
+        query.push(" AND link = ''");
+    }
+    if let Some(time) = &wanted.restated {
+        query.push(" AND id IN (SELECT incident FROM restatement WHERE at_ms >= ").push_bind(time.start.0);
+        query.push(" AND at_ms < ").push_bind(time.end.0).push(")");
+    }
 }
