@@ -9,7 +9,7 @@ use wan_collector::ledger::span::{Periods, Spans};
 use wan_collector::ledger::timeline::{Basis, LinkView, SiteView, Timeline, Window};
 use wan_collector::report::coverage::{Coverage, TierTarget};
 use wan_collector::report::uptime::Uptime;
-use wan_collector::verdict::{Facts, SILENCE_LIMIT, standing};
+use wan_collector::verdict::{Facts, SILENCE_LIMIT, late_limit, standing};
 use wan_wire::{LinkKind, Outcome, UnixMillis};
 
 const SITES: u64 = 300;
@@ -176,6 +176,8 @@ fn verdict_of_every_site(bencher: Bencher<'_, '_>) {
         parent_cut_off: None,
         hears_since: Some(UnixMillis(0)),
         silence_limit: SILENCE_LIMIT,
+        late_limit: late_limit(None),
+        seen_down: false,
     };
     bencher.bench(|| {
         for site in black_box(&views) {
