@@ -29,6 +29,7 @@ use crate::inventory::Register;
 use crate::ledger::life::{LastWord, Life, LifeKey, Lives};
 use crate::ledger::span::{Span, Spans};
 use crate::planned::Planned;
+use crate::rolling::RollingFigures;
 use crate::store::{Alive, Recent, Rotation, Series, SeriesId, Snapshot};
 use crate::verdict;
 
@@ -622,6 +623,7 @@ pub struct State {
     replacing: Mutex<()>,
     alive: RwLock<Vec<Alive>>,
     open_incidents: RwLock<Option<Open>>,
+    rolling: RwLock<Option<Arc<RollingFigures>>>,
 }
 
 impl State {
@@ -641,6 +643,7 @@ impl State {
             replacing: Mutex::default(),
             alive: RwLock::default(),
             open_incidents: RwLock::default(),
+            rolling: RwLock::default(),
         }
     }
 
@@ -648,6 +651,16 @@ impl State {
     #[must_use]
     pub fn open_incidents(&self) -> Option<Open> {
         self.open_incidents.read().clone()
+    }
+
+    /// The figures over the usual windows that the newest pass derived; `None` before the first.
+    #[must_use]
+    pub fn rolling_figures(&self) -> Option<Arc<RollingFigures>> {
+        self.rolling.read().clone()
+    }
+
+    pub(crate) fn set_rolling_figures(&self, figures: RollingFigures) {
+        *self.rolling.write() = Some(Arc::new(figures));
     }
 
     pub(crate) fn set_open_incidents(&self, open: Open) {
