@@ -371,7 +371,10 @@ impl SiteRuntime {
 
     /// Puts a track in of which the store has more before `since`, if its first span says so.
     pub(crate) fn restore_recent(&self, recent: Recent, since: UnixMillis) {
-        let spans = canonical(recent.spans);
+        let spans = canonical(recent.spans.clone());
+        // Rows that should be one, since what lies before them was not loaded when the later was written, are written anew as one.
+        let differs = recent.spans.iter().zip(&spans).find(|(stored, span)| stored != span);
+        let differs = differs.map(|(_, span)| span.start);
         let mut evidence = self.evidence_mut();
         let Some(index) = evidence.ensure(&recent.series.link, &recent.series.vantage) else {
             tracing::warn!(site = %self.id, link = %recent.series.link, "the store holds more links of this site than are read");
@@ -383,6 +386,9 @@ impl SiteRuntime {
         track.series = Some(recent.id);
         track.stored_first = recent.first.filter(|first| earliest.is_some_and(|earliest| *first < earliest));
         track.loaded_from = earliest.filter(|_| track.stored_first.is_some()).unwrap_or(UnixMillis::MIN);
+        if let Some(from) = differs {
+            track.mark_dirty(from);
+        }
     }
 
     /// The tracks of which the store may have spans between `from` and what is loaded: index, number, and from when on it is.
