@@ -111,7 +111,8 @@ impl Track {
 
     /// Merges in spans that are stored before `loaded_from`: all of them that start at `since` or later.
     fn merge_older(&mut self, stored: Vec<Span>, since: UnixMillis) {
-        let stored = canonical(stored);
+        let rows = stored;
+        let stored = canonical(rows.clone());
         let before = self.loaded_from;
         let apart = match (stored.last(), self.spans.first()) {
             (Some(last), Some(first)) => {
@@ -132,7 +133,7 @@ impl Track {
             merged
         };
         // Where the first difference to what is stored lies before what was loaded, the store lacks it from there on.
-        let mut expected = stored.iter();
+        let mut expected = rows.iter();
         let differs =
             merged.iter().take_while(|span| span.start < before).find_map(|span| match expected.next() {
                 Some(same) if same == span => None,
