@@ -28,18 +28,20 @@ use tokio_util::sync::CancellationToken;
 use wan_wire::UnixMillis;
 
 use crate::clock;
+use crate::ledger::cause::GATEWAY_MEMORY;
 use crate::load::{self, LoadError};
 use crate::localtime;
 use crate::state::{SiteRuntime, State};
 use crate::store::Store;
 
 /// This much is loaded before anybody is served: the last day, which most questions are about, and what is looked at around it.
-pub const AT_START: Duration = Duration::from_secs(3 * 86_400);
+pub const AT_START: Duration = Duration::from_secs(10 * 86_400);
 /// The steps in which the rest is loaded; the last is all. The first holds every rolling window and the province's month.
 const STEPS: [Option<Duration>; 3] =
     [Some(Duration::from_secs(45 * 86_400)), Some(Duration::from_secs(200 * 86_400)), None];
-/// Derivations look at evidence around the time that they are about: a cause at what happened before, a state at the word before.
-pub const LOOK_AROUND: Duration = Duration::from_secs(86_400);
+/// Derivations look at evidence around the time that they are about: a cause at what happened before, a state at the word before. None looks
+/// further than a cause at when the gateway last answered.
+pub const LOOK_AROUND: Duration = GATEWAY_MEMORY.saturating_add(Duration::from_secs(86_400));
 /// Sites whose spans are read at once. Each such read is some ten thousand rows.
 const SITES_AT_ONCE: usize = 100;
 /// The first who ask after a start have the machine for themselves this long.
@@ -249,9 +251,9 @@ mod tests {
     #[test]
     fn a_start_loads_back_from_when_the_collector_last_ran_or_from_a_clock_that_is_behind() {
         let day = |day: i64| UnixMillis(day * DAY);
-        assert_eq!(start_from(Some(day(100)), day(110)), day(97));
-        assert_eq!(start_from(Some(day(100)), day(40)), day(37));
-        assert_eq!(start_from(None, day(40)), day(37));
+        assert_eq!(start_from(Some(day(100)), day(110)), day(90));
+        assert_eq!(start_from(Some(day(100)), day(40)), day(30));
+        assert_eq!(start_from(None, day(40)), day(30));
     }
 
     #[test]
@@ -259,9 +261,9 @@ mod tests {
         let history = History::default();
         assert_eq!((history.reaches(UnixMillis::MIN), history.loading()), (Ok(()), None));
         history.begin(UnixMillis(10 * DAY), 100);
-        assert_eq!(history.reaches(UnixMillis(11 * DAY)), Ok(()));
+        assert_eq!(history.reaches(UnixMillis(18 * DAY)), Ok(()));
         let loading = Loading { before: UnixMillis(10 * DAY), percent: 0 };
-        assert_eq!(history.reaches(UnixMillis(11 * DAY - 1)), Err(loading));
+        assert_eq!(history.reaches(UnixMillis(18 * DAY - 1)), Err(loading));
         assert_eq!(history.reaches(UnixMillis::MIN), Err(loading));
         history.update(|progress| progress.done = 300);
         assert_eq!(history.loading().map(|loading| loading.percent), Some(99), "not all before it is all");

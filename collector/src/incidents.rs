@@ -3,7 +3,8 @@
 //! The derivation is a pure function of the evidence ([`crate::ledger::incident`]), and so is what has to be written
 //! ([`crate::ledger::told::reconcile`]). So a pass needs to know nothing of what has changed since the last one: it derives the
 //! whole of the time in which evidence can still change (a month beyond `ingest.max_age`), and writes the difference. A pass
-//! that fails, or is cut short by a stop, is made up for by the next.
+//! that fails, or is cut short by a stop, is made up for by the next. From the same charges it takes the figures over the usual windows that
+//! `/metrics` shows ([`crate::rolling`]).
 //!
 //! It is background work: a pass is followed by a rest at least ten times as long as it took.
 
@@ -16,11 +17,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use wan_wire::{LinkName, UnixMillis};
 
+use crate::api::common::Rolling;
 use crate::clock;
 use crate::ledger::incident::{Incident, IncidentKind};
 use crate::ledger::timeline::Window;
 use crate::ledger::told::{Changes, Subject, Told, reconcile};
 use crate::province::{Province, SiteNow};
+use crate::rolling::RollingFigures;
 use crate::state::State;
 use crate::store::{Store, StoreError, Wanted};
 
@@ -74,6 +77,7 @@ impl Teller {
         now: UnixMillis,
     ) -> Result<Changes, StoreError> {
         let horizon = now.minus(state.config.ingest.max_age + HORIZON_MARGIN);
+        let horizon = horizon.min(Rolling::earliest(now, &state.config.timezone));
         let window = Window::new(horizon, now);
         if state.history.reaches(horizon).is_err() {
             // Half of the evidence would take back what was told rightly.
@@ -86,7 +90,8 @@ impl Teller {
         let derived = {
             let state = Arc::clone(state);
             tokio::task::spawn_blocking(move || {
-                let changes = changes(&state, &told, window);
+                let (changes, figures) = changes(&state, &told, window);
+                state.set_rolling_figures(figures);
                 (told, changes)
             })
         };
@@ -123,10 +128,11 @@ fn by_subject(all: Vec<Told>) -> BTreeMap<Subject, Vec<Told>> {
     told
 }
 
-fn changes(state: &State, told: &BTreeMap<Subject, Vec<Told>>, window: Window) -> Changes {
+fn changes(state: &State, told: &BTreeMap<Subject, Vec<Told>>, window: Window) -> (Changes, RollingFigures) {
     let now = window.end;
     let province = Province::of(state, now);
     let causes = province.causes(window);
+    let mut figures = RollingFigures::new(province.now);
     let mut all = Changes::default();
     let mut add = |subject: &Subject, found: &[_]| {
         let told = told.get(subject).map_or(&[][..], Vec::as_slice);
@@ -138,7 +144,9 @@ fn changes(state: &State, told: &BTreeMap<Subject, Vec<Told>>, window: Window) -
         all.restatements.extend(changes.restatements);
     };
     for site in province.sites() {
-        let mut found = causes.incidents(&site);
+        let charges = causes.of(&site);
+        figures.add(&province, &site, &charges);
+        let mut found = causes.incidents_among(&site, &charges);
         complete(&mut found, state, &province, &site, told, window);
         let known = told.range(Subject { site: site.site.id.clone(), link: None }..);
         let known = known.map(|(subject, _)| subject).take_while(|subject| subject.site == site.site.id);
@@ -148,7 +156,7 @@ fn changes(state: &State, told: &BTreeMap<Subject, Vec<Told>>, window: Window) -
             add(&subject, found.get(link).map_or(&[][..], Vec::as_slice));
         }
     }
-    all
+    (all, figures)
 }
 
 /// Of an incident of the site that reaches back to the window's start and was never told, the whole: else it would be told with a start that is

@@ -45,6 +45,7 @@ pub mod province;
 pub mod quality;
 pub mod record;
 pub mod report;
+pub mod rolling;
 pub mod secret;
 pub mod server;
 mod service;

@@ -3,13 +3,14 @@
 //! Names, types and help are [`wan_wire::Metric`]'s. What is unknown is absent, never 0: a link of which nothing is known
 //! has no `wan_link_up`, a ratio of nothing has no sample. Of `wan_coverage_ratio` and `wan_coverage_equipped_ratio` there is
 //! one series for each tier × branch, one for each tier with branch `all`, and one for the province with both `all`;
-//! `wan_coverage_sites` has only the first, so that it can be summed. Ratios with a `window` are over the time that ends now.
+//! `wan_coverage_sites` has only the first, so that it can be summed. What has a `window` is over the time that ends now, or some seconds
+//! ago: see [`crate::rolling`].
 //!
 //! Cardinality: per site 2 to 5 series, per link 4 + 3 × 4 and one for each cause and window of its downtime (mostly none to four), per
 //! tier × branch 6, per district and carrier of the register 2, per shared system (at most 50) and tier 2. So 10,000 sites of 4 links are some 750,000.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use prometheus::core::Collector as _;
 use prometheus::process_collector::ProcessCollector;
@@ -18,11 +19,10 @@ use wan_wire::{Label, Metric, UnixMillis};
 
 use crate::api::common::Rolling;
 use crate::api::sites::{link_state, loss};
-use crate::ledger::cause::{Cause, Charge};
-use crate::ledger::timeline::{LinkSweep, State as LinkState, Window};
+use crate::ledger::timeline::{State as LinkState, Window};
 use crate::province::{Group, Link, Province, SiteNow};
 use crate::report::coverage::{Coverage, Row};
-use crate::report::uptime::{Policy, Terms, Uptime};
+use crate::rolling::{OfLink, OverWindow, RollingFigures};
 use crate::state::{AgentFacts, State};
 
 /// The content type of the text exposition format.
@@ -31,6 +31,9 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The branch, or tier and branch, of figures over all of them.
 const ALL: &str = "all";
 
+/// What the lines of one link take together, about: a page of 10,000 sites is not copied as it grows.
+const ROW_BYTES: usize = 2048;
+
 /// Most shared systems that are exposed, in the order of their names: agents name their links themselves.
 const MAX_SYSTEMS: usize = 50;
 
@@ -38,9 +41,11 @@ const MAX_SYSTEMS: usize = 50;
 #[must_use]
 pub fn exposition(state: &State, now: UnixMillis) -> String {
     let province = Province::of(state, now);
+    let figures = state.rolling_figures().filter(|figures| figures.is_fresh(now));
+    let figures = figures.unwrap_or_else(|| Arc::new(RollingFigures::of(&province)));
     let mut page = Page::default();
     sites(&province, &mut page);
-    links(&province, &mut page);
+    links(&province, &figures, &mut page);
     coverage(&province, &mut page);
     groups(&province, &mut page);
     collector(state, &province, &mut page);
@@ -97,30 +102,28 @@ struct LinkRow<'p> {
     state: LinkState,
     loss: Option<f64>,
     rtt: Option<f64>,
-    windows: Vec<(&'static str, Uptime)>,
-    downtime: Vec<(&'static str, BTreeMap<Cause, i64>)>,
+    windows: Option<&'p OfLink>,
 }
 
-fn links(province: &Province<'_>, page: &mut Page) {
+impl<'p> LinkRow<'p> {
+    fn windows(&self) -> impl Iterator<Item = (&'static str, &'p OverWindow)> + use<'p> {
+        Rolling::ALL.into_iter().map(Rolling::as_str).zip(self.windows.into_iter().flatten())
+    }
+}
+
+fn links(province: &Province<'_>, figures: &RollingFigures, page: &mut Page) {
     let registered: Vec<SiteNow<'_>> = province
         .sites()
         .filter(|site| site.site.registered_at(province.now, &province.config().timezone))
         .collect();
-    let zone = &province.config().timezone;
-    let windows: Vec<(&'static str, Window)> =
-        Rolling::ALL.iter().map(|rolling| (rolling.as_str(), rolling.window(province.now, zone))).collect();
-    let causes = province.causes(Window::new(Rolling::earliest(province.now, zone), province.now));
     let rows: Vec<LinkRow<'_>> = registered
         .iter()
         .flat_map(|site| {
-            let mut charges = causes.of(site);
-            let rows = site.seen_links().filter(|link| link.valid.holds(province.now)).map(|link| {
-                let charges = charges.remove(&Some(link.name.clone())).unwrap_or_default();
-                row(province, site, link, downtime(&charges, &windows))
-            });
-            rows.collect::<Vec<_>>()
+            let links = site.seen_links().filter(|link| link.valid.holds(province.now));
+            links.map(move |link| row(province, site, link, figures.link(&site.site.id, &link.name)))
         })
         .collect();
+    page.text.reserve(rows.len() * ROW_BYTES);
     let mut each = |metric: Metric, value: &dyn Fn(&LinkRow<'_>) -> Option<f64>| {
         page.family(metric);
         for row in &rows {
@@ -141,25 +144,25 @@ fn links(province: &Province<'_>, page: &mut Page) {
     });
     each(Metric::LinkLossRatio, &|row| row.loss);
     each(Metric::LinkRttMedianSeconds, &|row| row.rtt);
-    let mut each_window = |metric: Metric, value: fn(&Uptime) -> Option<f64>| {
+    let mut each_window = |metric: Metric, value: fn(&OverWindow) -> Option<f64>| {
         page.family(metric);
         for row in &rows {
-            for (window, uptime) in &row.windows {
-                if let Some(value) = value(uptime) {
+            for (window, figures) in row.windows() {
+                if let Some(value) = value(figures) {
                     let [site, link, kind, carrier] = row.labels;
                     page.sample(&[site, link, kind, carrier, (Label::Window, window)], value);
                 }
             }
         }
     };
-    each_window(Metric::LinkUptimeRatio, |uptime| uptime.uptime);
-    each_window(Metric::LinkAvailabilityRatio, |uptime| uptime.availability);
-    each_window(Metric::LinkObservedRatio, |uptime| uptime.observed_share);
+    each_window(Metric::LinkUptimeRatio, |figures| figures.uptime);
+    each_window(Metric::LinkAvailabilityRatio, |figures| figures.availability);
+    each_window(Metric::LinkObservedRatio, |figures| figures.observed_share);
     page.family(Metric::LinkDowntimeSeconds);
     for row in &rows {
         let [site, link, kind, carrier] = row.labels;
-        for (window, causes) in &row.downtime {
-            for (cause, millis) in causes {
+        for (window, figures) in row.windows() {
+            for (cause, millis) in &figures.downtime_ms {
                 let labels =
                     [site, link, kind, carrier, (Label::Cause, cause.as_str()), (Label::Window, window)];
                 page.sample(&labels, number(*millis) / 1000.0);
@@ -168,45 +171,17 @@ fn links(province: &Province<'_>, page: &mut Page) {
     }
 }
 
-/// Milliseconds down by cause, in each of the rolling windows. A cause that has none is left out.
-fn downtime(
-    charges: &[Charge],
-    windows: &[(&'static str, Window)],
-) -> Vec<(&'static str, BTreeMap<Cause, i64>)> {
-    let of_window = |window: &Window| {
-        let mut causes = BTreeMap::new();
-        for charge in charges.iter().filter(|charge| charge.state == LinkState::Down) {
-            let millis = Window::new(charge.start, charge.end).within(window.start, window.end).millis();
-            if millis > 0 {
-                *causes.entry(charge.rule.cause()).or_default() += millis;
-            }
-        }
-        causes
-    };
-    windows.iter().map(|(name, window)| (*name, of_window(window))).collect()
-}
-
 fn row<'p>(
     province: &Province<'_>,
     site: &'p SiteNow<'_>,
     link: &'p Link,
-    downtime: Vec<(&'static str, BTreeMap<Cause, i64>)>,
+    windows: Option<&'p OfLink>,
 ) -> LinkRow<'p> {
-    let zone = &province.config().timezone;
     let carrier = site.site.link(&link.name).and_then(|entry| entry.carrier.as_deref());
     let state = link_state(province, site, link);
     // The newest round of a link that has since fallen silent is no longer the latest.
     let known = !matches!(state, LinkState::Unknown(_));
     let latest = link.own.as_ref().and_then(|(_, latest)| latest.as_ref()).filter(|_| known);
-    let (view, link_view, basis) = (site.view(), link.view(), province.basis());
-    let windows = Rolling::ALL.map(|rolling| {
-        let asked = rolling.window(province.now, zone);
-        let planned = province.planned_of(site, Some(&link.name), asked);
-        let window = view.clip_link(&link_view, asked, province.now);
-        let sweep = LinkSweep::new(&view, &link_view, &basis, window);
-        let terms = Terms { planned: &planned, policy: Policy::Exclude, hours: None };
-        (rolling.as_str(), Uptime::over(window, sweep, terms))
-    });
     LinkRow {
         labels: [
             (Label::Site, site.site.id.as_str()),
@@ -217,8 +192,7 @@ fn row<'p>(
         state,
         loss: latest.and_then(loss),
         rtt: latest.and_then(|latest| latest.rtt_median),
-        windows: windows.into(),
-        downtime,
+        windows,
     }
 }
 

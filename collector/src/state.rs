@@ -29,6 +29,7 @@ use crate::inventory::Register;
 use crate::ledger::life::{LastWord, Life, LifeKey, Lives};
 use crate::ledger::span::{Span, Spans};
 use crate::planned::Planned;
+use crate::rolling::RollingFigures;
 use crate::store::{Alive, Recent, Rotation, Series, SeriesId, Snapshot};
 use crate::verdict;
 
@@ -110,7 +111,8 @@ impl Track {
 
     /// Merges in spans that are stored before `loaded_from`: all of them that start at `since` or later.
     fn merge_older(&mut self, stored: Vec<Span>, since: UnixMillis) {
-        let stored = canonical(stored);
+        let rows = stored;
+        let stored = canonical(rows.clone());
         let before = self.loaded_from;
         let apart = match (stored.last(), self.spans.first()) {
             (Some(last), Some(first)) => {
@@ -131,7 +133,7 @@ impl Track {
             merged
         };
         // Where the first difference to what is stored lies before what was loaded, the store lacks it from there on.
-        let mut expected = stored.iter();
+        let mut expected = rows.iter();
         let differs =
             merged.iter().take_while(|span| span.start < before).find_map(|span| match expected.next() {
                 Some(same) if same == span => None,
@@ -370,7 +372,10 @@ impl SiteRuntime {
 
     /// Puts a track in of which the store has more before `since`, if its first span says so.
     pub(crate) fn restore_recent(&self, recent: Recent, since: UnixMillis) {
-        let spans = canonical(recent.spans);
+        let spans = canonical(recent.spans.clone());
+        // Rows that should be one, since what lies before them was not loaded when the later was written, are written anew as one.
+        let differs = recent.spans.iter().zip(&spans).find(|(stored, span)| stored != span);
+        let differs = differs.map(|(_, span)| span.start);
         let mut evidence = self.evidence_mut();
         let Some(index) = evidence.ensure(&recent.series.link, &recent.series.vantage) else {
             tracing::warn!(site = %self.id, link = %recent.series.link, "the store holds more links of this site than are read");
@@ -382,6 +387,9 @@ impl SiteRuntime {
         track.series = Some(recent.id);
         track.stored_first = recent.first.filter(|first| earliest.is_some_and(|earliest| *first < earliest));
         track.loaded_from = earliest.filter(|_| track.stored_first.is_some()).unwrap_or(UnixMillis::MIN);
+        if let Some(from) = differs {
+            track.mark_dirty(from);
+        }
     }
 
     /// The tracks of which the store may have spans between `from` and what is loaded: index, number, and from when on it is.
@@ -622,6 +630,7 @@ pub struct State {
     replacing: Mutex<()>,
     alive: RwLock<Vec<Alive>>,
     open_incidents: RwLock<Option<Open>>,
+    rolling: RwLock<Option<Arc<RollingFigures>>>,
 }
 
 impl State {
@@ -641,6 +650,7 @@ impl State {
             replacing: Mutex::default(),
             alive: RwLock::default(),
             open_incidents: RwLock::default(),
+            rolling: RwLock::default(),
         }
     }
 
@@ -648,6 +658,16 @@ impl State {
     #[must_use]
     pub fn open_incidents(&self) -> Option<Open> {
         self.open_incidents.read().clone()
+    }
+
+    /// The figures over the usual windows that the newest pass derived; `None` before the first.
+    #[must_use]
+    pub fn rolling_figures(&self) -> Option<Arc<RollingFigures>> {
+        self.rolling.read().clone()
+    }
+
+    pub(crate) fn set_rolling_figures(&self, figures: RollingFigures) {
+        *self.rolling.write() = Some(Arc::new(figures));
     }
 
     pub(crate) fn set_open_incidents(&self, open: Open) {

@@ -238,15 +238,50 @@ impl Oracle<'_> {
         seen
     }
 
-    fn scene(&self, link: usize, t: i64) -> Scene {
-        let facts = &self.history.links[link];
-        let state = self.state(link, t);
+    /// Whether the site's own agent saw traffic on a link of one of these kinds at a second.
+    fn carried(&self, kinds: &[LinkKind], t: i64) -> bool {
+        self.history.links.iter().filter(|link| kinds.contains(&link.kind) && covers(&[link.valid], t)).any(
+            |link| {
+                let word = link.own.iter().filter(|r| r.0 <= t && t < r.1).map(|r| r.2).max();
+                matches!(word, Some(Outcome::Up | Outcome::Degraded))
+            },
+        )
+    }
+
+    /// Whether the LAN's silence at a second says something of a kind behind it: it has answered, and nothing passed it for two
+    /// rounds on end since.
+    fn silence_is_news(&self, kind: LinkKind, t: i64) -> bool {
+        let passing: &[LinkKind] = match kind {
+            LinkKind::Lan => return true,
+            LinkKind::Wan => &[LinkKind::Wan],
+            LinkKind::Internet => &[LinkKind::Internet],
+            LinkKind::Service => &[LinkKind::Wan, LinkKind::Service],
+        };
+        let mut passed = 0;
+        let mut longest = 0;
+        for u in (-30..=t).rev() {
+            if self.carried(&[LinkKind::Lan], u) {
+                return longest <= EDGE_S;
+            }
+            passed = if self.carried(passing, u) { passed + 1 } else { 0 };
+            longest = longest.max(passed);
+        }
+        false
+    }
+
+    /// Whether the LAN takes a link of a kind, in a state, with it.
+    fn lan_fails(&self, kind: LinkKind, state: State, t: i64) -> bool {
         let bad = |u: i64| match self.kind(LinkKind::Lan, u) {
-            State::Down => true,
+            State::Down => self.silence_is_news(kind, u),
             State::Degraded => state == State::Degraded,
             State::Up | State::Unknown(_) => false,
         };
-        let in_time = |u: i64| u < self.history.now;
+        near(|u| u < self.history.now && bad(u), t)
+    }
+
+    fn scene(&self, link: usize, t: i64) -> Scene {
+        let facts = &self.history.links[link];
+        let state = self.state(link, t);
         let other_word = facts.other.iter().any(|r| r.0 <= t && t < r.1 && r.2 != Outcome::Fault);
         let known = !matches!(state, State::Unknown(why) if why != Why::Fault);
         let voice = match (self.own_word(link, t), known) {
@@ -274,7 +309,7 @@ impl Oracle<'_> {
             lan: self.kind(LinkKind::Lan, t),
             wan: self.kind(LinkKind::Wan, t),
             internet: self.kind(LinkKind::Internet, t),
-            lan_fails: near(|u| in_time(u) && bad(u), t),
+            lan_fails: self.lan_fails(facts.kind, state, t),
             seen_down,
             seen_up: self.seen(t).1 && !seen_down,
             wan_rule: None,
@@ -286,15 +321,20 @@ impl Oracle<'_> {
                 (State::Down, State::Down | State::Degraded) | (State::Degraded, State::Degraded)
             )
         };
-        if matches!(facts.kind, LinkKind::Internet | LinkKind::Service) && as_bad(scene.wan) {
-            let wans = (0..self.view.links.len())
-                .filter(|&of| self.history.links[of].kind == LinkKind::Wan && as_bad(self.state(of, t)));
-            let rules: Vec<(Rule, Option<&str>)> = wans
-                .filter_map(|of| Some((decide(&self.scene(of, t))?, self.history.links[of].carrier)))
-                .collect();
-            scene.wan_rule = rules.iter().map(|(rule, _)| *rule).min_by_key(|rule| rule.cause().rank());
-            scene.same_carrier =
-                facts.carrier.is_some() && rules.iter().any(|(_, carrier)| *carrier == facts.carrier);
+        if matches!(facts.kind, LinkKind::Internet | LinkKind::Service) {
+            // Now, else the last that is over, else the first that comes.
+            let order = (t - EDGE_S..=t).rev().chain(t + 1..=t + EDGE_S);
+            let mut order = order.filter(|u| *u < self.history.now && near(|v| v == *u, t));
+            if let Some(u) = order.find(|u| as_bad(self.kind(LinkKind::Wan, *u))) {
+                let wans = (0..self.view.links.len())
+                    .filter(|&of| self.history.links[of].kind == LinkKind::Wan && as_bad(self.state(of, u)));
+                let rules: Vec<(Rule, Option<&str>)> = wans
+                    .filter_map(|of| Some((decide(&self.scene(of, u))?, self.history.links[of].carrier)))
+                    .collect();
+                scene.wan_rule = rules.iter().map(|(rule, _)| *rule).min_by_key(|rule| rule.cause().rank());
+                scene.same_carrier =
+                    facts.carrier.is_some() && rules.iter().any(|(_, carrier)| *carrier == facts.carrier);
+            }
         }
         scene
     }
@@ -354,8 +394,7 @@ proptest! {
             let (cut_above, degraded_above) =
                 (covers(&history.path_cut, t), covers(&history.path_degraded, t));
             let reached = oracle.seen(t).1 && !near(|u| oracle.seen(u).0, t);
-            let lan_fails = |u| matches!(oracle.kind(LinkKind::Lan, u), State::Down | State::Degraded);
-            let lan_fails = near(|u| u < history.now && lan_fails(u), t);
+            let lan_fails = oracle.lan_fails(LinkKind::Wan, State::Degraded, t);
             let (cut, bad) = match oracle.kind(LinkKind::Wan, t) {
                 State::Down => (!reached, !reached),
                 State::Degraded => (false, !lan_fails),

@@ -89,7 +89,7 @@ impl Problem {
             format!(
                 "the collector was started a short time ago and still loads the history before {before} ({percent} % is done)"
             ),
-            "ask again in a few seconds; what lies more than a day after that time is answered already",
+            "ask again in a few seconds; what lies more than eight days after that time is answered already",
         )
     }
 

@@ -46,18 +46,31 @@
 //! | 28 | service fails | the WAN works | `system_fails` | upstream |
 //! | 29 | service fails | nobody sees the WAN | `path_not_seen` | unknown |
 //!
-//! **The path is cut above the site** while its parent's WAN is down and no other vantage reaches it; where nobody knows of that WAN, while the parent had no power
-//! or the path is cut above the parent ([`path_for_children`]). Of a WAN that is only degraded: also while it is degraded there. **Edges**: observers' rounds do not end together, so what is said about a neighbour (LAN, path,
-//! other vantage) counts up to [`EDGE`] beyond its own time.
+//! **The LAN fails** what lies behind it only while its silence is news: its target answered within the last week
+//! ([`GATEWAY_MEMORY`]), and since that answer the kind of link that is asked about has not worked for two rounds by the agent's own word
+//! (of a service: nor has the WAN). Many routers drop echoes: one that never answers, or does so no more while the WAN goes on, says
+//! nothing of the WAN, and counts as a LAN that nobody sees. The LAN itself is charged to the LAN all the same (row 14).
+//!
+//! **The path is cut above the site** while its parent's WAN is down and no other vantage reaches it; where nobody knows of that WAN, while
+//! the parent had no power or the path is cut above the parent ([`path_for_children`]). Of a WAN that is only degraded: also while it is
+//! degraded there.
+//!
+//! **Edges**: observers' rounds do not end together, so what is said about a neighbour (LAN, WAN, path, other vantage) counts up to [`EDGE`]
+//! beyond its own time. Of two failures of the WAN within that time the present one is followed, else the one that is over, else the
+//! one that comes.
 //!
 //! **A site** is charged by the kinds that make it as bad as it is. Of several, the one nearest to the root decides: power, LAN,
 //! upstream, carrier, ISP, agent, collector, unknown, and planned last: planned work excuses a site only where nothing else
 //! is wrong with it.
 
+mod lan;
+mod moment;
 mod scene;
+mod stage;
 mod sweep;
 mod words;
 
+pub use lan::GATEWAY_MEMORY;
 pub use scene::{Scene, Silence, Voice, decide};
 pub use sweep::{Around, Charge, Charges, LinkAround, Path, charges, path_for_children};
 

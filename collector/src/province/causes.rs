@@ -8,7 +8,7 @@ use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use super::{Province, SiteNow};
 use crate::inventory::Site;
-use crate::ledger::cause::{self, Around, Charge, LinkAround, Path};
+use crate::ledger::cause::{self, Around, Charge, EDGE, LinkAround, Path};
 use crate::ledger::incident::{Incident, incidents};
 use crate::ledger::span::Periods;
 use crate::ledger::timeline::Window;
@@ -60,7 +60,9 @@ impl Causes<'_> {
     /// order of time.
     #[must_use]
     pub fn of(&self, site: &SiteNow<'_>) -> BTreeMap<Option<LinkName>, Vec<Charge>> {
-        let kept = self.kept(site, self.window);
+        // What is planned, and what fails above, bears on what happens a little before and after it.
+        let around = Window::new(self.window.start.minus(EDGE), self.window.end.plus(EDGE));
+        let kept = self.kept(site, around);
         let charges = cause::charges(&site.view(), &kept.around(site), &self.province.basis(), self.window);
         let links = site.seen_links().map(|link| Some(link.name.clone())).zip(charges.links);
         std::iter::once((None, charges.site)).chain(links).collect()
@@ -69,8 +71,18 @@ impl Causes<'_> {
     /// The incidents of a site as a whole (`None`) and of its links, in order of start; what has none is left out.
     #[must_use]
     pub fn incidents(&self, site: &SiteNow<'_>) -> BTreeMap<Option<LinkName>, Vec<Incident>> {
+        self.incidents_among(site, &self.of(site))
+    }
+
+    /// The same, from the site's charges.
+    #[must_use]
+    pub fn incidents_among(
+        &self,
+        site: &SiteNow<'_>,
+        charges: &BTreeMap<Option<LinkName>, Vec<Charge>>,
+    ) -> BTreeMap<Option<LinkName>, Vec<Incident>> {
         let until = site.view().clip(self.window, self.province.now).end;
-        let found = self.of(site).into_iter().map(|(link, charges)| (link, incidents(&charges, until)));
+        let found = charges.iter().map(|(link, charges)| (link.clone(), incidents(charges, until)));
         found.filter(|(_, incidents)| !incidents.is_empty()).collect()
     }
 

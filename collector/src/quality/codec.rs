@@ -121,15 +121,21 @@ pub fn encode_day(day: &Day) -> Vec<u8> {
 /// # Errors
 /// [`Unreadable`].
 pub fn decode_day(bytes: &[u8]) -> Result<Day, Unreadable> {
+    Ok(Day(decode_hours(bytes)?.into_iter().collect()))
+}
+
+/// The same as a list, in order: for who reads millions.
+pub(super) fn decode_hours(bytes: &[u8]) -> Result<Vec<(u8, HourTotal)>, Unreadable> {
     let (format, bytes) = bytes.split_first().ok_or(Unreadable)?;
     let (DAY, mut reader) = Reader::of(*format, bytes) else { return Err(Unreadable) };
-    let mut day = Day::default();
-    for at in reader.which(24)? {
+    let which = reader.which(24)?;
+    let mut hours = Vec::with_capacity(which.len());
+    for at in which {
         let (rounds, bucket) = reader.entry()?;
-        day.0.insert(at, HourTotal { rounds, bucket });
+        hours.push((at, HourTotal { rounds, bucket }));
     }
     reader.end()?;
-    Ok(day)
+    Ok(hours)
 }
 
 /// What the entry before had.
@@ -294,7 +300,7 @@ impl<'b> Reader<'b> {
     }
 
     fn histogram(&mut self, received: u64) -> Result<Histogram, Unreadable> {
-        let mut histogram = Histogram::default();
+        let mut histogram = Histogram::with_room();
         let mut bin = self.byte()?;
         let mut left = received;
         loop {

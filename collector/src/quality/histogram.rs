@@ -47,9 +47,20 @@ impl Histogram {
 
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
+        // Both are in order, so each search begins where the last ended.
+        let mut at = 0;
         for (bin, count) in &other.bins {
-            self.put(*bin, *count);
+            at += self.bins[at..].iter().take_while(|(known, _)| known < bin).count();
+            match self.bins.get_mut(at) {
+                Some((known, sum)) if known == bin => *sum = sum.saturating_add(*count),
+                Some(_) | None => self.bins.insert(at, (*bin, *count)),
+            }
         }
+    }
+
+    /// Holds nothing, with room for the bins of an hour of an ordinary line.
+    pub(super) fn with_room() -> Self {
+        Self { bins: Vec::with_capacity(16) }
     }
 
     /// The bins that hold any, in order.

@@ -133,20 +133,15 @@ pub async fn steps<S: Store>(
             if stream.vantage == *site { own.push(found) } else { others.push(found) }
         }
     }
-    Ok(links.into_iter().map(|(link, [own, others])| (link, believed(own, others))).collect())
-}
-
-/// A link's figures out of what its site's own agent and what others measured: the site's own word first.
-pub(super) fn believed(own: Vec<Steps>, others: Vec<Steps>) -> Steps {
-    let mut streams = if own.is_empty() { others } else { own };
-    match streams.len() {
-        0 | 1 => streams.pop().unwrap_or_default(),
-        _ => together(streams),
-    }
+    let chosen = links.into_iter().map(|(link, [own, others])| {
+        // The site's own word first.
+        (link, together(if own.is_empty() { others } else { own }))
+    });
+    Ok(chosen.collect())
 }
 
 /// Several targets of a link as one: a target that answered nothing in a step in which another did is left out of it.
-fn together(streams: Vec<Steps>) -> Steps {
+pub(super) fn together(streams: Vec<Steps>) -> Steps {
     let mut steps: BTreeMap<UnixMillis, Vec<HourTotal>> = BTreeMap::new();
     for (at, step) in streams.into_iter().flatten() {
         steps.entry(at).or_default().push(step);

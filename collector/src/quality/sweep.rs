@@ -8,15 +8,18 @@ use std::ops::Range;
 
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
-use super::codec::decode_day;
-use super::hour::{DAY_HOURS, HOUR_MS, day_of};
-use super::read::{Steps, believed};
+use super::codec::decode_hours;
+use super::hour::{DAY_HOURS, HOUR_MS, HourTotal, day_of};
+use super::read::together;
 use super::{RowKey, StreamId, Table};
 use crate::ledger::timeline::Window;
 use crate::store::{Store, StoreError};
 
 /// So many rows, of some 700 bytes each, are in memory at a time; those of one link in any case.
 const MOST_ROWS: usize = 4096;
+
+/// What a link showed in each hour that has any round, by when it begins, in order.
+pub type Measured = [(UnixMillis, HourTotal)];
 
 /// The UTC hours that lie wholly within a window, as hours since 1970.
 #[must_use]
@@ -41,7 +44,7 @@ struct Wanted {
 pub async fn sweep<S: Store>(
     store: &S,
     hours: Range<i64>,
-    each: &mut (dyn FnMut(&SiteId, &LinkName, Steps) + Send),
+    each: &mut (dyn FnMut(&SiteId, &LinkName, &Measured) + Send),
     progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<(), StoreError> {
     if hours.is_empty() {
@@ -60,33 +63,49 @@ pub async fn sweep<S: Store>(
         let ids = || batch.iter().flat_map(|wanted| &wanted.streams).map(|(stream, _)| *stream);
         let keys: Vec<RowKey> =
             days.clone().flat_map(|number| ids().map(move |stream| RowKey { number, stream })).collect();
-        let mut found: BTreeMap<StreamId, Vec<(UnixMillis, super::hour::HourTotal)>> = BTreeMap::new();
+        let mut found: BTreeMap<StreamId, Vec<(i64, Vec<u8>)>> = BTreeMap::new();
         for (key, bytes) in store.quality_rows(Table::Hours, &keys).await? {
-            // One that cannot be read is told of when it is written again.
-            let day = decode_day(&bytes).unwrap_or_default().0;
-            let first = key.number * DAY_HOURS;
-            let within = day.into_iter().map(|(at, total)| (first + i64::from(at), total));
-            let within = within.filter(|(hour, _)| hours.contains(hour));
-            let of_stream = found.entry(key.stream).or_default();
-            of_stream.extend(within.map(|(hour, total)| (UnixMillis(hour * HOUR_MS), total)));
+            found.entry(key.stream).or_default().push((key.number, bytes));
         }
         for wanted in batch {
-            let mut streams = [Vec::new(), Vec::new()];
-            for (stream, own) in &wanted.streams {
-                let steps: Steps = found.remove(stream).unwrap_or_default().into_iter().collect();
-                if !steps.is_empty() {
-                    streams[usize::from(!own)].push(steps);
-                }
+            let mut measured = |own: bool| -> Vec<Vec<(UnixMillis, HourTotal)>> {
+                let streams = wanted.streams.iter().filter(|(_, of)| *of == own);
+                let streams = streams.filter_map(|(stream, _)| found.remove(stream));
+                streams.map(|days| decoded(&days, &hours)).filter(|steps| !steps.is_empty()).collect()
+            };
+            // The site's own word first; only where there is none are the others' rows looked into.
+            let mut streams = measured(true);
+            if streams.is_empty() {
+                streams = measured(false);
             }
-            let [own, others] = streams;
-            let steps = believed(own, others);
-            if !steps.is_empty() {
-                each(&wanted.site, &wanted.link, steps);
-            }
+            let steps = match streams.len() {
+                0 => continue,
+                1 => streams.pop().unwrap_or_default(),
+                _ => together(streams.into_iter().map(|steps| steps.into_iter().collect()).collect())
+                    .into_iter()
+                    .collect(),
+            };
+            each(&wanted.site, &wanted.link, &steps);
         }
     }
     progress(total, total);
     Ok(())
+}
+
+/// The hours of these that the days of a stream have, in order.
+fn decoded(days: &[(i64, Vec<u8>)], hours: &Range<i64>) -> Vec<(UnixMillis, HourTotal)> {
+    let mut steps = Vec::with_capacity(days.len() * 24);
+    for (day, bytes) in days {
+        let first = day * DAY_HOURS;
+        // One that cannot be read is told of when it is written again.
+        for (at, total) in decode_hours(bytes).unwrap_or_default() {
+            let hour = first + i64::from(at);
+            if hours.contains(&hour) {
+                steps.push((UnixMillis(hour * HOUR_MS), total));
+            }
+        }
+    }
+    steps
 }
 
 /// How many of the links come next: at least one, and no more than have `fit` streams.
@@ -120,8 +139,8 @@ mod tests {
     use super::*;
     use crate::quality::bucket::Bucket;
     use crate::quality::codec::encode_day;
-    use crate::quality::hour::{Day, HourTotal};
-    use crate::quality::read::{Grain, steps};
+    use crate::quality::hour::Day;
+    use crate::quality::read::{Grain, Steps, steps};
     use crate::quality::{Rows, Stream};
     use crate::store::sqlite::SqliteStore;
 
@@ -142,9 +161,9 @@ mod tests {
     }
 
     /// (stream, hour, packets answered, milliseconds)
-    type Measured = (usize, i64, u32, u32);
+    type Shown = (usize, i64, u32, u32);
 
-    async fn filled(path: &std::path::Path, measured: &[Measured]) -> SqliteStore {
+    async fn filled(path: &std::path::Path, measured: &[Shown]) -> SqliteStore {
         let store = SqliteStore::open(path).await.unwrap();
         let streams = [
             stream("a", "wan", "a", "192.0.2.1"),
@@ -172,7 +191,9 @@ mod tests {
 
     async fn swept(store: &SqliteStore, hours: Range<i64>) -> Found {
         let mut found = Found::new();
-        let mut take = |site: &SiteId, link: &LinkName, steps| {
+        let mut take = |site: &SiteId, link: &LinkName, steps: &Measured| {
+            assert!(steps.is_sorted_by_key(|(at, _)| *at), "{steps:?}");
+            let steps = steps.iter().cloned().collect();
             assert_eq!(found.insert((site.clone(), link.clone()), steps), None, "each link once");
         };
         sweep(store, hours, &mut take, &mut |_, _| {}).await.unwrap();

@@ -30,7 +30,8 @@ use crate::ledger::timeline::Window;
 use crate::province::Province;
 use crate::quality::Quality;
 use crate::quality::hour::{HOUR_MS, HourTotal};
-use crate::quality::read::{Steps, add};
+use crate::quality::read::add;
+use crate::quality::sweep::Measured;
 
 /// Most runs of hours over a limit that are kept; the longest are, and how many there were is counted.
 pub const MOST_RUNS: usize = 50_000;
@@ -260,9 +261,9 @@ impl<'p> Gathering<'p> {
         Self { province, window, service, month: MonthQuality::default() }
     }
 
-    /// Takes the hours of one link. Those that the register does not know are left out, and so are hours in which it was none of its
+    /// Takes the hours of one link, in order. Those that the register does not know are left out, and so are hours in which it was none of its
     /// site's links.
-    pub fn add(&mut self, id: &SiteId, name: &LinkName, steps: &Steps) {
+    pub fn add(&mut self, id: &SiteId, name: &LinkName, steps: &Measured) {
         let province = self.province;
         let Some(site) = province.site(id) else { return };
         let Some(link) = site.links.get(name) else { return };

@@ -59,13 +59,15 @@ pub struct Scene {
     pub wan: State,
     /// The site's Internet.
     pub internet: State,
-    /// The LAN is, or within a round was or will be, at least as bad as this link.
+    /// The LAN is, or within two rounds was or will be, at least as bad as this link. Of what lies behind a LAN that is down: and its
+    /// silence is news.
     pub lan_fails: bool,
     /// Another vantage sees the site's WAN down, now or within a round.
     pub seen_down: bool,
     /// Another vantage sees the site's WAN carry traffic, and does not see it down within a round.
     pub seen_up: bool,
-    /// The rule that the site's WAN is charged by, where it is at least as bad as this link.
+    /// The rule that the site's WAN is charged by, where it is, or within two rounds was or will be, at least as bad as this link; of links
+    /// that go by it only.
     pub wan_rule: Option<Rule>,
     /// This link and the WAN line that fails are of one carrier, as the register says.
     pub same_carrier: bool,

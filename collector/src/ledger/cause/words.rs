@@ -136,6 +136,11 @@ impl Scene {
                 write!(line, "{}{name} {}", if line.is_empty() { "" } else { "; " }, state_word(state, lang));
             if own {
                 line.push_str(voice_word(self.voice, lang));
+            } else if kind == LinkKind::Lan && self.lan == State::Down && !self.lan_fails {
+                line.push_str(lang.pick(
+                    " (không tính: cổng mạng không trả lời từ trước)",
+                    " (not counted: the gateway had not answered before)",
+                ));
             }
         }
         if self.kind == LinkKind::Service {
@@ -146,6 +151,11 @@ impl Scene {
             line.push_str(lang.pick("; nơi khác thấy WAN mất", "; other vantages see the WAN down"));
         } else if self.seen_up {
             line.push_str(lang.pick("; nơi khác thấy WAN hoạt động", "; other vantages see the WAN work"));
+        }
+        if self.wan_rule.is_some() && matches!(self.wan, State::Up | State::Unknown(_)) {
+            line.push_str(
+                lang.pick("; WAN hỏng ngay trước hoặc sau đó", "; the WAN failed just before or after"),
+            );
         }
         if self.path_cut {
             line.push_str(

@@ -20,7 +20,7 @@ pub async fn load<S: Store>(
     let whole = month.window(&province.config().timezone);
     let window = whole.within(whole.start, province.now);
     let mut gathering = Gathering::new(province, window);
-    let mut take = |site: &_, link: &_, steps| gathering.add(site, link, &steps);
+    let mut take = |site: &_, link: &_, steps: &_| gathering.add(site, link, steps);
     sweep(store, whole_hours(window), &mut take, progress).await?;
     Ok(gathering.done())
 }

@@ -53,6 +53,7 @@ fn month(province: &Province<'_>, measured: &[Measured]) -> MonthQuality {
     let whole = Month::parse("2026-10").unwrap().window(&province.config().timezone);
     let mut gathering = Gathering::new(province, whole.within(whole.start, province.now));
     for ((site, link), steps) in links {
+        let steps: Vec<(UnixMillis, HourTotal)> = steps.into_iter().collect();
         gathering.add(&id(site), &link.parse().unwrap(), &steps);
     }
     gathering.done()
