@@ -11,11 +11,17 @@
 //! State and sending are apart: what is wrong and since when is decided without regard to whether anybody could be told, and
 //! a receiver that is away changes nothing of it.
 
+pub mod channel;
 pub mod compose;
+pub mod deliver;
+pub mod heartbeat;
 pub mod machine;
 pub mod notice;
 pub mod observe;
+pub mod outbox;
 pub mod record;
+pub mod route;
+pub mod text;
 pub mod watch;
 #[cfg(test)]
 mod year;

@@ -4,6 +4,7 @@
 //! branches that the plan of a province usually has. `deploy/examples/collector.yaml` shows every key with its default.
 //! [`Config::parse`] lists all mistakes of a file at once.
 
+pub mod alerts;
 mod calendar;
 mod contracts;
 mod parse;
@@ -22,6 +23,7 @@ use crate::access::user::SessionRules;
 use crate::calendar::Calendar;
 use crate::server::Network;
 
+pub use alerts::Alerts;
 pub use contracts::Contract;
 pub use plan::{Branch, BranchId, LocalName, Plan, Target, Targets, Tier, TierId};
 
@@ -50,6 +52,8 @@ pub struct Config {
     pub calendar: Calendar,
     /// What carriers have promised. Default: nothing.
     pub contracts: Vec<Contract>,
+    /// What is watched for, and who is told of it.
+    pub alerts: Alerts,
     /// What is accepted from agents.
     pub ingest: Ingest,
     /// The durable log of accepted requests.
@@ -134,6 +138,7 @@ impl Default for Config {
             plan: Plan::default(),
             calendar: Calendar::default(),
             contracts: Vec::new(),
+            alerts: Alerts::default(),
             ingest: Ingest::default(),
             journal: JournalLimits::default(),
             agents: None,
@@ -181,6 +186,9 @@ impl Config {
             // An absolute path stays as it is.
             *agents = folder.join(&agents);
         }
+        if let Some(folder) = path.parent() {
+            config.alerts.start_at(folder);
+        }
         Ok(config)
     }
 
@@ -206,6 +214,11 @@ impl Config {
         Err(format!(
             "expected https://ADDRESS:PORT, or with the link by which it is reached, https://ADDRESS:PORT=internet; found {text}"
         ))
+    }
+
+    /// Where readers find the collector's page, without a slash at the end, where that is known.
+    pub fn page(&self) -> Option<&str> {
+        self.alerts.page.as_deref().or_else(|| self.urls.first().map(|url| url.url.as_str()))
     }
 
     /// The database file of the embedded store.

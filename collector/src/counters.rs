@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 use wan_wire::{Label, Metric, UnixMillis};
 
@@ -62,6 +63,12 @@ pub struct Counters {
     pub quality_failures: IntCounter,
     /// How long the oldest request that is not in the stored figures of quality has waited, in seconds.
     pub quality_behind: Gauge,
+    /// Notices of alerts, by channel and how sending them ended.
+    pub notices: IntCounterVec,
+    /// Notices that wait, by channel.
+    pub outbox_pending: IntGaugeVec,
+    /// When a notice was last delivered, by channel, Unix seconds.
+    pub notice_delivered: GaugeVec,
     /// Attempts to enrol, by how they ended.
     pub enrolments: IntCounterVec,
     /// Connections that are open.
@@ -109,6 +116,17 @@ impl Counters {
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
+        let notices = IntCounterVec::new(
+            opts(Metric::CollectorNoticesTotal),
+            &[Label::Channel.as_str(), Label::Result.as_str()],
+        )?;
+        registry.register(Box::new(notices.clone()))?;
+        let channel = [Label::Channel.as_str()];
+        let outbox_pending = IntGaugeVec::new(opts(Metric::CollectorOutboxPending), &channel)?;
+        registry.register(Box::new(outbox_pending.clone()))?;
+        let notice_delivered =
+            GaugeVec::new(opts(Metric::CollectorNoticeDeliveredTimestampSeconds), &channel)?;
+        registry.register(Box::new(notice_delivered.clone()))?;
         let checkpoint_timestamp = Gauge::with_opts(opts(Metric::CollectorCheckpointTimestampSeconds))?;
         registry.register(Box::new(checkpoint_timestamp.clone()))?;
         let enrolments =
@@ -166,6 +184,9 @@ impl Counters {
             quality_missed: counter(Metric::CollectorQualityMissedRequestsTotal)?,
             quality_failures: counter(Metric::CollectorQualityFailuresTotal)?,
             quality_behind,
+            notices,
+            outbox_pending,
+            notice_delivered,
             connections: gauge(Metric::CollectorConnections)?,
             certificate_ends: Gauge::with_opts(opts(Metric::CollectorCertificateExpiryTimestampSeconds))?,
             agent_config_good,

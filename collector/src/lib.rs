@@ -126,12 +126,17 @@ pub async fn run(
     let watch = tokio::spawn(watch.run(background.clone()));
     let revisions = tokio::spawn(follow_register(Arc::clone(&state), Arc::clone(&store), background.clone()));
     let incidents = tokio::spawn(incidents::run(Arc::clone(&state), Arc::clone(&store), background.clone()));
+    let bell = Arc::new(alert::deliver::Bell::default());
     let alerts = tokio::spawn(alert::watch::run(
         Arc::clone(&state),
         Arc::clone(&store),
-        alert::machine::Settings::default(),
+        Arc::clone(&bell),
         background.clone(),
     ));
+    let deliveries =
+        tokio::spawn(alert::deliver::run(Arc::clone(&state), Arc::clone(&store), bell, background.clone()));
+    let heartbeat =
+        tokio::spawn(alert::heartbeat::run(Arc::clone(&state), engine.clone(), background.clone()));
     let configurations = tokio::spawn(follower.run(background.clone()));
     let mut ended = tokio::task::spawn_blocking(move || thread.join().is_ok());
 
@@ -171,6 +176,8 @@ pub async fn run(
         configurations,
         incidents,
         alerts,
+        deliveries,
+        heartbeat,
         manager,
         certificate
     );

@@ -6,8 +6,8 @@
 //!   is stuck takes nothing, however well it listens.
 //! - `STOPPING=1` at the stop.
 //!
-//! Without `NOTIFY_SOCKET` nothing of this is done, and no timer runs. The variable stays in the environment: the collector
-//! starts no other program while it serves, and the unit listens to the main process only.
+//! Without `NOTIFY_SOCKET` nothing of this is done, and no timer runs. The variable stays in the environment: programs
+//! that tell of alerts are started without it, and the unit listens to the main process only.
 
 use std::sync::Arc;
 use std::time::Duration;

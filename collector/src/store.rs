@@ -26,11 +26,14 @@ use std::path::PathBuf;
 use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use crate::access::user::{Hash, Role, Session, Token, User, UserName};
+use crate::alert::Notice;
 use crate::alert::machine::{Entry, Key};
 use crate::alert::notice::AlertId;
+use crate::alert::outbox::{Attempt, Count, Due, Waiting};
 use crate::alert::record::{Acknowledgement, AlertChanges, Record, Silence, SilenceId, WantedAlerts};
 use crate::calendar::Month;
 use crate::central::Told;
+use crate::config::alerts::ChannelName;
 use crate::inventory::Register;
 use crate::inventory::diff::Change;
 use crate::ledger::life::{LastWord, Life, LifeKey};
@@ -660,4 +663,52 @@ pub trait Store: Send + Sync + 'static {
         number: i64,
         most: u32,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Writes notices, each for one channel; one that is there already is left as it is. Says how many are new.
+    fn push_notices(
+        &self,
+        notices: &[(Notice, ChannelName)],
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// A channel's notices that may be tried at `now`, the oldest first, at most `limit`: of each alert only the first that waits.
+    fn due_notices(
+        &self,
+        channel: &ChannelName,
+        now: UnixMillis,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Due>, StoreError>> + Send;
+
+    /// How many notices of a channel wait, and for when.
+    fn waiting_notices(
+        &self,
+        channel: &ChannelName,
+    ) -> impl Future<Output = Result<Waiting, StoreError>> + Send;
+
+    /// Writes how a try of a notice ended. Returns after it is on the disk.
+    fn note_delivery(
+        &self,
+        number: i64,
+        attempt: &Attempt,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The last notice of each alert that was given to a channel and has not ended there, at most `limit`.
+    fn firing_notices(
+        &self,
+        channel: &ChannelName,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Notice>, StoreError>> + Send;
+
+    /// How many notices there are, by channel and state.
+    fn outbox_counts(&self) -> impl Future<Output = Result<Vec<Count>, StoreError>> + Send;
+
+    /// Gives up notices that wait since before `before`, the oldest of those that are more than `most`, and what is for none of
+    /// `channels`; and deletes what was done with [`crate::alert::outbox::KEPT`] ago. Says what was given up.
+    fn expire_notices(
+        &self,
+        before: UnixMillis,
+        most: u32,
+        channels: &[ChannelName],
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<Vec<Count>, StoreError>> + Send;
 }

@@ -124,6 +124,11 @@ impl<'d> At<'d> {
         &self.path
     }
 
+    /// Where the node stands in the file: its line and column, from 1; zeros as for [`Document::locate`].
+    pub fn place(&self) -> (usize, usize) {
+        self.document.locate(&self.path)
+    }
+
     /// The node's name, such as `plan.tiers[2].target`.
     pub fn name(&self) -> &str {
         &self.name
@@ -461,6 +466,9 @@ mod tests {
         assert_eq!(place(&[Child(1), Child(1), Child(1), Child(1)]), (5, 19));
         assert_eq!(place(&[Child(1), Child(2)]), (6, 5));
         assert_eq!(place(&[Child(2)]), (9, 4));
+        let document = Document::read("t", TEXT.as_bytes()).unwrap();
+        let fields = document.root().fields(&["a", "b", "h"]).unwrap();
+        assert_eq!(fields.get("a").map(|at| at.place()), Some((2, 4)));
     }
 
     #[test]

@@ -190,6 +190,9 @@ metrics! {
     CollectorQualityRoundsTotal "wan_collector_quality_rounds_total" Counter Collector "Rounds counted in the stored quality figures";
     CollectorQualityLeftOutRoundsTotal "wan_collector_quality_left_out_rounds_total" Counter Collector "Rounds left out of the quality figures, by reason";
     CollectorQualityMissedRequestsTotal "wan_collector_quality_missed_requests_total" Counter Collector "Requests whose rounds the quality figures lack, because the journal did not keep them";
+    CollectorNoticesTotal "wan_collector_notices_total" Counter Collector "Notices of alerts by channel and how sending them ended";
+    CollectorOutboxPending "wan_collector_outbox_pending" Gauge Collector "Notices that wait to be delivered, by channel";
+    CollectorNoticeDeliveredTimestampSeconds "wan_collector_notice_delivered_timestamp_seconds" Gauge Collector "When a notice was last delivered by the channel, in Unix seconds";
     CollectorQualityFailuresTotal "wan_collector_quality_failures_total" Counter Collector "Writes of quality figures that failed and were tried again";
 }
 
@@ -256,6 +259,7 @@ labels! {
     Path "path" "the link by which a request came, as the agent's configuration names it";
     Rule "rule" "what an alert watches for";
     Severity "severity" "how bad an alert is: info, warning or critical";
+    Channel "channel" "by which channel alerts are told, as the configuration names it";
     Peer "peer" "the URL of the other side";
 }
 

@@ -6,6 +6,7 @@ use wan_wire::{SiteId, UnixMillis};
 
 use super::machine::{Entry, Key};
 use super::notice::{AlertId, Both, Notice, Rule, Severity, Subject};
+use crate::config::alerts::ChannelName;
 use crate::ledger::cause::Cause;
 use crate::planned::Scope;
 
@@ -108,8 +109,8 @@ pub struct AlertChanges {
     pub entries: Vec<(Key, Option<Entry>)>,
     /// Records that are new or other than before.
     pub records: Vec<Record>,
-    /// What is to be told, and by which channel.
-    pub notices: Vec<(Notice, Vec<String>)>,
+    /// What is to be told, and by which channels.
+    pub notices: Vec<(Notice, Vec<ChannelName>)>,
 }
 
 impl AlertChanges {

@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 use wan_wire::{SiteId, UnixMillis};
 
 use super::compose;
+use super::deliver::Bell;
 use super::machine::{Ended, Firing, Key, Machine, Orders, Phase, Settings};
 use super::notice::{AlertId, Both, Notice, Subject};
 use super::observe::{Memory, Own, observe};
 use super::record::{Acknowledgement, AlertChanges, Record, Silence};
+use super::route;
 use crate::clock;
 use crate::planned::Scope;
 use crate::province::Province;
@@ -27,13 +29,8 @@ const EVERY: Duration = Duration::from_millis(500);
 const REST: u32 = 10;
 
 /// Looks until `shutdown`.
-pub async fn run<S: Store>(
-    state: Arc<State>,
-    store: Arc<S>,
-    settings: Settings,
-    shutdown: CancellationToken,
-) {
-    let mut watcher = Watcher::new(settings);
+pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, shutdown: CancellationToken) {
+    let mut watcher = Watcher::new(state.config.alerts.settings.clone());
     let mut rest = EVERY;
     loop {
         tokio::select! {
@@ -43,7 +40,12 @@ pub async fn run<S: Store>(
         let began = clock::monotonic();
         let now = clock::now();
         match watcher.look(&state, &*store, now).await {
-            Ok(_) => state.counters.alerts_looked(now),
+            Ok(changes) => {
+                state.counters.alerts_looked(now);
+                if !changes.notices.is_empty() {
+                    bell.ring();
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "alerts could not be written; the next look makes up for it")
             }
@@ -152,14 +154,23 @@ fn step(
         records.push(record(key, firing, Some(*until), &told, settings));
     }
     let mut entries = Vec::with_capacity(changes.keys.len());
-    for key in changes.keys {
-        let entry = machine.entries().get(&key).cloned();
+    for key in &changes.keys {
+        let entry = machine.entries().get(key).cloned();
         if let Some(Phase::Firing(firing)) = entry.as_ref().map(|entry| &entry.phase) {
-            records.push(record(&key, firing, None, &told, settings));
+            records.push(record(key, firing, None, &told, settings));
         }
-        entries.push((key, entry));
+        entries.push((key.clone(), entry));
     }
-    let channels = |_: &Notice| Vec::new();
+    let fired: BTreeMap<&AlertId, UnixMillis> = (changes.ended.iter().map(|ended| &ended.firing))
+        .chain(machine.firing().map(|(_, firing)| firing))
+        .map(|firing| (&firing.id, firing.fired))
+        .collect();
+    let config = province.config();
+    let channels = |notice: &Notice| {
+        let fired = fired.get(&notice.alert).copied().unwrap_or(now);
+        let service = route::is_service(&config.calendar, &config.timezone, fired);
+        route::channels(&config.alerts, notice, service).into_iter().collect()
+    };
     let notices = notices.iter().map(|notice| (notice.clone(), channels(notice))).collect();
     AlertChanges { entries, records, notices }
 }

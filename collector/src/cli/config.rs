@@ -9,6 +9,8 @@ use wan_settings::{Mistake, Mistakes};
 use wan_wire::SiteId;
 
 use super::output::{block_on, find_site, print, say};
+use crate::alert::route;
+use crate::alert::text::{Setting, load};
 use crate::central::compile::{Basis, Compilation, compile, compile_again, without_file};
 use crate::central::{Document, Progress, Told, follow};
 use crate::clock;
@@ -55,8 +57,10 @@ async fn check(file: &Path) -> anyhow::Result<()> {
     let plan = &config.plan;
     let known = Known::of(&config).await?;
     let compiled = known.compile(&config)?;
-    if !compiled.faults.is_empty() {
-        return Err(Mistakes::new(compiled.faults).into());
+    let mut mistakes = compiled.faults;
+    mistakes.extend(of_alerts(&config, known.register.as_ref()));
+    if !mistakes.is_empty() {
+        return Err(Mistakes::new(mistakes).into());
     }
     print(format_args!(
         "{}: good\nlisten {}, data {}, time zone {}, {} tiers, {} branches\n",
@@ -89,7 +93,27 @@ async fn check(file: &Path) -> anyhow::Result<()> {
         };
         print(format_args!("{}: good; {against}\n", agents.display()))?;
     }
+    if config.alerts.channels.is_empty() {
+        print(format_args!("alerts: no channel is configured, so nobody is told of any\n"))?;
+    } else {
+        let channels: Vec<&str> =
+            config.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
+        print(format_args!("alerts are told by {}\n", channels.join(", ")))?;
+        for rule in route::unheard(&config.alerts) {
+            print(format_args!("note: no route tells anybody of {rule}\n"))?;
+        }
+    }
     Ok(())
+}
+
+/// What is wrong with the templates of channels, and with names of routes that only the register knows.
+fn of_alerts(config: &Config, register: Option<&Register>) -> Vec<Mistake> {
+    let mut mistakes = register.map(|register| config.alerts.unknown_places(register)).unwrap_or_default();
+    for channel in &config.alerts.channels {
+        let setting = Setting { lang: channel.lang, zone: &config.timezone, page: config.page() };
+        mistakes.extend(load(channel, &setting).mistakes);
+    }
+    mistakes
 }
 
 impl Show {

@@ -10,6 +10,7 @@ use wan_settings::{At, Document, Fields, Mistakes};
 use wan_wire::api::PathUrl;
 use wan_wire::{LinkKind, LinkName};
 
+use super::alerts::alerts;
 use super::calendar::calendar;
 use super::contracts::contracts;
 use super::{Branch, Config, Ingest, JournalLimits, LocalName, Plan, Target, Targets, Tier, Tls};
@@ -19,7 +20,7 @@ const KINDS: &str = "one of lan, wan, internet, service";
 
 pub(super) fn config(file: &str, bytes: &[u8]) -> Result<Config, Mistakes> {
     let document = Document::read(file, bytes)?;
-    let config = read(&document.root());
+    let config = read(file, &document.root());
     document.finish(config)
 }
 
@@ -28,7 +29,7 @@ pub(super) fn zone(name: &str) -> Option<TimeZone> {
 }
 
 /// Reads what can be read; what cannot keeps its default and is noted in the document.
-fn read(root: &At<'_>) -> Config {
+fn read(file: &str, root: &At<'_>) -> Config {
     let mut config = Config::default();
     let keys = [
         "listen",
@@ -44,6 +45,7 @@ fn read(root: &At<'_>) -> Config {
         "access",
         "calendar",
         "contracts",
+        "alerts",
     ];
     let Some(fields) = root.fields(&keys) else { return config };
     set(&mut config.listen, &fields, "listen", listen);
@@ -71,6 +73,9 @@ fn read(root: &At<'_>) -> Config {
     }
     set(&mut config.calendar, &fields, "calendar", calendar);
     set(&mut config.contracts, &fields, "contracts", contracts);
+    // Last: it names tiers and branches of the plan.
+    let plan = config.plan.clone();
+    set(&mut config.alerts, &fields, "alerts", |at| alerts(at, file, &plan));
     config
 }
 
@@ -159,7 +164,7 @@ pub(super) fn is_url(text: &str) -> bool {
     matches!(url.scheme_str(), Some("http" | "https")) && host && url.query().is_none() && !text.contains('#')
 }
 
-fn path(at: &At<'_>, expected: &str) -> Option<PathBuf> {
+pub(super) fn path(at: &At<'_>, expected: &str) -> Option<PathBuf> {
     let text = at.text(expected)?;
     if text.is_empty() || text.contains('\0') {
         at.wrong(expected, "");
@@ -365,7 +370,7 @@ fn body_limit(at: &At<'_>) -> Option<usize> {
 }
 
 /// Replaces a default by what the file says, if it says something that can be read.
-fn set<T>(slot: &mut T, fields: &Fields<'_>, key: &str, read: impl FnOnce(&At<'_>) -> Option<T>) {
+pub(super) fn set<T>(slot: &mut T, fields: &Fields<'_>, key: &str, read: impl FnOnce(&At<'_>) -> Option<T>) {
     if let Some(value) = fields.get(key).and_then(|at| read(&at)) {
         *slot = value;
     }

@@ -15,6 +15,7 @@ mod evidence;
 mod incidents;
 mod lives;
 mod open;
+mod outbox;
 mod planned;
 mod quality;
 mod register;
@@ -31,11 +32,14 @@ use super::{
     SeriesId, Snapshot, Store, StoreError, Wanted,
 };
 use crate::access::user::{Hash, Role, Session, Token, User, UserName};
+use crate::alert::Notice;
 use crate::alert::machine::{Entry, Key};
 use crate::alert::notice::AlertId;
+use crate::alert::outbox::{Attempt, Count, Due, Waiting};
 use crate::alert::record::{Acknowledgement, AlertChanges, Record, Silence, SilenceId, WantedAlerts};
 use crate::calendar::Month;
 use crate::central::Told;
+use crate::config::alerts::ChannelName;
 use crate::inventory::diff::Change;
 use crate::ledger::life::Life;
 use crate::ledger::span::Span;
@@ -368,5 +372,44 @@ impl Store for SqliteStore {
 
     async fn delete_quality_before(&self, table: Table, number: i64, most: u32) -> Result<u64, StoreError> {
         self.delete_quality_rows(table, number, most).await
+    }
+
+    async fn push_notices(&self, notices: &[(Notice, ChannelName)]) -> Result<u64, StoreError> {
+        self.write_notices(notices).await
+    }
+
+    async fn due_notices(
+        &self,
+        channel: &ChannelName,
+        now: UnixMillis,
+        limit: u32,
+    ) -> Result<Vec<Due>, StoreError> {
+        self.read_due(channel, now, limit).await
+    }
+
+    async fn waiting_notices(&self, channel: &ChannelName) -> Result<Waiting, StoreError> {
+        self.read_waiting(channel).await
+    }
+
+    async fn note_delivery(&self, number: i64, attempt: &Attempt, at: UnixMillis) -> Result<(), StoreError> {
+        self.write_delivery(number, attempt, at).await
+    }
+
+    async fn firing_notices(&self, channel: &ChannelName, limit: u32) -> Result<Vec<Notice>, StoreError> {
+        self.read_firing(channel, limit).await
+    }
+
+    async fn outbox_counts(&self) -> Result<Vec<Count>, StoreError> {
+        self.read_outbox_counts().await
+    }
+
+    async fn expire_notices(
+        &self,
+        before: UnixMillis,
+        most: u32,
+        channels: &[ChannelName],
+        now: UnixMillis,
+    ) -> Result<Vec<Count>, StoreError> {
+        self.write_expiry(before, most, channels, now).await
     }
 }

@@ -8,6 +8,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 use wan_wire::UnixMillis;
 
 use super::SqliteStore;
+use super::outbox::push_outbox;
 use crate::alert::machine::{Entry, Key};
 use crate::alert::notice::{AlertId, Both, Rule, Severity};
 use crate::alert::record::{Acknowledgement, AlertChanges, Record, Silence, SilenceId, WantedAlerts};
@@ -87,6 +88,10 @@ impl SqliteStore {
                  why_en = CASE excluded.why_en WHEN '' THEN why_en ELSE excluded.why_en END",
             );
             query.build().execute(&mut *writing).await.map_err(failed())?;
+        }
+        for (notice, channels) in &changes.notices {
+            let each: Vec<_> = channels.iter().map(|channel| (notice.clone(), channel.clone())).collect();
+            push_outbox(&mut writing, &each).await.map_err(failed())?;
         }
         writing.commit().await.map_err(failed())
     }

@@ -1,0 +1,214 @@
+//! What webhooks and Alertmanagers have in common: the client, and what an answer means.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::fmt::rfc2822;
+use reqwest::{Client, RequestBuilder, Response, redirect};
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use tokio::sync::OnceCell;
+use wan_settings::read_file;
+use wan_wire::UnixMillis;
+
+use super::{Outcome, first};
+use crate::alert::text::one_line;
+
+/// Most that a receiver may put off the next try.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// So much of an answer's body is told of an error.
+const TOLD_BYTES: usize = 300;
+/// Most bytes of a file with authorities.
+const MOST_CA_BYTES: u64 = 4 << 20;
+
+/// What an answer means.
+///
+/// | status | |
+/// | --- | --- |
+/// | 2xx | delivered |
+/// | 408, 425, 429, 5xx | again, not before `Retry-After` |
+/// | 3xx | never: redirects are not followed, since what is sent is for the configured receiver alone |
+/// | other 4xx, any other | never: the same request would be answered the same |
+#[must_use]
+pub fn meaning(status: u16, retry_after: Option<&str>, now: UnixMillis) -> Outcome {
+    let why = format!("answered {status}");
+    match status {
+        200..=299 => Outcome::Delivered(None),
+        408 | 425 | 429 | 500..=599 => {
+            Outcome::Again { after: retry_after.and_then(|text| wait(text, now)), why }
+        }
+        300..=399 => {
+            Outcome::Never(format!("{why}, a redirect, which is not followed: configure the final address"))
+        }
+        _ => Outcome::Never(why),
+    }
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110), an hour at most.
+fn wait(text: &str, now: UnixMillis) -> Option<Duration> {
+    let text = text.trim();
+    let wait = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let at = rfc2822::parse(text).ok()?.timestamp().as_millisecond();
+            Duration::from_millis(u64::try_from(at.saturating_sub(now.0)).unwrap_or(0))
+        }
+    };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+/// A client that is made at its first use.
+#[derive(Debug)]
+pub(in crate::alert) struct Http {
+    ca_file: Option<PathBuf>,
+    timeout: Duration,
+    client: OnceCell<Client>,
+}
+
+impl Http {
+    pub(in crate::alert) fn new(ca_file: Option<PathBuf>, timeout: Duration) -> Self {
+        Self { ca_file, timeout, client: OnceCell::new() }
+    }
+
+    /// The client; what hinders it is tried again with the next notice.
+    pub(in crate::alert) async fn client(&self) -> Result<&Client, Outcome> {
+        let made = self.client.get_or_try_init(|| async { self.make() });
+        made.await.map_err(Outcome::again)
+    }
+
+    fn make(&self) -> Result<Client, String> {
+        let tls = client_tls(self.ca_file.as_deref())?;
+        Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(redirect::Policy::none())
+            .timeout(self.timeout)
+            .user_agent(concat!("wan-collector/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| format!("cannot make an HTTP client: {error}"))
+    }
+}
+
+/// Sends a request, and says what its answer means. The address stands in no message: it may be a secret.
+pub(in crate::alert) async fn exchange(request: RequestBuilder, now: UnixMillis) -> Outcome {
+    let answer = match request.send().await {
+        Ok(answer) => answer,
+        Err(error) => return Outcome::again(causes(&error.without_url())),
+    };
+    let status = answer.status().as_u16();
+    let retry_after = answer.headers().get(::http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let meant = meaning(status, retry_after, now);
+    let told = match &meant {
+        Outcome::Delivered(_) | Outcome::Progress(_) => return meant,
+        Outcome::Again { .. } | Outcome::Never(_) => beginning(answer).await,
+    };
+    if told.is_empty() {
+        return meant;
+    }
+    let with = |why: String| format!("{why}: {told}");
+    match meant {
+        Outcome::Again { after, why } => Outcome::Again { after, why: with(why) },
+        Outcome::Never(why) => Outcome::Never(with(why)),
+        Outcome::Delivered(_) | Outcome::Progress(_) => meant,
+    }
+}
+
+/// The beginning of an answer's body on one line.
+async fn beginning(mut answer: Response) -> String {
+    let mut body = Vec::new();
+    while body.len() < TOLD_BYTES
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        body.extend_from_slice(&chunk);
+    }
+    body.truncate(TOLD_BYTES);
+    one_line(&String::from_utf8_lossy(&body))
+}
+
+/// An error and what caused it, on one line.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let mut shown = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !shown.contains(&text) {
+            shown.push_str(": ");
+            shown.push_str(&text);
+        }
+        source = cause.source();
+    }
+    one_line(&shown)
+}
+
+/// Trust in the system's authorities, and in those of a file.
+fn client_tls(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    // A system without authorities can still reach receivers by plain HTTP, or those of `ca_file`.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = ca_file {
+        for certificate in authorities(path)? {
+            roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The certificates of a PEM file; at least one.
+pub(super) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let bytes = read_file(path, MOST_CA_BYTES).map_err(|mistakes| first(&mistakes))?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(format!("{}: no certificate in it", path.display())),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_meaning() {
+        let now = UnixMillis(1_793_466_000_000);
+        for status in 0..=1000_u16 {
+            let meant = meaning(status, None, now);
+            let expected = match status {
+                200..=299 => "delivered",
+                408 | 425 | 429 | 500..=599 => "again",
+                _ => "never",
+            };
+            let found = match meant {
+                Outcome::Delivered(None) => "delivered",
+                Outcome::Again { after: None, .. } => "again",
+                Outcome::Never(_) => "never",
+                Outcome::Delivered(Some(_))
+                | Outcome::Progress(_)
+                | Outcome::Again { after: Some(_), .. } => "?",
+            };
+            assert_eq!(found, expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_an_hour_at_most() {
+        let now = UnixMillis("2026-11-28T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond());
+        let after = |text| match meaning(503, Some(text), now) {
+            Outcome::Again { after, .. } => after,
+            other @ (Outcome::Delivered(_) | Outcome::Progress(_) | Outcome::Never(_)) => panic!("{other:?}"),
+        };
+        assert_eq!(after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(after(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(after("99999999999"), Some(LONGEST_WAIT));
+        assert_eq!(after("Sat, 28 Nov 2026 00:02:00 GMT"), Some(Duration::from_secs(120)));
+        assert_eq!(after("Fri, 27 Nov 2026 00:02:00 GMT"), Some(Duration::ZERO));
+        for text in ["", "soon", "-5", "99999999999999999999999"] {
+            assert_eq!(after(text), None, "{text}");
+        }
+    }
+}

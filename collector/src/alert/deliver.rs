@@ -1,0 +1,342 @@
+//! Delivers what is in the outbox. The shell around [`super::route`], [`super::text`] and [`super::channel`].
+//!
+//! # Order and pace
+//!
+//! Each channel has a task of its own, so one that hangs delays no other. It sends one notice at a time, in the order of the
+//! outbox. One that fails waits for its own next try, and those of the same alert behind it; those of other alerts go on, so a
+//! notice that its receiver cannot take holds up nothing else. Between failures the channel pauses ([`Pace`]), longer each
+//! time; a new notice asks again sooner than that.
+//!
+//! # Once
+//!
+//! What the receiver confirmed is written before anything else is sent. A crash between the two has the notice sent again under the
+//! same id: `Idempotency-Key`, `Message-ID`, `alert_id`.
+
+mod pace;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use wan_wire::UnixMillis;
+
+use crate::alert::channel::alertmanager::{self, Alertmanagers, BATCH};
+use crate::alert::channel::{Letter, Outcome, Sender};
+use crate::alert::notice::Notice;
+use crate::alert::outbox::{Attempt, Due, MOST_PENDING};
+use crate::alert::text::{Engine, Loaded, Setting, Words, load, page_link};
+use crate::alert::{route, text};
+use crate::clock;
+use crate::config::alerts::{Channel, ChannelName};
+use crate::state::State;
+use crate::store::{Store, StoreError};
+
+pub use pace::Pace;
+
+/// Notices that are read at once.
+const READ: u32 = 64;
+/// How often old notices are given up.
+const EXPIRY: Duration = Duration::from_secs(60);
+/// After a failure of the store.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// How long a try that has begun may go on after the stop.
+const LAST_TRY: Duration = Duration::from_secs(3);
+/// Most alerts that are told again to an Alertmanager.
+const MOST_FIRING: u32 = 20_000;
+
+/// Rung when something was written to the outbox.
+#[derive(Debug)]
+pub struct Bell(watch::Sender<()>);
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self(watch::Sender::new(()))
+    }
+}
+
+impl Bell {
+    /// Has every channel look at once.
+    pub fn ring(&self) {
+        self.0.send_replace(());
+    }
+}
+
+/// Delivers until `shutdown`.
+pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, shutdown: CancellationToken) {
+    let alerts = &state.config.alerts;
+    for rule in route::unheard(alerts).into_iter().filter(|_| !alerts.channels.is_empty()) {
+        tracing::warn!(%rule, "no route of the configuration tells anybody of this rule's alerts");
+    }
+    for mistake in alerts.unknown_places(&state.directory().register) {
+        tracing::warn!("{mistake}");
+    }
+    let mut tasks = JoinSet::new();
+    for channel in &alerts.channels {
+        let setting = Setting { lang: channel.lang, zone: &state.config.timezone, page: state.config.page() };
+        let Loaded { engine, mistakes } = load(channel, &setting);
+        for mistake in mistakes {
+            tracing::error!(channel = %channel.name, "{mistake}");
+        }
+        let task = Delivery {
+            state: Arc::clone(&state),
+            store: Arc::clone(&store),
+            sender: Sender::new(channel),
+            channel: channel.clone(),
+            engine,
+            pace: Pace::default(),
+            shutdown: shutdown.clone(),
+        };
+        tasks.spawn(task.run(bell.0.subscribe()));
+    }
+    tasks.spawn(expire(Arc::clone(&state), store, bell, shutdown));
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Gives up what is too old, what is too much, and what is for channels that are gone.
+async fn expire<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, shutdown: CancellationToken) {
+    let alerts = &state.config.alerts;
+    let channels: Vec<ChannelName> = alerts.channels.iter().map(|channel| channel.name.clone()).collect();
+    loop {
+        let now = clock::now();
+        match store.expire_notices(now.minus(alerts.expire), MOST_PENDING, &channels, now).await {
+            Ok(counts) => {
+                for count in counts {
+                    tracing::error!(channel = %count.channel, notices = count.count, "given up: {}", count.state);
+                    let labels = [count.channel.as_str(), count.state.as_str()];
+                    state.counters.notices.with_label_values(&labels).inc_by(count.count);
+                    bell.ring();
+                }
+            }
+            Err(error) => tracing::error!(%error, "old notices could not be given up"),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(EXPIRY) => {}
+        }
+    }
+}
+
+/// One channel's work.
+struct Delivery<S> {
+    state: Arc<State>,
+    store: Arc<S>,
+    channel: Channel,
+    sender: Sender,
+    engine: Engine,
+    pace: Pace,
+    shutdown: CancellationToken,
+}
+
+impl<S: Store> Delivery<S> {
+    async fn run(mut self, mut bell: watch::Receiver<()>) {
+        let mut resend = None;
+        let shutdown = self.shutdown.clone();
+        while !shutdown.is_cancelled() {
+            bell.borrow_and_update();
+            let mut wait = match self.pass().await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    tracing::error!(channel = %self.channel.name, %error, "the outbox cannot be used");
+                    STORE_PAUSE
+                }
+            };
+            if let Sender::Alertmanager(managers) = &self.sender {
+                let every = managers.settings().resend;
+                let now = clock::now();
+                if resend.is_none_or(|at| at <= now) {
+                    self.resend(managers, now).await;
+                    resend = Some(UnixMillis(now.0.saturating_add(millis(every))));
+                }
+                wait = wait.min(every);
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                changed = bell.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Sends what is due; says when to look again.
+    async fn pass(&mut self) -> Result<Duration, StoreError> {
+        loop {
+            let now = clock::now();
+            let due = self.store.due_notices(&self.channel.name, now, READ).await?;
+            let mut sent = false;
+            for due in due {
+                if self.shutdown.is_cancelled() {
+                    return Ok(Duration::ZERO);
+                }
+                if due.superseded {
+                    self.note(&due, Attempt::Superseded).await;
+                    sent = true;
+                } else if self.pace.opens(due.created, clock::now()).is_none() {
+                    sent |= self.deliver(&due).await;
+                }
+            }
+            let waiting = self.store.waiting_notices(&self.channel.name).await?;
+            let pending = i64::try_from(waiting.pending).unwrap_or(i64::MAX);
+            let gauge = self.state.counters.outbox_pending.with_label_values(&[self.channel.name.as_str()]);
+            gauge.set(pending);
+            if sent {
+                continue;
+            }
+            let now = clock::now();
+            let next =
+                waiting.next.unwrap_or(now.minus(Duration::ZERO).max(UnixMillis(now.0 + millis(EXPIRY))));
+            let at = next.max(self.pace.opens(now, now).unwrap_or(next));
+            let wait = u64::try_from(at.0.saturating_sub(now.0)).unwrap_or(0);
+            // Never at once: what is due and not sent waits for the pace, or behind another of its alert.
+            return Ok(Duration::from_millis(wait.clamp(50, 60_000)));
+        }
+    }
+
+    /// Tries a notice until it is done with or fails; says whether something of it went through, so that others may.
+    async fn deliver(&mut self, due: &Due) -> bool {
+        let config = &self.state.config;
+        let setting = Setting { lang: self.channel.lang, zone: &config.timezone, page: config.page() };
+        let notice = &due.notice;
+        let (rendered, wrong) = self.engine.render(notice, &setting);
+        if let Some(wrong) = wrong {
+            tracing::error!(channel = %self.channel.name, notice = %notice.id, "a template failed: {wrong}");
+        }
+        let words = Words::of(notice, &setting);
+        let link = page_link(notice, setting.page);
+        let mut progress = due.progress;
+        loop {
+            let letter =
+                Letter { notice, rendered: &rendered, words: &words, link: link.as_deref(), progress };
+            let Some(outcome) = self.attempt(letter).await else { return false };
+            let now = clock::now();
+            match outcome {
+                Outcome::Progress(done) => {
+                    self.pace.succeeded();
+                    self.note(due, Attempt::Progress(done)).await;
+                    progress = done;
+                }
+                Outcome::Delivered(complaint) => {
+                    self.pace.succeeded();
+                    if let Some(complaint) = &complaint {
+                        tracing::warn!(channel = %self.channel.name, notice = %notice.id, "{complaint}");
+                    }
+                    self.note(due, Attempt::Delivered(complaint)).await;
+                    return true;
+                }
+                Outcome::Never(why) => {
+                    tracing::error!(channel = %self.channel.name, notice = %notice.id, "refused for good: {why}");
+                    self.note(due, Attempt::Refused(why)).await;
+                    return true;
+                }
+                Outcome::Again { after, why } => {
+                    let next = self.pace.failed(due.attempts, after, now, rand::random());
+                    tracing::warn!(
+                        channel = %self.channel.name, notice = %notice.id, tries = due.attempts.saturating_add(1),
+                        "not delivered, to be tried again: {why}"
+                    );
+                    self.note(due, Attempt::Again(next, why)).await;
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// One try within the channel's time; `None` where the stop cut it short.
+    async fn attempt(&self, letter: Letter<'_>) -> Option<Outcome> {
+        let limit = self.channel.timeout() + Duration::from_secs(1);
+        let attempt = tokio::time::timeout(limit, self.sender.send(letter, &self.engine, clock::now()));
+        let stop = async {
+            self.shutdown.cancelled().await;
+            tokio::time::sleep(LAST_TRY).await;
+        };
+        tokio::select! {
+            outcome = attempt => Some(outcome.unwrap_or_else(|_| Outcome::again(format!("no answer within {limit:?}")))),
+            () = stop => None,
+        }
+    }
+
+    /// Writes how a try ended. Until that is done nothing else is sent: what was confirmed would be sent again.
+    async fn note(&self, due: &Due, attempt: Attempt) {
+        let result = match &attempt {
+            Attempt::Delivered(_) => "delivered",
+            Attempt::Progress(_) => "progress",
+            Attempt::Again(..) => "failed",
+            Attempt::Refused(_) => "refused",
+            Attempt::Superseded => "superseded",
+        };
+        let counters = &self.state.counters;
+        let name = self.channel.name.as_str();
+        let now = clock::now();
+        loop {
+            match self.store.note_delivery(due.number, &attempt, now).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::error!(channel = name, notice = %due.notice.id, %error, "cannot write that it is {result}");
+                    tokio::select! {
+                        () = self.shutdown.cancelled() => break,
+                        () = tokio::time::sleep(STORE_PAUSE) => {}
+                    }
+                }
+            }
+        }
+        counters.notices.with_label_values(&[name, result]).inc();
+        if result == "delivered" {
+            #[allow(clippy::cast_precision_loss, reason = "whole seconds up to the year 9999")]
+            counters.notice_delivered.with_label_values(&[name]).set((now.0 / 1000) as f64);
+            let after = now.0.saturating_sub(due.created.0);
+            tracing::info!(channel = name, notice = %due.notice.id, event = due.notice.event.as_str(), after_ms = after, "delivered");
+        }
+    }
+
+    /// Tells an Alertmanager again what fires.
+    async fn resend(&self, managers: &Alertmanagers, now: UnixMillis) {
+        let firing = match self.store.firing_notices(&self.channel.name, MOST_FIRING).await {
+            Ok(firing) => firing,
+            Err(error) => {
+                tracing::error!(channel = %self.channel.name, %error, "cannot read what fires");
+                return;
+            }
+        };
+        for batch in firing.chunks(BATCH) {
+            let alerts: Vec<_> = batch.iter().map(|notice| self.as_alert(notice)).collect();
+            let stopped = self.shutdown.cancelled();
+            let outcome = tokio::select! {
+                outcome = managers.post(&alerts, now) => outcome,
+                () = stopped => return,
+            };
+            let result = match &outcome {
+                Outcome::Delivered(None) | Outcome::Progress(_) => "resent",
+                Outcome::Delivered(Some(why)) | Outcome::Again { why, .. } | Outcome::Never(why) => {
+                    tracing::warn!(channel = %self.channel.name, alerts = alerts.len(), "not told again that they fire: {why}");
+                    "resend_failed"
+                }
+            };
+            let labels = [self.channel.name.as_str(), result];
+            self.state.counters.notices.with_label_values(&labels).inc_by(alerts.len() as u64);
+            if result == "resend_failed" {
+                // The next round tries them all.
+                return;
+            }
+        }
+    }
+
+    fn as_alert(&self, notice: &Notice) -> alertmanager::Alert {
+        let config = &self.state.config;
+        let setting = Setting { lang: self.channel.lang, zone: &config.timezone, page: config.page() };
+        let (rendered, _) = self.engine.render(notice, &setting);
+        let words = Words::of(notice, &setting);
+        let link = text::page_link(notice, setting.page);
+        alertmanager::alert(Letter {
+            notice,
+            rendered: &rendered,
+            words: &words,
+            link: link.as_deref(),
+            progress: 0,
+        })
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,88 @@
+//! The outbox: notices that are to be delivered, each to one channel, kept until they are. Types; the rows are in
+//! [`crate::store`].
+//!
+//! A notice is written in the transaction of the state that caused it. Its row stays after delivery for [`KEPT`], so that the same notice
+//! is never taken in twice.
+//!
+//! ```text
+//!              ┌──────────────► delivered   the receiver confirmed it
+//!  pending ────┼──────────────► refused     the receiver never will, or the channel is gone from the configuration
+//!     ▲   │    ├──────────────► superseded  its alert is over before it could be told: only the end is
+//!     └───┘    └──────────────► expired     for too long nobody could be told, or more wait than may
+//!   tried again, later and later
+//! ```
+
+use std::time::Duration;
+
+use wan_wire::UnixMillis;
+
+use crate::alert::notice::{Event, Notice};
+use crate::config::alerts::ChannelName;
+
+/// At most so many notices wait; beyond it the oldest are given up, and counted: a day of a province in which everything flaps.
+pub const MOST_PENDING: u32 = 100_000;
+/// What is done with is kept for as long, against being told twice, and for the history.
+pub const KEPT: Duration = Duration::from_secs(90 * 86_400);
+
+/// A notice that is to be tried now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Due {
+    /// Its number in the outbox; those of later notices are greater.
+    pub number: i64,
+    /// The notice.
+    pub notice: Notice,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How many of the channel's recipients are done with it.
+    pub progress: u32,
+    /// When it came into the outbox.
+    pub created: UnixMillis,
+    /// What waits behind it of the same alert makes it needless.
+    pub superseded: bool,
+}
+
+/// How a try ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The receiver has it; or all that could get it have, and why others could not.
+    Delivered(Option<String>),
+    /// So many of its recipients are done with it.
+    Progress(u32),
+    /// It is to be tried again then, and why it failed.
+    Again(UnixMillis, String),
+    /// It will never be accepted, and why.
+    Refused(String),
+    /// It is needless.
+    Superseded,
+}
+
+/// How many notices of a channel are in each state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The state's word.
+    pub state: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// What a channel's waiting notices look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many.
+    pub pending: u64,
+    /// When the first that may be tried may be; `None` where none waits.
+    pub next: Option<UnixMillis>,
+}
+
+/// Whether a notice that waits is made needless by a later one of the same alert: the end says since when and until when, and of two
+/// reminders the later is enough. (`Store::due_notices` asks this of the later one's event in SQL.)
+#[must_use]
+pub const fn supersedes(earlier: Event, later: Event) -> bool {
+    match later {
+        Event::Resolved | Event::Corrected => true,
+        Event::Reminder => matches!(earlier, Event::Reminder),
+        Event::Fired | Event::Flapping => false,
+    }
+}

@@ -1,0 +1,86 @@
+//! Notices on which a template is tried: one with all that there can be, one with as little.
+
+use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
+
+use crate::alert::notice::{
+    Affected, AlertId, Both, Event, LinkFacts, Notice, NoticeId, Rule, Severity, SiteFacts, Subject,
+};
+use crate::ledger::cause::Cause;
+
+/// They are of no real site.
+#[must_use]
+pub fn samples() -> Vec<Notice> {
+    let mut all = vec![collector()];
+    if let Ok(site) = "xa-mau".parse::<SiteId>() {
+        all.push(of_link(&site, &LinkName::from(LinkKind::Wan)));
+    }
+    all
+}
+
+fn collector() -> Notice {
+    let (subject, since) = (Subject::Collector, UnixMillis(1_793_466_000_000));
+    let alert = AlertId::of(Rule::CollectorBlind, &subject, since);
+    Notice {
+        id: NoticeId::of(&alert, Event::Fired, since),
+        alert,
+        event: Event::Fired,
+        rule: Rule::CollectorBlind,
+        severity: Severity::Critical,
+        subject,
+        site: None,
+        link: None,
+        since,
+        until: None,
+        at: UnixMillis(since.0 + 5000),
+        cause: None,
+        why: Both::default(),
+        responsible: Both::default(),
+        affected: Vec::new(),
+        affected_count: 0,
+        flaps: 0,
+        path: String::new(),
+        drill: false,
+    }
+}
+
+fn of_link(site: &SiteId, link: &LinkName) -> Notice {
+    let (subject, since) =
+        (Subject::Link { site: site.clone(), link: link.clone() }, UnixMillis(1_793_466_000_000));
+    let alert = AlertId::of(Rule::LinkDown, &subject, since);
+    let until = UnixMillis(since.0 + 7_500_000);
+    Notice {
+        id: NoticeId::of(&alert, Event::Resolved, until),
+        alert,
+        event: Event::Resolved,
+        rule: Rule::LinkDown,
+        severity: Severity::Warning,
+        subject,
+        site: Some(SiteFacts {
+            id: site.clone(),
+            name: "Ủy ban nhân dân xã Mẫu".to_owned(),
+            tier: "commune".to_owned(),
+            branch: "state".to_owned(),
+            district: Some("Châu Thành".to_owned()),
+            contacts: vec!["Nguyễn Văn A, 0276 3822 123".to_owned()],
+        }),
+        link: Some(LinkFacts {
+            name: link.clone(),
+            kind: LinkKind::Wan,
+            carrier: Some("VNPT".to_owned()),
+            contract: Some("VNPT-2026/01".to_owned()),
+        }),
+        since,
+        until: Some(until),
+        at: until,
+        cause: Some(Cause::Carrier),
+        why: Both {
+            vi: "LAN hoạt động, WAN không trả lời".to_owned(), en: "LAN up, WAN down".to_owned()
+        },
+        responsible: Both { vi: "VNPT".to_owned(), en: "VNPT".to_owned() },
+        affected: vec![Affected { id: site.clone(), name: "Ủy ban nhân dân xã Mẫu".to_owned() }],
+        affected_count: 2,
+        flaps: 6,
+        path: "/sites/xa-mau".to_owned(),
+        drill: true,
+    }
+}

@@ -1,0 +1,247 @@
+//! The outbox as deliveries see it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+use proptest::prelude::*;
+use wan_collector::alert::outbox::{Attempt, Due, KEPT, MOST_PENDING, supersedes};
+use wan_collector::alert::text::samples;
+use wan_collector::alert::{AlertId, Event, Notice, NoticeId};
+use wan_collector::config::alerts::ChannelName;
+use wan_collector::store::Store as _;
+use wan_collector::store::sqlite::SqliteStore;
+use wan_wire::UnixMillis;
+
+const NOW: UnixMillis = UnixMillis(1_793_466_000_000);
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+async fn store(folder: &tempfile::TempDir) -> SqliteStore {
+    SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap()
+}
+
+fn at(seconds: i64) -> UnixMillis {
+    UnixMillis(NOW.0 + seconds * 1000)
+}
+
+fn channel(name: &str) -> ChannelName {
+    name.parse().unwrap()
+}
+
+/// What is told of the alert of this number, at this second.
+fn notice(alert: i64, event: Event, second: i64) -> Notice {
+    let mut notice = samples().remove(0);
+    notice.alert = AlertId::of(notice.rule, &notice.subject, UnixMillis(alert));
+    notice.event = event;
+    notice.at = at(second);
+    notice.id = NoticeId::of(&notice.alert, event, notice.at);
+    notice
+}
+
+fn ids(due: &[Due]) -> Vec<NoticeId> {
+    due.iter().map(|due| due.notice.id.clone()).collect()
+}
+
+#[test]
+fn a_notice_is_taken_in_once_for_each_channel_also_after_it_was_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = store(&folder).await;
+        let (a, b) = (channel("a"), channel("b"));
+        let fired = notice(1, Event::Fired, 0);
+        let both = [(fired.clone(), a.clone()), (fired.clone(), b.clone())];
+        assert_eq!(store.push_notices(&both).await.unwrap(), 2);
+        assert_eq!(store.push_notices(&both).await.unwrap(), 0);
+        let due = store.due_notices(&a, at(0), 10).await.unwrap();
+        assert_eq!(due.len(), 1);
+        assert_eq!(due[0].notice, fired);
+        store.note_delivery(due[0].number, &Attempt::Delivered(None), at(1)).await.unwrap();
+        assert_eq!(store.push_notices(&both).await.unwrap(), 0);
+        assert_eq!(store.due_notices(&a, at(1), 10).await.unwrap(), []);
+        assert_eq!(store.due_notices(&b, at(1), 10).await.unwrap().len(), 1, "the other channel has its own");
+        drop(store);
+        let store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
+        assert_eq!(store.due_notices(&a, at(1), 10).await.unwrap(), [], "and after a start");
+        let counts: Vec<_> = store
+            .outbox_counts()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|count| (count.channel.to_string(), count.state, count.count))
+            .collect();
+        assert_eq!(counts, [("a".into(), "delivered".into(), 1), ("b".into(), "pending".into(), 1)]);
+    });
+}
+
+#[test]
+fn of_each_alert_only_the_first_is_due_and_one_that_failed_holds_up_no_other_alert() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let (store, a) = (store(&folder).await, channel("a"));
+        let (one, two) = (notice(1, Event::Fired, 0), notice(1, Event::Reminder, 1));
+        let other = notice(2, Event::Fired, 2);
+        let all = [&one, &two, &other].map(|notice| (notice.clone(), a.clone()));
+        store.push_notices(&all).await.unwrap();
+        let due = store.due_notices(&a, at(5), 10).await.unwrap();
+        assert_eq!(ids(&due), [one.id.clone(), other.id.clone()]);
+        assert!(!due[0].superseded);
+        store.note_delivery(due[0].number, &Attempt::Again(at(60), "away".into()), at(5)).await.unwrap();
+        assert_eq!(ids(&store.due_notices(&a, at(59), 10).await.unwrap()), [other.id.clone()]);
+        assert_eq!(store.waiting_notices(&a).await.unwrap().pending, 3);
+        let due = store.due_notices(&a, at(60), 10).await.unwrap();
+        assert_eq!((ids(&due), due[0].attempts), (vec![one.id, other.id], 1));
+        store.note_delivery(due[0].number, &Attempt::Progress(50), at(60)).await.unwrap();
+        assert_eq!(store.due_notices(&a, at(60), 1).await.unwrap()[0].progress, 50);
+    });
+}
+
+#[test]
+fn what_waits_is_superseded_exactly_by_what_the_rule_says() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let (store, a) = (store(&folder).await, channel("a"));
+        let mut alert = 0;
+        for earlier in Event::ALL {
+            for later in Event::ALL {
+                alert += 1;
+                let pair = [notice(alert, earlier, 0), notice(alert, later, 1)];
+                store.push_notices(&pair.map(|notice| (notice, a.clone()))).await.unwrap();
+                let due = store.due_notices(&a, at(9), 1000).await.unwrap();
+                let first =
+                    due.iter().find(|due| due.notice.alert == notice(alert, earlier, 0).alert).unwrap();
+                assert_eq!(first.superseded, supersedes(earlier, later), "{earlier:?} {later:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_fires_is_known_until_its_end_whether_it_was_delivered_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let (store, a) = (store(&folder).await, channel("a"));
+        let push = async |notice: &Notice| store.push_notices(&[(notice.clone(), a.clone())]).await.unwrap();
+        let (fired, reminder) = (notice(1, Event::Fired, 0), notice(1, Event::Reminder, 5));
+        push(&fired).await;
+        assert_eq!(store.firing_notices(&a, 10).await.unwrap(), [fired.clone()]);
+        push(&reminder).await;
+        push(&notice(2, Event::Fired, 6)).await;
+        push(&notice(2, Event::Resolved, 7)).await;
+        assert_eq!(store.firing_notices(&a, 10).await.unwrap(), [reminder], "the last word of it");
+        push(&notice(1, Event::Resolved, 9)).await;
+        assert_eq!(store.firing_notices(&a, 10).await.unwrap(), []);
+        assert_eq!(store.firing_notices(&channel("b"), 10).await.unwrap(), []);
+    });
+}
+
+#[test]
+fn what_is_too_old_or_too_much_or_for_nobody_is_given_up_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let (store, a) = (store(&folder).await, channel("a"));
+        let all: Vec<_> = (0..10).map(|second| (notice(second, Event::Fired, second), a.clone())).collect();
+        store.push_notices(&all).await.unwrap();
+        store.push_notices(&[(notice(1, Event::Fired, 1), channel("gone"))]).await.unwrap();
+        let given_up = store.expire_notices(at(3), MOST_PENDING, &[a.clone()], at(20)).await.unwrap();
+        let told: Vec<_> = given_up
+            .iter()
+            .map(|count| (count.channel.as_str(), count.state.as_str(), count.count))
+            .collect();
+        assert_eq!(told, [("gone", "refused", 1), ("a", "expired", 3)]);
+        let given_up = store.expire_notices(at(3), 2, &[a.clone()], at(20)).await.unwrap();
+        assert_eq!(given_up[0].count, 5, "the oldest of seven, so that two wait");
+        let left: Vec<_> = store.due_notices(&a, at(20), 10).await.unwrap();
+        assert_eq!(ids(&left), ids_of(&all[8..]));
+        assert_eq!(store.expire_notices(at(3), 2, &[a.clone()], at(20)).await.unwrap(), []);
+    });
+}
+
+fn ids_of(all: &[(Notice, ChannelName)]) -> Vec<NoticeId> {
+    all.iter().map(|(notice, _)| notice.id.clone()).collect()
+}
+
+#[test]
+fn what_was_done_with_long_ago_is_deleted_but_what_still_fires() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let (store, a) = (store(&folder).await, channel("a"));
+        let ended = [notice(1, Event::Fired, 0), notice(1, Event::Resolved, 1)];
+        let fires = notice(2, Event::Fired, 2);
+        for notice in ended.iter().chain([&fires]) {
+            store.push_notices(&[(notice.clone(), a.clone())]).await.unwrap();
+            let due = store.due_notices(&a, at(9), 1).await.unwrap();
+            store.note_delivery(due[0].number, &Attempt::Delivered(None), at(9)).await.unwrap();
+        }
+        let later = UnixMillis(at(10).0 + i64::try_from(KEPT.as_millis()).unwrap());
+        store.expire_notices(NOW, MOST_PENDING, &[a.clone()], later).await.unwrap();
+        let kept: u64 = store.outbox_counts().await.unwrap().iter().map(|count| count.count).sum();
+        assert_eq!(kept, 1);
+        assert_eq!(store.firing_notices(&a, 10).await.unwrap(), [fires]);
+    });
+}
+
+/// What a delivery does next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Push(i64, usize),
+    Succeed,
+    Fail,
+    Reopen,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// Whatever fails, and whenever it is started anew: everything is delivered or superseded once, and in the order of its alert.
+    #[test]
+    fn everything_is_delivered_once_and_in_order(steps in prop::collection::vec(prop_oneof![
+        4 => (0..3_i64, 0..Event::ALL.len()).prop_map(|(alert, event)| Step::Push(alert, event)),
+        3 => Just(Step::Succeed),
+        2 => Just(Step::Fail),
+        1 => Just(Step::Reopen),
+    ], 0..40)) {
+        let folder = tempfile::tempdir().unwrap();
+        runtime().block_on(async {
+            let (mut store, a) = (store(&folder).await, channel("a"));
+            let mut pushed: Vec<Notice> = Vec::new();
+            let mut settled: Vec<Notice> = Vec::new();
+            let last = steps.len() as i64;
+            let drain = (0..200).map(|_| Step::Succeed);
+            for (second, step) in steps.iter().copied().chain(drain).enumerate() {
+                let now = at(second as i64 + if (second as i64) < last { 0 } else { 1000 });
+                match step {
+                    Step::Push(alert, event) => {
+                        let notice = notice(alert, Event::ALL[event], second as i64);
+                        store.push_notices(&[(notice.clone(), a.clone()), (notice.clone(), a.clone())]).await.unwrap();
+                        pushed.push(notice);
+                    }
+                    Step::Succeed | Step::Fail => {
+                        let due = store.due_notices(&a, now, 1).await.unwrap();
+                        let Some(due) = due.first() else { continue };
+                        let attempt = match step {
+                            _ if due.superseded => Attempt::Superseded,
+                            Step::Fail => Attempt::Again(UnixMillis(now.0 + 3000), "away".into()),
+                            Step::Push(..) | Step::Succeed | Step::Reopen => Attempt::Delivered(None),
+                        };
+                        if !matches!(attempt, Attempt::Again(..)) {
+                            settled.push(due.notice.clone());
+                        }
+                        store.note_delivery(due.number, &attempt, now).await.unwrap();
+                    }
+                    Step::Reopen => {
+                        store.close().await;
+                        store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
+                    }
+                }
+            }
+            for alert in 0..3 {
+                let of = |all: &[Notice]| -> Vec<NoticeId> {
+                    let alert = notice(alert, Event::Fired, 0).alert;
+                    all.iter().filter(|notice| notice.alert == alert).map(|notice| notice.id.clone()).collect()
+                };
+                prop_assert_eq!(of(&settled), of(&pushed));
+            }
+            Ok(())
+        })?;
+    }
+}
