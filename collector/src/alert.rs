@@ -12,9 +12,12 @@
 //! a receiver that is away changes nothing of it.
 
 pub mod compose;
+pub mod endpoint;
+pub mod list;
 pub mod machine;
 pub mod notice;
 pub mod observe;
+pub mod orders;
 pub mod record;
 pub mod watch;
 
