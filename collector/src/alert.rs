@@ -14,10 +14,13 @@
 pub mod channel;
 pub mod compose;
 pub mod deliver;
+pub mod endpoint;
 pub mod heartbeat;
+pub mod list;
 pub mod machine;
 pub mod notice;
 pub mod observe;
+pub mod orders;
 pub mod outbox;
 pub mod record;
 pub mod route;

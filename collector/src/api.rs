@@ -9,6 +9,7 @@
 //! OpenAPI document at `/api/v1/openapi.json` ([`openapi`]).
 
 pub mod agents;
+pub(crate) mod change;
 pub mod common;
 pub mod coverage;
 pub mod fold;

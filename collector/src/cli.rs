@@ -3,6 +3,7 @@
 //! Exit codes, for all of them: 0 done; 1 it failed, or mistakes were found; 2 the command line itself is wrong.
 
 pub mod agents;
+pub mod alerts;
 mod ask;
 pub mod certificate;
 pub mod config;
@@ -81,6 +82,9 @@ pub enum Command {
     Uptime(uptime::Args),
     /// Print outages, degradations and gaps with their causes.
     Incidents(incidents::Args),
+    /// List alerts, take them up, and ask that they are not told for a while.
+    #[command(subcommand)]
+    Alerts(alerts::Alerts),
     /// Print how well the links of a site carried packets: loss, round-trip times, jitter.
     Quality(quality::Args),
     /// Make the report of a month, or check one that was kept against the ledger.
@@ -105,6 +109,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Reach(args) => reach::run(&cli.config, &args),
         Command::Uptime(args) => uptime::run(&cli.config, &args),
         Command::Incidents(args) => incidents::run(&cli.config, &args),
+        Command::Alerts(command) => alerts::run(&cli.config, &command),
         Command::Quality(args) => quality::run(&cli.config, &args),
         Command::Report(args) => report::run(&cli.config, &args),
     };

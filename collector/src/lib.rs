@@ -146,6 +146,7 @@ pub async fn run(
         .merge(api::planned::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(api::report::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(enrolment::router(Arc::clone(&state), Arc::clone(&store)))
+        .merge(alert::endpoint::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(incidents::endpoint::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(central::endpoint::router(Arc::clone(&state), Arc::clone(&store)))
         .merge(api::quality::router(Arc::clone(&state), Arc::clone(&store)));

@@ -57,6 +57,7 @@ use crate::ledger::timeline::Window;
 
 pub use schedule::{LinkFacts, Schedule, SiteAt, SiteFacts};
 pub use scope::Scope;
+pub(crate) use scope::same;
 pub use when::{CalendarTime, DayHours, MonthDay, NotAWhen, When};
 
 /// Most windows that are not void, those that are over among them: three a day for nine years.

@@ -22,13 +22,16 @@
 //! | `#sites .tier[data-tier] .group[data-group]` | sections and groups of tiles |
 //! | `.tile[data-site][data-verdict]` | a site; `data-since` (Unix milliseconds, absent: since ever), `.name`, `.state`, `time` |
 //! | `.tile .kinds [data-kind][data-state]` | the state of each kind of its links |
+//! | `#alerts [data-alert][data-rule][data-severity]` | an alert that fires, also on its site's page; `data-site`, `data-taken`, `data-silenced`; for operators the buttons `[data-act]`: `take`, `leave`, `silence`, each with a form in a `dialog` |
+//! | `#silences [data-silence]` | what is not told; `[data-act=unsilence]` |
+//! | `#alerts [data-act=silence-all]` | the form to silence the province, on a site's page the site |
 //!
 //! On the login page: `#login` with `[name=name]` and `[name=password]`; `#said` what is wrong with the last attempt; `#lang` a link.
 //!
 //! On a site's page: `#name`, `#verdict .badge[data-verdict]`, `#links [data-link][data-state]`, `#span [data-span]` (`24h`,
 //! `7d`), `#timeline [data-strip]` (`site` or the link's name) with `rect[data-state][data-start][data-end]`, `#hover`,
 //! `#intervals`, `#incidents [data-incident][data-kind][data-cause][data-open][data-taken-back]`, `#uptime [data-link][data-period]`,
-//! `#facts [data-fact]`.
+//! `#history [data-alert][data-rule][data-open]`, `#facts [data-fact]`.
 
 use axum::Extension;
 use axum::extract::{Path, State as Shared};
@@ -50,7 +53,8 @@ const SITE: &str = include_str!("web/site.html");
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Name, content type and content of each file under `/assets/`.
-const ASSETS: [(&str, &str, &str); 7] = [
+const ASSETS: [(&str, &str, &str); 8] = [
+    ("alerts.js", SCRIPT, include_str!("web/alerts.js")),
     ("dom.js", SCRIPT, include_str!("web/dom.js")),
     ("login.js", SCRIPT, include_str!("web/login.js")),
     ("page.js", SCRIPT, include_str!("web/page.js")),

@@ -50,6 +50,7 @@ impl Severity {
 /// What is watched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = AlertRule)]
 pub enum Rule {
     /// A site is cut off: silent and seen down, or by its own word.
     SiteOffline,

@@ -1,14 +1,16 @@
 //! What is kept of alerts: the record of each, what people said of them, and what they asked not to be told.
 
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use utoipa::ToSchema;
 use wan_wire::{SiteId, UnixMillis};
 
 use super::machine::{Entry, Key};
-use super::notice::{AlertId, Both, Notice, Rule, Severity, Subject};
+use super::notice::{AlertId, Both, Common, Notice, Rule, Severity, Subject};
 use crate::config::alerts::ChannelName;
+use crate::inventory::Register;
 use crate::ledger::cause::Cause;
-use crate::planned::Scope;
+use crate::planned::{Scope, SiteAt, same};
 
 /// One alert, from its firing on.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +78,7 @@ pub struct SilenceId(pub i64);
 /// That alerts are not to be told for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Silence {
-    /// Of which sites; [`Scope::All`] with a rule of the collector or of a tier: those too.
+    /// Of what; [`Silence::covers`] says how.
     pub scope: Scope,
     /// Of which rule; `None`: of all.
     pub rule: Option<Rule>,
@@ -99,6 +101,51 @@ impl Silence {
     #[must_use]
     pub fn holds(&self, at: UnixMillis) -> bool {
         self.from <= at && at < self.to && self.ended.is_none_or(|ended| at < ended)
+    }
+
+    /// Whether it is about alerts of a rule of this subject, as the register has it `now`.
+    ///
+    /// | silence of | covers |
+    /// | --- | --- |
+    /// | all | everything, the collector and tiers included |
+    /// | a site, a subtree, a district | its sites and all their links; a district also the alert about many of its sites |
+    /// | a tier | its sites and all their links, and its coverage |
+    /// | a carrier | its links, the sites that have one, and the alert about many of its sites; not the links of another carrier |
+    #[must_use]
+    pub fn covers(
+        &self,
+        rule: Rule,
+        subject: &Subject,
+        register: &Register,
+        now: UnixMillis,
+        zone: &TimeZone,
+    ) -> bool {
+        if self.rule.is_some_and(|wanted| wanted != rule) {
+            return false;
+        }
+        let site_in_scope = |id: &SiteId| {
+            let site = register.get(id);
+            site.is_some_and(|site| self.scope.touches(&SiteAt::of(site, register, now, zone)))
+        };
+        match (&self.scope, subject) {
+            (Scope::All, _) => true,
+            (Scope::Carrier(name), Subject::Link { site, link }) => {
+                let link = register.get(site).and_then(|site| site.link(link));
+                link.and_then(|link| link.carrier.as_deref()).is_some_and(|carrier| same(carrier, name))
+            }
+            (
+                Scope::Site(_) | Scope::Subtree(_) | Scope::Tier(_) | Scope::District(_),
+                Subject::Site { site } | Subject::Link { site, .. },
+            )
+            | (Scope::Carrier(_), Subject::Site { site }) => site_in_scope(site),
+            (Scope::Tier(id), Subject::Tier { tier }) => id.as_str() == tier,
+            (Scope::Carrier(name), Subject::Many { common: Common::Carrier(of) })
+            | (Scope::District(name), Subject::Many { common: Common::District(of) }) => same(name, of),
+            (
+                Scope::Site(_) | Scope::Subtree(_) | Scope::Tier(_) | Scope::District(_) | Scope::Carrier(_),
+                Subject::Tier { .. } | Subject::Many { .. } | Subject::Collector,
+            ) => false,
+        }
     }
 }
 
@@ -136,6 +183,8 @@ pub struct WantedAlerts {
     pub id: Option<AlertId>,
     /// Those that fire.
     pub open: bool,
+    /// Not those for which an alert about many stands.
+    pub folded: bool,
     /// At most so many: the ones that fired last.
     pub limit: u32,
 }
@@ -151,6 +200,7 @@ impl WantedAlerts {
             rule: None,
             id: None,
             open: true,
+            folded: false,
             limit: u32::MAX,
         }
     }

@@ -13,12 +13,11 @@ use wan_wire::{SiteId, UnixMillis};
 use super::compose;
 use super::deliver::Bell;
 use super::machine::{Ended, Firing, Key, Machine, Orders, Phase, Settings};
-use super::notice::{AlertId, Both, Notice, Subject};
+use super::notice::{AlertId, Both, Notice};
 use super::observe::{Memory, Own, observe};
 use super::record::{Acknowledgement, AlertChanges, Record, Silence};
 use super::route;
 use crate::clock;
-use crate::planned::Scope;
 use crate::province::Province;
 use crate::state::State;
 use crate::store::{Store, StoreError};
@@ -142,7 +141,11 @@ fn step(
     let now = province.now;
     let sight = observe(province, own, memory);
     let holding: Vec<&Silence> = asked.silences.iter().filter(|silence| silence.holds(now)).collect();
-    let silenced = |key: &Key| holding.iter().any(|silence| covers(silence, key, province));
+    let silenced = |key: &Key| {
+        holding.iter().any(|silence| {
+            silence.covers(key.rule, &key.subject, province.register(), now, &province.config().timezone)
+        })
+    };
     let acknowledged = |id: &AlertId| asked.taken.get(id).is_some_and(|taken| taken.holds(now));
     let orders = Orders { silenced: &silenced, acknowledged: &acknowledged };
     let changes = machine.tick(&sight, &orders, settings, now);
@@ -199,16 +202,5 @@ fn record(
         why: notice.map_or_else(Both::default, |notice| notice.why.clone()),
         drill: false,
         taken: None,
-    }
-}
-
-/// Whether a silence is about a key. One of a scope other than all is about sites and their links.
-fn covers(silence: &Silence, key: &Key, province: &Province<'_>) -> bool {
-    if silence.rule.is_some_and(|rule| rule != key.rule) {
-        return false;
-    }
-    match &key.subject {
-        Subject::Site { site } | Subject::Link { site, .. } => province.in_scope(site, &silence.scope),
-        Subject::Tier { .. } | Subject::Many { .. } | Subject::Collector => silence.scope == Scope::All,
     }
 }

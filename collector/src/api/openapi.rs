@@ -46,7 +46,14 @@ pub fn document() -> utoipa::openapi::OpenApi {
         super::planned::post_planned,
         super::planned::delete_planned,
         crate::incidents::endpoint::list,
-        crate::incidents::endpoint::one
+        crate::incidents::endpoint::one,
+        crate::alert::endpoint::list,
+        crate::alert::endpoint::one,
+        crate::alert::endpoint::take,
+        crate::alert::endpoint::leave,
+        crate::alert::endpoint::silences,
+        crate::alert::endpoint::silence,
+        crate::alert::endpoint::unsilence
     ),
     components(schemas(Problem)),
     modifiers(&Access),

@@ -2,33 +2,27 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Extension, Path, State as Shared};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get};
-use http::{HeaderValue, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Limited};
+use http::{StatusCode, Uri};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wan_wire::UnixMillis;
 
+use super::change::{self, conflict, created, who};
 use super::params::{self, Params};
 use super::problem::{ErrorKind, Problem};
 use crate::access::Reader;
 use crate::clock;
 use crate::localtime;
-use crate::planned::draft::{Draft, Known, Wrong};
+use crate::planned::draft::{Draft, Known};
 use crate::planned::{MOST_WINDOWS, NotRemovable, PlannedId, PlannedWindow, Removal, SiteAt, When};
 use crate::state::State;
 use crate::store::{AddedWindow, Store};
-
-/// A window takes some hundred bytes.
-const BODY_BYTES: usize = 16 * 1024;
-/// A client that takes longer than this for so little has gone away.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The parameters of the list.
 pub const PARAMETERS: [&str; 2] = ["site", "state"];
@@ -315,19 +309,11 @@ async fn post_planned<S: Store>(
     body: Body,
 ) -> Response {
     let done = async {
-        let new = read(body).await?;
+        let new: NewWindow = change::read(body, "a planned window").await?;
         office.add(&new, &who(reader)).await
     };
     match done.await {
-        Ok(row) => {
-            let location = HeaderValue::try_from(format!("/api/v1/planned/{}", row.id));
-            let mut response = super::bytes(&row).map_or_else(Problem::into_response, super::json_body);
-            if response.status() == StatusCode::OK {
-                *response.status_mut() = StatusCode::CREATED;
-            }
-            response.headers_mut().extend(location.ok().map(|location| (header::LOCATION, location)));
-            response
-        }
+        Ok(row) => created(&row, &format!("/api/v1/planned/{}", row.id)),
         Err(problem) => problem.into_response(),
     }
 }
@@ -447,40 +433,6 @@ pub fn full() -> String {
 /// What to do then.
 pub const FULL_REMEDY: &str =
     "make those void that were mistakes, and plan what recurs by one window (every, monthly, calendar)";
-
-impl From<Wrong> for Problem {
-    fn from(wrong: Wrong) -> Self {
-        Self::parameter(wrong.part, &wrong.found, &wrong.expected, wrong.remedy)
-    }
-}
-
-fn conflict(detail: impl Into<String>, remedy: impl Into<String>) -> Problem {
-    Problem::other(StatusCode::CONFLICT, ErrorKind::Conflict, detail, remedy)
-}
-
-/// The name under which somebody's changes are kept.
-fn who(reader: Option<Extension<Reader>>) -> String {
-    match reader.map(|Extension(reader)| reader) {
-        Some(Reader::User(name, _)) => name.to_string(),
-        Some(Reader::Token(name, _)) => format!("token {name}"),
-        // On loopback nobody logs in.
-        Some(Reader::Local | Reader::Anonymous) | None => "127.0.0.1".to_owned(),
-    }
-}
-
-async fn read(body: Body) -> Result<NewWindow, Problem> {
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES).collect()).await;
-    let Ok(Ok(body)) = collected else {
-        let (status, kind) = (StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge);
-        let detail = format!("the body is larger than {BODY_BYTES} bytes, or did not come");
-        return Err(Problem::other(status, kind, detail, "send one window as a JSON object"));
-    };
-    serde_json::from_slice(&body.to_bytes()).map_err(|error| {
-        let detail = format!("the body is not a planned window: {error}");
-        let remedy = "send a JSON object as /api/v1/openapi.json describes it";
-        Problem::other(StatusCode::BAD_REQUEST, ErrorKind::BadParameter, detail, remedy)
-    })
-}
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use wan_settings::nearest;
 use wan_wire::SiteId;
 
 use crate::inventory::Register;
+use crate::planned::draft::name;
 
 /// How a list is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -98,4 +99,16 @@ pub(super) fn list(
 
 pub(super) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
+/// Who is at the terminal: as `--by` says, else the user, also where root acts for one.
+pub(super) fn who(by: Option<&str>) -> anyhow::Result<String> {
+    let user = || {
+        let of_process = || nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok().flatten();
+        std::env::var("SUDO_USER").ok().or_else(|| of_process().map(|user| user.name))
+    };
+    let Some(by) = by.map(str::to_owned).or_else(user) else {
+        anyhow::bail!("--by: found nothing, and this user has no name; say who does it, as in --by binh");
+    };
+    Ok(name(&by)?)
 }

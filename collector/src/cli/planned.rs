@@ -8,13 +8,13 @@ use anyhow::{Context as _, bail};
 use clap::{ArgGroup, Args, Subcommand};
 use wan_wire::UnixMillis;
 
-use super::output::{Format, block_on, list, print};
+use super::output::{Format, block_on, list, print, who};
 use crate::api::planned::{self, FULL_REMEDY, PlannedRow, full, not_removable};
 use crate::clock;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::localtime;
-use crate::planned::draft::{Draft, Known, name};
+use crate::planned::draft::{Draft, Known};
 use crate::planned::{PlannedId, PlannedWindow, Removal};
 use crate::state::State;
 use crate::store::sqlite::SqliteStore;
@@ -267,16 +267,4 @@ fn valid(row: &PlannedRow) -> String {
     let from = row.valid_from.as_ref().map(|day| format!(", from {day}"));
     let to = row.valid_to.as_ref().map(|day| format!(" up to {day}"));
     from.into_iter().chain(to).collect()
-}
-
-/// Who is at the terminal: as `--by` says, else the user, also where root acts for one.
-fn who(by: Option<&str>) -> anyhow::Result<String> {
-    let user = || {
-        let of_process = || nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok().flatten();
-        std::env::var("SUDO_USER").ok().or_else(|| of_process().map(|user| user.name))
-    };
-    let Some(by) = by.map(str::to_owned).or_else(user) else {
-        bail!("--by: found nothing, and this user has no name; say who does it, as in --by binh");
-    };
-    Ok(name(&by)?)
 }

@@ -90,7 +90,12 @@ pub struct Wrong {
 }
 
 impl Wrong {
-    fn new(part: &'static str, found: &str, expected: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        part: &'static str,
+        found: &str,
+        expected: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
         Self { part, found: found.to_owned(), expected: expected.into(), remedy: remedy.into() }
     }
 }
@@ -118,13 +123,20 @@ impl Draft<'_> {
             when,
             valid_from: valid.0,
             valid_to: valid.1,
-            reason: reason(self.reason.unwrap_or_default())?,
+            reason: reason(
+                self.reason.unwrap_or_default(),
+                "it is shown to everybody who asks why the time is not counted",
+            )?,
             added: known.now,
             by: name(by)?,
         })
     }
 
-    fn scope(&self, known: &Known<'_>) -> Result<Scope, Wrong> {
+    /// For whom it is.
+    ///
+    /// # Errors
+    /// When it is for none or for two, or for one that neither register nor plan has.
+    pub(crate) fn scope(&self, known: &Known<'_>) -> Result<Scope, Wrong> {
         const ONE: &str = "one of site, subtree, tier, district, carrier and all";
         let all = self.all.then_some("");
         let given = [
@@ -137,14 +149,14 @@ impl Draft<'_> {
         ];
         let mut given = given.into_iter().filter_map(|(part, text)| Some((part, text?.trim())));
         let Some((part, text)) = given.next() else {
-            return Err(Wrong::new("site", "", ONE, "say for whom it is planned"));
+            return Err(Wrong::new("site", "", ONE, "say for whom it is"));
         };
         if let Some((second, text)) = given.next() {
             return Err(Wrong::new(
                 second,
                 text,
                 ONE,
-                format!("leave out this or {part}; two windows may be added"),
+                format!("leave out this or {part}; a second one may be added"),
             ));
         }
         let register = known.register;
@@ -333,16 +345,14 @@ impl Draft<'_> {
 /// First day, and first day no more.
 type Valid = (Option<Date>, Option<Date>);
 
-/// A reason as it is kept.
+/// A reason as it is kept; `remedy` says who reads it.
 ///
 /// # Errors
 /// When it is empty, too long, or could not be shown as it is.
-fn reason(text: &str) -> Result<String, Wrong> {
+pub(crate) fn reason(text: &str, remedy: &str) -> Result<String, Wrong> {
     let expected =
         format!("a reason of 1 to {MOST_REASON} characters, without line breaks or control characters");
-    line(text, MOST_REASON).ok_or_else(|| {
-        Wrong::new("reason", text, expected, "it is shown to everybody who asks why the time is not counted")
-    })
+    line(text, MOST_REASON).ok_or_else(|| Wrong::new("reason", text, expected, remedy))
 }
 
 /// The name of who adds or removes a window.
@@ -360,7 +370,7 @@ fn line(text: &str, most: usize) -> Option<String> {
 }
 
 /// The first such time of day after an instant.
-fn next(from: UnixMillis, minute: Minute, zone: &TimeZone) -> Option<UnixMillis> {
+pub(crate) fn next(from: UnixMillis, minute: Minute, zone: &TimeZone) -> Option<UnixMillis> {
     use crate::calendar::Days;
     use crate::ledger::timeline::Window;
     let days = Days::of(Window::new(from, from.plus_millis(2 * DAY_MS)), zone);
@@ -368,7 +378,7 @@ fn next(from: UnixMillis, minute: Minute, zone: &TimeZone) -> Option<UnixMillis>
     times.filter(|at| *at > from).min()
 }
 
-fn far(part: &'static str, text: &str) -> Wrong {
+pub(crate) fn far(part: &'static str, text: &str) -> Wrong {
     Wrong::new(part, text, "a time within ten years", "is the year mistyped?")
 }
 
@@ -398,7 +408,7 @@ fn named<'r, I: Iterator<Item = &'r str>>(
     Err(Wrong::new(part, text, expected, remedy))
 }
 
-fn unknown<'k>(
+pub(crate) fn unknown<'k>(
     part: &'static str,
     text: &str,
     expected: &str,

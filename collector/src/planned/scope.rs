@@ -115,6 +115,6 @@ pub(super) fn plain(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
-pub(super) fn same(one: &str, other: &str) -> bool {
+pub(crate) fn same(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }

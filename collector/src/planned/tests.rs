@@ -559,11 +559,11 @@ fn each_wrong_draft_is_answered_with_what_was_expected_and_a_remedy() {
     let cases = [
         (
             Draft { all: false, ..times },
-            "--site: found “”, expected one of site, subtree, tier, district, carrier and all; say for whom it is planned",
+            "--site: found “”, expected one of site, subtree, tier, district, carrier and all; say for whom it is",
         ),
         (
             Draft { site: Some("hub"), ..times },
-            "--site: found “hub”, expected one of site, subtree, tier, district, carrier and all; leave out this or all; two windows may be added",
+            "--site: found “hub”, expected one of site, subtree, tier, district, carrier and all; leave out this or all; a second one may be added",
         ),
         (
             Draft { all: false, site: Some("xa-tanha"), ..times },

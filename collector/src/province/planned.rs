@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use wan_wire::{LinkName, SiteId, UnixMillis};
+use wan_wire::{LinkName, UnixMillis};
 
 use super::{Province, SiteNow};
 use crate::inventory::Site;
 use crate::ledger::periods::{Period, Periods};
 use crate::ledger::timeline::Window;
-use crate::planned::{LinkFacts, PlannedWindow, Schedule, Scope, SiteAt, SiteFacts};
+use crate::planned::{LinkFacts, PlannedWindow, Schedule, SiteAt, SiteFacts};
 
 /// How far back the start of planned time is looked for at first: most of it takes some hours. Each further look goes eight times
 /// as far.
@@ -60,15 +60,6 @@ impl Province<'_> {
         let (zone, calendar) = (&self.config.timezone, &self.config.calendar);
         let site = SiteAt::of(site, &self.register, self.now, zone);
         self.planned.covering(self.now, zone, calendar, |window| window.work.scope.touches(&site))
-    }
-
-    /// Whether a scope covers a site or one of its links now.
-    #[must_use]
-    pub fn in_scope(&self, site: &SiteId, scope: &Scope) -> bool {
-        let site = self.register.get(site);
-        site.is_some_and(|site| {
-            scope.touches(&SiteAt::of(site, &self.register, self.now, &self.config.timezone))
-        })
     }
 
     /// Since when the planned time holds in which the site is now; `None`: it is not in any.

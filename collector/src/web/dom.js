@@ -46,7 +46,7 @@ export function languages(redraw) {
 }
 
 // To the login page, which leads back here.
-function login() {
+export function login() {
   const query = new URLSearchParams({ next: location.pathname + location.search, lang: text.lang(), ended: 1 });
   location.assign(`/login?${query}`);
 }

@@ -1,5 +1,6 @@
 // The province: coverage, counts, and a tile for each site.
 
+import { alerts } from './alerts.js';
 import { el, find, follow, languages, say, svg } from './dom.js';
 import * as text from './text.js';
 
@@ -18,7 +19,9 @@ const source = follow('/api/v1/overview', (answer) => {
   if (before) announce(answer.sites.filter((site) => before.has(site.id) && before.get(site.id) !== site.verdict));
 });
 
-languages(() => { layout = ''; controls(); draw(); source.tick(); });
+const firing = alerts({ query: { folded: true, limit: 200 }, every: 5_000, now: source.now });
+find('#alerts [data-act=silence-all]').addEventListener('click', () => firing.silenceAll(null));
+languages(() => { layout = ''; controls(); draw(); source.tick(); firing.load(); });
 controls();
 
 find('#search').addEventListener('input', (event) => { query = text.fold(event.target.value.trim()); filter(); });

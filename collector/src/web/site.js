@@ -1,5 +1,6 @@
 // One site: its links, what happened to them, how reliable they were.
 
+import { alerts } from './alerts.js';
 import { el, find, follow, languages, say, svg } from './dom.js';
 import * as text from './text.js';
 
@@ -30,8 +31,10 @@ const source = follow(path, (answer) => {
   }
 });
 
-// The sentences of incidents come in the language that is asked for.
-languages(() => { draw(); drawStrips(); loadIncidents(); source.tick(); });
+const firing = alerts({ query: { site: id, from: '-30d', limit: MOST_INCIDENTS }, every: 10_000, now: source.now, history: alertHistory });
+find('#alerts [data-act=silence-all]').addEventListener('click', () => firing.silenceAll({ id, name: site?.name ?? id }));
+// The sentences of incidents and alerts come in the language that is asked for.
+languages(() => { draw(); drawStrips(); loadIncidents(); source.tick(); firing.load(); });
 setInterval(load, STRIPS_MS);
 
 function draw() {
@@ -230,6 +233,28 @@ function reasons(incident) {
   if (incident.taken_back != null) lines.push(small(t('taken_back')));
   lines.push(small(`${t('evidence')}: ${incident.evidence}`));
   return el('span', {}, ...lines.flatMap((line, i) => i > 0 ? [el('br'), line] : [line]));
+}
+
+// ---- alerts
+
+function alertHistory(found, more) {
+  const table = find('#history table');
+  const drawn = JSON.stringify([text.lang(), found.map(({ id: alert, until, ack }) => [alert, until, ack]), more]);
+  if (table.drawn === drawn) return;
+  table.drawn = drawn;
+  if (found.length === 0) {
+    table.replaceChildren(el('tbody', {}, row('td', [t('no_alerts_month')])));
+    return;
+  }
+  const head = row('th', [t('alert'), t('severity'), t('from'), t('to'), t('lasts'), t('cause'), t('why'), t('taken')]);
+  const body = found.map((alert) => row('td', [
+    [alert.rule_name, alert.link].filter(Boolean).join(' · '), alert.severity_name, text.exact(alert.since), alert.until == null ? t('goes_on') : text.exact(alert.until),
+    text.duration(alert.duration_ms), alert.cause ? text.cause(alert.cause) : '–',
+    [alert.drill && t('drill'), alert.under && t('one_of_many', { about: alert.under_about }), alert.flaps && t('flaps'), alert.why].filter(Boolean).join('; '),
+    alert.ack ? `${alert.ack.by}: ${alert.ack.reason}` : '',
+  ], { 'data-alert': alert.id, 'data-rule': alert.rule, 'data-open': String(alert.until == null) }));
+  if (more) body.push(el('tr', {}, el('td', { colspan: 8 }, t('more_incidents'))));
+  table.replaceChildren(el('thead', {}, head), el('tbody', {}, ...body));
 }
 
 // ---- figures and facts

@@ -1,10 +1,13 @@
 use axum::Extension;
 use axum::http::Request;
+use http::header;
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
 use crate::access::Role;
+use crate::api::change::BODY_BYTES;
 use crate::api::tests::{NOW, conforms, province};
 use crate::inventory::diff::Change;
 use crate::planned::MOST_REASON;

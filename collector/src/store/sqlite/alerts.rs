@@ -117,6 +117,9 @@ impl SqliteStore {
         if wanted.open {
             query.push(" AND alert.until_ms IS NULL");
         }
+        if wanted.folded {
+            query.push(" AND alert.under IS NULL");
+        }
         query.push(" ORDER BY alert.fired_ms DESC, alert.id LIMIT ").push_bind(wanted.limit);
         let rows = query.build().fetch_all(&self.readers).await.map_err(failed())?;
         rows.iter().map(|row| self.record(row)).collect()
