@@ -678,10 +678,11 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Due>, StoreError>> + Send;
 
-    /// How many notices of a channel wait, and for when.
+    /// How many notices of a channel wait at `now`, and for when.
     fn waiting_notices(
         &self,
         channel: &ChannelName,
+        now: UnixMillis,
     ) -> impl Future<Output = Result<Waiting, StoreError>> + Send;
 
     /// Writes how a try of a notice ended. Returns after it is on the disk.

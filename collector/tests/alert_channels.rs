@@ -3,17 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod posting;
+mod running;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use posting::{Post, eventually, notice};
+use running::Running;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use wan_collector::alert::{Event, Notice};
 use wan_collector::clock;
+use wan_collector::config::Config;
 use wan_collector::store::Store as _;
 use wan_collector::store::sqlite::SqliteStore;
 
@@ -356,4 +359,33 @@ async fn a_command_that_takes_too_long_is_killed_with_what_it_started() {
     // A zombie waits for whoever takes orphans in.
     eventually(|| std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))).await;
     post.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_delivers_what_waited_before_its_start_and_says_that_it_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let (receiver, dead_man) = (Receiver::new(&[GOOD]).await, Receiver::new(&[GOOD]).await);
+    let text = format!(
+        "alerts:\n{}  heartbeat: {{url: '{}/ping', every: 1s}}\n",
+        hooks(&[("a", &receiver.url)]),
+        dead_man.url
+    );
+    let config = Config { data: folder.path().to_owned(), ..Config::parse("c", text.as_bytes()).unwrap() };
+    let waits = notice(1, Event::Fired);
+    let store = SqliteStore::open(&config.database()).await.unwrap();
+    store.push_notices(&[(waits.clone(), "a".parse().unwrap())]).await.unwrap();
+    store.close().await;
+    let running = Running::begin(config).await;
+    assert_eq!(receiver.until(1).await[0].key(), waits.id.as_str());
+    let beats = dead_man.until(3).await;
+    assert!(beats.iter().all(|beat| beat.path == "/ping" && beat.body.is_empty()), "{beats:?}");
+    let shown = running.client.get(running.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    assert!(
+        shown.contains("wan_collector_notices_total{channel=\"heartbeat\",result=\"delivered\"}"),
+        "{shown}"
+    );
+    running.stop().await;
+    let count = dead_man.heard().len();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(dead_man.heard().len(), count, "its silence is the alarm");
 }

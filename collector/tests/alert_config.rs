@@ -246,7 +246,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
         ("rules: {link_down: {enabled: 1}}", "expected true or false"),
         (
             "rules: {link_down: {hold: soon}}",
-            "alerts.rules.link_down.hold: found “soon”, expected a duration from 0s to 1d",
+            "alerts.rules.link_down.hold: found “soon”, expected a duration from 0ms to 1d",
         ),
         ("remind: 1s", "alerts.remind: found “1s”, expected a duration"),
         ("flapping: {changes: 1}", "expected a whole number from 2 to 1000"),

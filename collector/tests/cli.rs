@@ -489,6 +489,26 @@ fn the_certificate_is_shown_with_its_pin_and_made_once() {
 }
 
 #[test]
+fn config_check_tries_the_templates_of_alerts_and_says_who_hears_of_nothing() {
+    let office = Office::new();
+    let out = office.run(&["config", "check"]).ok().out;
+    assert!(out.contains("alerts: no channel is configured, so nobody is told"), "{out}");
+    let alerts = |text: &str| {
+        office.file(
+            "collector.yaml",
+            &format!("data: data\nalerts:\n  channels:\n  - name: siren\n    command: {{run: [/bin/true]}}\n    text: '{text}'\n  routes: [{{severity: critical, to: siren}}]\n"),
+        )
+    };
+    alerts("{{ waht }}");
+    office
+        .run(&["config", "check"])
+        .failed("collector.yaml:6: alerts.channels[0].text: found undefined value");
+    alerts("{{ what }}");
+    let out = office.run(&["config", "check"]).ok().out;
+    assert!(out.contains("alerts are told by siren\nnote: no route tells anybody of link_down\n"), "{out}");
+}
+
+#[test]
 fn config_check_finds_every_mistake_and_config_show_shows_what_a_site_gets() {
     let office = Office::new();
     office.file("collector.yaml", "data: data\nagents: agents.yaml\n");

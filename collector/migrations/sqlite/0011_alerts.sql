@@ -17,6 +17,6 @@ CREATE TABLE outbox (
     UNIQUE (notice, channel)
 ) STRICT;
 CREATE INDEX outbox_pending ON outbox (channel, alert, number) WHERE state = 'pending';
-CREATE INDEX outbox_next ON outbox (channel, next_ms) WHERE state = 'pending';
+CREATE INDEX outbox_next ON outbox (channel, next_ms, created_ms) WHERE state = 'pending';
 CREATE INDEX outbox_of_alert ON outbox (channel, alert, event);
 CREATE INDEX outbox_done ON outbox (done_ms) WHERE state <> 'pending';

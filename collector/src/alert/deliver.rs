@@ -5,7 +5,7 @@
 //! Each channel has a task of its own, so one that hangs delays no other. It sends one notice at a time, in the order of the
 //! outbox. One that fails waits for its own next try, and those of the same alert behind it; those of other alerts go on, so a
 //! notice that its receiver cannot take holds up nothing else. Between failures the channel pauses ([`Pace`]), longer each
-//! time; a new notice asks again sooner than that.
+//! time; with a new notice it asks again sooner than that.
 //!
 //! # Once
 //!
@@ -36,9 +36,11 @@ use crate::store::{Store, StoreError};
 pub use pace::Pace;
 
 /// Notices that are read at once.
-const READ: u32 = 64;
+const READ: u32 = 256;
 /// How often old notices are given up.
 const EXPIRY: Duration = Duration::from_secs(60);
+/// A channel looks at the outbox this often at most, but for what is rung for.
+const SHORTEST: Duration = Duration::from_millis(50);
 /// After a failure of the store.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How long a try that has begun may go on after the stop.
@@ -161,35 +163,39 @@ impl<S: Store> Delivery<S> {
 
     /// Sends what is due; says when to look again.
     async fn pass(&mut self) -> Result<Duration, StoreError> {
+        let name = &self.channel.name.clone();
         loop {
-            let now = clock::now();
-            let due = self.store.due_notices(&self.channel.name, now, READ).await?;
-            let mut sent = false;
-            for due in due {
+            let waiting = self.store.waiting_notices(name, clock::now()).await?;
+            let gauge = self.state.counters.outbox_pending.with_label_values(&[name.as_str()]);
+            gauge.set(i64::try_from(waiting.pending).unwrap_or(i64::MAX));
+            let Some(newest) = waiting.newest else { return Ok(EXPIRY) };
+            let due = self.store.due_notices(name, clock::now(), READ).await?;
+            let mut settled = false;
+            for due in &due {
                 if self.shutdown.is_cancelled() {
                     return Ok(Duration::ZERO);
                 }
                 if due.superseded {
-                    self.note(&due, Attempt::Superseded).await;
-                    sent = true;
-                } else if self.pace.opens(due.created, clock::now()).is_none() {
-                    sent |= self.deliver(&due).await;
+                    self.note(due, Attempt::Superseded).await;
+                    settled = true;
+                } else if self.pace.opens(newest, clock::now()).is_none() {
+                    settled |= self.deliver(due).await;
                 }
             }
-            let waiting = self.store.waiting_notices(&self.channel.name).await?;
-            let pending = i64::try_from(waiting.pending).unwrap_or(i64::MAX);
-            let gauge = self.state.counters.outbox_pending.with_label_values(&[self.channel.name.as_str()]);
-            gauge.set(pending);
-            if sent {
+            if settled {
                 continue;
             }
             let now = clock::now();
-            let next =
-                waiting.next.unwrap_or(now.minus(Duration::ZERO).max(UnixMillis(now.0 + millis(EXPIRY))));
-            let at = next.max(self.pace.opens(now, now).unwrap_or(next));
+            let opens = self.pace.opens(newest, now).unwrap_or(now);
+            let at = match waiting.next {
+                // What is due waits for the pace alone.
+                _ if !due.is_empty() => opens,
+                Some(next) => next.max(opens),
+                None => opens,
+            };
             let wait = u64::try_from(at.0.saturating_sub(now.0)).unwrap_or(0);
-            // Never at once: what is due and not sent waits for the pace, or behind another of its alert.
-            return Ok(Duration::from_millis(wait.clamp(50, 60_000)));
+            // A clock that is set back must not make it sleep for long, nor one that jumps make it spin.
+            return Ok(Duration::from_millis(wait).clamp(SHORTEST, EXPIRY));
         }
     }
 

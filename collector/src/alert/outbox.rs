@@ -72,8 +72,10 @@ pub struct Count {
 pub struct Waiting {
     /// How many.
     pub pending: u64,
-    /// When the first that may be tried may be; `None` where none waits.
+    /// When the first of those that may not be tried yet may be.
     pub next: Option<UnixMillis>,
+    /// When the newest came into the outbox; `None` where none waits.
+    pub newest: Option<UnixMillis>,
 }
 
 /// Whether a notice that waits is made needless by a later one of the same alert: the end says since when and until when, and of two

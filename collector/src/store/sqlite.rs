@@ -387,8 +387,8 @@ impl Store for SqliteStore {
         self.read_due(channel, now, limit).await
     }
 
-    async fn waiting_notices(&self, channel: &ChannelName) -> Result<Waiting, StoreError> {
-        self.read_waiting(channel).await
+    async fn waiting_notices(&self, channel: &ChannelName, now: UnixMillis) -> Result<Waiting, StoreError> {
+        self.read_waiting(channel, now).await
     }
 
     async fn note_delivery(&self, number: i64, attempt: &Attempt, at: UnixMillis) -> Result<(), StoreError> {

@@ -8,8 +8,8 @@ use wan_wire::UnixMillis;
 const FIRST: Duration = Duration::from_secs(1);
 /// At most.
 const LONGEST: Duration = Duration::from_secs(300);
-/// What came into the outbox after the last failure is tried as soon as this after it: whether the receiver is back is not known, and
-/// it may be the most urgent of all.
+/// With something new since the last failure the channel is tried as soon as this after it: whether the receiver is back is not known,
+/// and what is new may be the most urgent of all.
 const NEWS: Duration = Duration::from_secs(5);
 
 /// The pauses between a channel's failures: 1 s, 2 s, 4 s … 5 min, each shortened by up to a half at random, so that many channels of
@@ -22,11 +22,11 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// When a notice that came into the outbox at `created` may be tried; `None`: now.
+    /// When the channel may be tried again, if the newest notice that waits came into the outbox at `newest`; `None`: now.
     #[must_use]
-    pub fn opens(&self, created: UnixMillis, now: UnixMillis) -> Option<UnixMillis> {
+    pub fn opens(&self, newest: UnixMillis, now: UnixMillis) -> Option<UnixMillis> {
         let (until, last) = (self.until?, self.last?);
-        let opens = if created > last { until.min(later(last, NEWS)) } else { until };
+        let opens = if newest > last { until.min(later(last, NEWS)) } else { until };
         // A clock that was set back must not make the pause longer.
         (now < opens && last <= now).then_some(opens)
     }

@@ -91,17 +91,28 @@ impl SqliteStore {
         Ok(found)
     }
 
-    pub(super) async fn read_waiting(&self, channel: &ChannelName) -> Result<Waiting, StoreError> {
+    pub(super) async fn read_waiting(
+        &self,
+        channel: &ChannelName,
+        now: UnixMillis,
+    ) -> Result<Waiting, StoreError> {
         let failed = || self.failed("read how many notices wait");
-        let row =
-            sqlx::query("SELECT COUNT(*), MIN(next_ms) FROM outbox WHERE channel = $1 AND state = 'pending'")
-                .bind(channel.as_str())
-                .fetch_one(&self.readers)
-                .await
-                .map_err(failed())?;
+        let row = sqlx::query(
+            "SELECT COUNT(*), MIN(next_ms) FILTER (WHERE next_ms > $2), MAX(created_ms) FROM outbox \
+             WHERE channel = $1 AND state = 'pending'",
+        )
+        .bind(channel.as_str())
+        .bind(now.0)
+        .fetch_one(&self.readers)
+        .await
+        .map_err(failed())?;
         let pending: i64 = row.try_get(0).map_err(failed())?;
-        let next: Option<i64> = row.try_get(1).map_err(failed())?;
-        Ok(Waiting { pending: u64::try_from(pending).unwrap_or_default(), next: next.map(UnixMillis) })
+        let time = |index: usize| row.try_get::<Option<i64>, _>(index).map_err(failed());
+        Ok(Waiting {
+            pending: u64::try_from(pending).unwrap_or_default(),
+            next: time(1)?.map(UnixMillis),
+            newest: time(2)?.map(UnixMillis),
+        })
     }
 
     pub(super) async fn write_delivery(
