@@ -681,6 +681,136 @@ fn works_are_planned_listed_ended_and_taken_back() {
     }
 }
 
+/// Two alerts that fire, of which one is of a carrier's sites, and one that is over.
+fn some_alerts(office: &Office) -> [String; 3] {
+    use wan_collector::alert::notice::{AlertId, Both, Common, Rule, Severity, Subject};
+    use wan_collector::alert::record::{AlertChanges, Record};
+    use wan_collector::store::{Store as _, sqlite::SqliteStore};
+    use wan_wire::UnixMillis;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = UnixMillis(i64::try_from(now.as_millis()).unwrap());
+    let record = |rule, subject: Subject, minutes_ago: i64, members: &[&str]| Record {
+        id: AlertId::of(rule, &subject, UnixMillis(minutes_ago)),
+        rule,
+        subject,
+        severity: Severity::Critical,
+        since: now.plus_millis(-minutes_ago * 60_000),
+        fired: now.plus_millis(-minutes_ago * 60_000),
+        until: None,
+        told: None,
+        under: None,
+        members: members.iter().map(|id| id.parse().unwrap()).collect(),
+        flaps: false,
+        cause: None,
+        why: Both { vi: "không nghe thấy".to_owned(), en: "not heard, \"again\"".to_owned() },
+        drill: false,
+        taken: None,
+    };
+    let site = "ban-dan-van-tinh-uy";
+    let one = record(Rule::AgentSilent, Subject::Site { site: site.parse().unwrap() }, 5, &[]);
+    let vnpt = Subject::Many { common: Common::Carrier("VNPT".to_owned()) };
+    let many = record(Rule::SiteOffline, vnpt, 90, &[site, "ban-noi-chinh-tinh-uy"]);
+    let mut over = record(Rule::CollectorBlind, Subject::Collector, 200, &[]);
+    over.until = Some(now.plus_millis(-100 * 60_000));
+    let records = vec![one, many, over];
+    let ids = std::array::from_fn(|index| records[index].id.to_string());
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let store = SqliteStore::open(&office.path("data/wanwatch.db")).await.unwrap();
+        store.write_alerts(&AlertChanges { records, ..AlertChanges::default() }).await.unwrap();
+        store.close().await;
+    });
+    ids
+}
+
+#[test]
+fn alerts_are_listed_taken_up_and_silenced() {
+    let office = Office::new();
+    office.run(&["alerts", "list"]).failed("there is no database yet");
+    office.run(&["sites", "import", PROVINCE]).ok();
+    let none = office.run(&["alerts", "list"]).ok();
+    assert_eq!(none.out, "Alerts that fire now (Asia/Ho_Chi_Minh)\nnone\n");
+    let [one, many, over] = some_alerts(&office);
+
+    let listed = office.run(&["alerts", "list"]).ok().out;
+    assert_eq!(listed.lines().count(), 4, "{listed}");
+    assert!(
+        listed.contains("Ban Dân vận Tỉnh ủy") && listed.contains("5 min") && listed.contains("goes on"),
+        "{listed}"
+    );
+    assert!(listed.contains("Carrier VNPT") && listed.contains("2 sites; not heard"), "{listed}");
+    let history = office.run(&["alerts", "history", "--from", "-4h", "--format", "csv"]).ok().out;
+    assert_eq!(history.lines().count(), 4, "{history}");
+    assert!(history.contains(&format!("{over},collector_blind,critical,collector,")), "{history}");
+    assert!(history.contains("\"not heard, \"\"again\"\"\""), "{history}");
+    let json =
+        office.run(&["alerts", "list", "--rule", "agent_silent", "--lang", "vi", "--format", "json"]).ok();
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(
+        (&json["alerts"][0]["id"], &json["alerts"][0]["why"]),
+        (&one.as_str().into(), &"không nghe thấy".into())
+    );
+    office.run(&["alerts", "list", "--rule", "agent_silentt"]).failed("did you mean agent_silent?");
+    office.run(&["alerts", "history", "--from", "-1h", "--to", "-2h"]).failed("exchange the two");
+
+    let ack = ["alerts", "ack", &one, &many, "--reason", "đã gọi VNPT", "--by", "binh"];
+    let said = office.run(&ack).ok();
+    assert_eq!(said.out, format!("alert {one} is taken up by binh\nalert {many} is taken up by binh\n"));
+    office
+        .run(&["alerts", "ack", &one, "--reason", "x", "--until", "-1h"])
+        .failed("--until: found “-1h”, expected a time to come");
+    office
+        .run(&["alerts", "ack", &one, &over, "--reason", "x", "--by", "an"])
+        .failed("is over: there is nothing to take up");
+    assert!(!office.run(&["alerts", "list"]).ok().out.contains(" an "), "all or none");
+    office.run(&["alerts", "ack", "a0", "--reason", "x"]).failed("there is no alert \"a0\"");
+    office.run(&["alerts", "unack", &one]).ok();
+    office.run(&["alerts", "unack", &one]).failed("nobody has taken alert");
+
+    let silence = |more: &[&str]| {
+        let mut all = vec!["alerts", "silence", "--reason", "thợ đang sửa", "--by", "binh"];
+        all.extend(more);
+        office.run(&all)
+    };
+    let said = silence(&["--site", "ban-dan-van-tinh-uy", "--rule", "agent_silent", "--for", "2h"]).ok();
+    assert!(said.out.starts_with("silence 1: site ban-dan-van-tinh-uy, agent_silent, 20"), "{}", said.out);
+    silence(&["--all", "--from", "22:00", "--to", "02:00"]).ok();
+    silence(&["--carrier", "viettell", "--for", "2h"]).failed("did you mean Viettel?");
+    silence(&["--all", "--for", "91d"])
+        .failed("--for: found “91d”, expected an end at most 90d after the start");
+    assert!(office.run(&["alerts", "list"]).ok().out.contains("silenced until 20"));
+    assert!(
+        office
+            .run(&["alerts", "silences"])
+            .ok()
+            .out
+            .contains("2 silences; times are those of Asia/Ho_Chi_Minh")
+    );
+    let said = office.run(&["alerts", "unsilence", "1"]).ok();
+    assert_eq!(said.out, "silence 1 is ended\n");
+    office.run(&["alerts", "unsilence", "1"]).failed("silence 1 is over or was ended already");
+    office.run(&["alerts", "unsilence", "2", "9"]).failed("there is no silence 9");
+    let all = office.run(&["alerts", "silences", "--all", "--format", "json"]).ok();
+    let all: serde_json::Value = serde_json::from_str(&all.out).unwrap();
+    assert_eq!(all["silences"][0]["state"], "ended");
+    assert_eq!(
+        (&all["silences"][1]["of"], &all["silences"][1]["by"]),
+        (&serde_json::Value::Null, &"binh".into())
+    );
+
+    for wrong in [
+        &["alerts"][..],
+        &["alerts", "ack", "--reason", "x"],
+        &["alerts", "ack", &one],
+        &["alerts", "silence", "--all", "--reason", "x"],
+        &["alerts", "silence", "--for", "2h", "--reason", "x"],
+        &["alerts", "silence", "--all", "--for", "2h", "--to", "23:00", "--reason", "x"],
+        &["alerts", "silence", "--all", "--tier", "commune", "--for", "2h", "--reason", "x"],
+        &["alerts", "unsilence"],
+    ] {
+        assert_eq!(office.run(wrong).code, 2, "{wrong:?}");
+    }
+}
+
 #[test]
 fn uptime_is_stated_for_hours_of_service_with_planned_time_as_asked() {
     let office = Office::new();

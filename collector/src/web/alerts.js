@@ -92,18 +92,20 @@ export function alerts({ query, every, now, history = () => {} }) {
     const lasted = el('time', {});
     const { ack } = alert;
     const taken = ack?.holds === true;
-    const name = alert.site ? el('a', { href: alert.path }, alert.name) : alert.about;
+    // On the site's own page its name stands above.
+    const site = alert.site && !query.site ? el('a', { href: alert.path }, alert.name) : null;
+    const about = [site ?? (alert.site ? null : alert.about), alert.link].filter(Boolean).flatMap((part, i) => [i > 0 ? ' · ' : ': ', part]);
     const element = el('article', { class: 'alert', 'data-alert': alert.id, 'data-rule': alert.rule, 'data-severity': alert.severity, 'data-site': alert.site, 'data-taken': String(taken), 'data-silenced': String(alert.silences.length > 0) },
       el('p', { class: 'alert-head' },
         el('span', { class: 'badge', 'data-severity': alert.severity }, `${icon[alert.severity]} ${alert.severity_name}`), ' ',
-        el('b', {}, alert.rule_name), ': ', name, alert.link ? ` · ${alert.link}` : null, ' ',
+        el('b', {}, alert.rule_name), ...about, ' ',
         alert.drill && el('span', { class: 'badge' }, t('drill')), alert.flaps && el('span', { class: 'badge' }, t('flaps')), ' ',
         el('span', { class: 'when' }, `${t('since')} ${text.exact(alert.since)} · `, lasted)),
       (alert.cause || alert.why) && el('p', { class: 'alert-why' }, alert.cause && el('b', {}, `${text.cause(alert.cause)}. `), alert.why),
       alert.under && el('p', { class: 'soft' }, t('one_of_many', { about: alert.under_about })),
       alert.members_count > 0 && members(alert),
-      taken && el('p', { class: 'soft' }, `✋ ${t('taken_by', { by: ack.by, at: text.exact(ack.at) })}${ack.until != null ? ` ${t('until', { at: text.exact(ack.until) })}` : ''}: ${ack.reason}`),
-      ...alert.silences.map((silence) => el('p', { class: 'soft' }, `🔕 ${t('silenced_by', { by: silence.by, at: text.exact(silence.to) })}: ${silence.reason}`)),
+      taken && el('p', { class: 'soft' }, `${t('taken_by', { by: ack.by, at: text.exact(ack.at) })}${ack.until != null ? ` ${t('until', { at: text.exact(ack.until) })}` : ''}: ${ack.reason}`),
+      ...alert.silences.map((silence) => el('p', { class: 'soft' }, `${t('silenced_by', { by: silence.by, at: text.exact(silence.to) })}: ${silence.reason}`)),
       operator() && el('p', { class: 'acts' },
         act('take', taken ? t('take_over') : t('take'), () => takeForm(alert)), taken && act('leave', t('leave'), () => leave(alert)), act('silence', t('silence'), () => silenceForm(alert))));
     cards.set(alert.id, { element, drawn, lasted, alert });
@@ -128,7 +130,7 @@ export function alerts({ query, every, now, history = () => {} }) {
   function quiet() {
     const holder = find('#silences');
     holder.hidden = silences.length === 0;
-    say(holder.querySelector('summary'), `🔕 ${t('silences', { n: silences.length })}`);
+    say(holder.querySelector('summary'), t('silences', { n: silences.length }));
     const drawn = JSON.stringify([text.lang(), silences]);
     if (holder.drawn === drawn) return;
     holder.drawn = drawn;
