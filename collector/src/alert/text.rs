@@ -3,7 +3,7 @@
 //! # The user's own templates
 //!
 //! They are Jinja templates. All that they may use is in [`Words`]: every name is there for every notice, and is none where it does
-//! not apply, so a name that is misspelt is a mistake in any case. Each is tried with [samples](sample) when it is taken in:
+//! not apply, so a name that is misspelt is a mistake in any case. Each is tried with [`samples`] when it is taken in:
 //! one with a mistake is told with its file and line, and the built-in one stands in for it. Should one fail on a notice all the
 //! same, that notice is told by the built-in ones.
 //!
