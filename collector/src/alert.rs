@@ -14,6 +14,7 @@
 pub mod channel;
 pub mod compose;
 pub mod deliver;
+pub mod drill;
 pub mod endpoint;
 pub mod heartbeat;
 pub mod list;

@@ -8,6 +8,7 @@ mod ask;
 pub mod certificate;
 pub mod config;
 pub mod coverage;
+pub mod drill;
 pub mod enroll;
 mod figures;
 pub mod incidents;
@@ -85,6 +86,8 @@ pub enum Command {
     /// List alerts, take them up, and ask that they are not told for a while.
     #[command(subcommand)]
     Alerts(alerts::Alerts),
+    /// Try the way of alerts: send a marked test by the routes and channels, and print how long each step took.
+    Drill(drill::Args),
     /// Print how well the links of a site carried packets: loss, round-trip times, jitter.
     Quality(quality::Args),
     /// Make the report of a month, or check one that was kept against the ledger.
@@ -110,6 +113,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Uptime(args) => uptime::run(&cli.config, &args),
         Command::Incidents(args) => incidents::run(&cli.config, &args),
         Command::Alerts(command) => alerts::run(&cli.config, &command),
+        Command::Drill(args) => drill::run(&cli.config, &args),
         Command::Quality(args) => quality::run(&cli.config, &args),
         Command::Report(args) => report::run(&cli.config, &args),
     };

@@ -28,8 +28,8 @@ use wan_wire::{LinkName, SiteId, UnixMillis};
 use crate::access::user::{Hash, Role, Session, Token, User, UserName};
 use crate::alert::Notice;
 use crate::alert::machine::{Entry, Key};
-use crate::alert::notice::AlertId;
-use crate::alert::outbox::{Attempt, Count, Due, Waiting};
+use crate::alert::notice::{AlertId, NoticeId};
+use crate::alert::outbox::{Attempt, Count, Due, Progress, Waiting};
 use crate::alert::record::{Acknowledgement, AlertChanges, Record, Silence, SilenceId, WantedAlerts};
 use crate::calendar::Month;
 use crate::central::Told;
@@ -699,6 +699,21 @@ pub trait Store: Send + Sync + 'static {
         channel: &ChannelName,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Notice>, StoreError>> + Send;
+
+    /// How far a notice has come, by channel.
+    fn notice_progress(
+        &self,
+        notice: &NoticeId,
+    ) -> impl Future<Output = Result<Vec<Progress>, StoreError>> + Send;
+
+    /// The first notice of an alert, and the channels that it was for.
+    fn first_notice(
+        &self,
+        alert: &AlertId,
+    ) -> impl Future<Output = Result<Option<(Notice, Vec<ChannelName>)>, StoreError>> + Send;
+
+    /// The number of the newest notice, done with or not; 0 before the first. It grows with each that somebody writes.
+    fn newest_notice(&self) -> impl Future<Output = Result<i64, StoreError>> + Send;
 
     /// How many notices there are, by channel and state.
     fn outbox_counts(&self) -> impl Future<Output = Result<Vec<Count>, StoreError>> + Send;

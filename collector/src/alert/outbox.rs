@@ -56,6 +56,35 @@ pub enum Attempt {
     Superseded,
 }
 
+/// How far a notice has come by one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The state's word: pending, delivered, refused, superseded, expired.
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was done with.
+    pub done: Option<UnixMillis>,
+    /// What the last try that failed, or a receiver that could not get it, said.
+    pub complaint: Option<String>,
+}
+
+impl Progress {
+    /// Whether it waits, to be tried for the first time or again.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.state == "pending"
+    }
+
+    /// Whether the receiver confirmed it.
+    #[must_use]
+    pub fn is_delivered(&self) -> bool {
+        self.state == "delivered"
+    }
+}
+
 /// How many notices of a channel are in each state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {

@@ -31,6 +31,8 @@ const REST: u32 = 10;
 pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, shutdown: CancellationToken) {
     let mut watcher = Watcher::new(state.config.alerts.settings.clone());
     let mut rest = EVERY;
+    // The newest notice of which the channels were told; the command line writes some too.
+    let mut rung = 0;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -39,15 +41,18 @@ pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, sh
         let began = clock::monotonic();
         let now = clock::now();
         match watcher.look(&state, &*store, now).await {
-            Ok(changes) => {
-                state.counters.alerts_looked(now);
-                if !changes.notices.is_empty() {
-                    bell.ring();
-                }
-            }
+            Ok(_) => state.counters.alerts_looked(now),
             Err(error) => {
                 tracing::error!(%error, "alerts could not be written; the next look makes up for it")
             }
+        }
+        match store.newest_notice().await {
+            Ok(newest) if newest == rung => {}
+            Ok(newest) => {
+                rung = newest;
+                bell.ring();
+            }
+            Err(error) => tracing::error!(%error, "cannot see whether there is something to deliver"),
         }
         rest = EVERY.max(clock::monotonic().duration_since(began) * REST);
     }

@@ -34,8 +34,8 @@ use super::{
 use crate::access::user::{Hash, Role, Session, Token, User, UserName};
 use crate::alert::Notice;
 use crate::alert::machine::{Entry, Key};
-use crate::alert::notice::AlertId;
-use crate::alert::outbox::{Attempt, Count, Due, Waiting};
+use crate::alert::notice::{AlertId, NoticeId};
+use crate::alert::outbox::{Attempt, Count, Due, Progress, Waiting};
 use crate::alert::record::{Acknowledgement, AlertChanges, Record, Silence, SilenceId, WantedAlerts};
 use crate::calendar::Month;
 use crate::central::Told;
@@ -397,6 +397,18 @@ impl Store for SqliteStore {
 
     async fn firing_notices(&self, channel: &ChannelName, limit: u32) -> Result<Vec<Notice>, StoreError> {
         self.read_firing(channel, limit).await
+    }
+
+    async fn notice_progress(&self, notice: &NoticeId) -> Result<Vec<Progress>, StoreError> {
+        self.read_progress(notice).await
+    }
+
+    async fn first_notice(&self, alert: &AlertId) -> Result<Option<(Notice, Vec<ChannelName>)>, StoreError> {
+        self.read_first_notice(alert).await
+    }
+
+    async fn newest_notice(&self) -> Result<i64, StoreError> {
+        self.read_newest_notice().await
     }
 
     async fn outbox_counts(&self) -> Result<Vec<Count>, StoreError> {

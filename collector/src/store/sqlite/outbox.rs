@@ -5,8 +5,8 @@ use sqlx::{Row as _, SqliteConnection};
 use wan_wire::UnixMillis;
 
 use super::SqliteStore;
-use crate::alert::notice::Notice;
-use crate::alert::outbox::{Attempt, Count, Due, KEPT, Waiting};
+use crate::alert::notice::{AlertId, Notice, NoticeId};
+use crate::alert::outbox::{Attempt, Count, Due, KEPT, Progress, Waiting};
 use crate::config::alerts::ChannelName;
 use crate::store::StoreError;
 
@@ -166,6 +166,55 @@ impl SqliteStore {
             .await
             .map_err(failed())?;
         rows.iter().map(|row| self.notice(row.try_get(0).map_err(failed())?)).collect()
+    }
+
+    pub(super) async fn read_progress(&self, notice: &NoticeId) -> Result<Vec<Progress>, StoreError> {
+        let failed = || self.failed("read how far a notice has come");
+        let rows = sqlx::query(
+            "SELECT channel, state, attempts, done_ms, last_error FROM outbox WHERE notice = $1 ORDER BY channel",
+        )
+        .bind(notice.as_str())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed())?;
+        let progress = |row: &sqlx::sqlite::SqliteRow| -> Result<Progress, StoreError> {
+            let attempts: i64 = row.try_get(2).map_err(failed())?;
+            let done: Option<i64> = row.try_get(3).map_err(failed())?;
+            Ok(Progress {
+                channel: self.channel(row.try_get(0).map_err(failed())?)?,
+                state: row.try_get(1).map_err(failed())?,
+                attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+                done: done.map(UnixMillis),
+                complaint: row.try_get(4).map_err(failed())?,
+            })
+        };
+        rows.iter().map(progress).collect()
+    }
+
+    pub(super) async fn read_first_notice(
+        &self,
+        alert: &AlertId,
+    ) -> Result<Option<(Notice, Vec<ChannelName>)>, StoreError> {
+        let failed = || self.failed("read the first notice of an alert");
+        let rows = sqlx::query(
+            "SELECT body, channel FROM outbox WHERE alert = $1 AND notice = \
+               (SELECT notice FROM outbox WHERE alert = $1 ORDER BY number LIMIT 1) ORDER BY number",
+        )
+        .bind(alert.as_str())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed())?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let notice = self.notice(first.try_get(0).map_err(failed())?)?;
+        let channel = |row: &sqlx::sqlite::SqliteRow| self.channel(row.try_get(1).map_err(failed())?);
+        Ok(Some((notice, rows.iter().map(channel).collect::<Result<_, _>>()?)))
+    }
+
+    pub(super) async fn read_newest_notice(&self) -> Result<i64, StoreError> {
+        sqlx::query_scalar("SELECT coalesce(max(number), 0) FROM outbox")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(self.failed("read the number of the newest notice"))
     }
 
     pub(super) async fn read_outbox_counts(&self) -> Result<Vec<Count>, StoreError> {
