@@ -113,11 +113,14 @@ async fn a_drill_that_is_not_confirmed_says_by_which_channel_and_why_and_is_ende
     let (code, said) = drill(folder.path(), &["an-hoa", "--timeout", "300ms"]).await;
     assert_eq!(code, 1, "{said}");
     assert!(
-        said.contains("fired: good not confirmed within 300 ms, not tried yet; is the server running"),
+        said.contains("fired: good not confirmed within 300 ms, not tried yet: the server does not run"),
         "{said}"
     );
     assert_eq!(open_drills(&config).await, 0);
 
+    // A channel that has failed pauses; this one has not.
+    let folder = tempfile::tempdir().unwrap();
+    let config = office(folder.path(), alerts).await;
     let collector = Running::begin(config.clone()).await;
     let (code, said) = drill(folder.path(), &["an-hoa", "--timeout", "3s"]).await;
     assert_eq!(code, 1, "{said}");

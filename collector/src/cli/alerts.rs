@@ -279,7 +279,7 @@ pub struct Ack {
     #[arg(long, value_name = "TEXT")]
     reason: String,
     /// How long it holds, or until when: 4h, 2026-11-30T07:00 [default: until the alert is over].
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
     /// Who takes it up [default: the user of this terminal].
     #[arg(long, value_name = "NAME")]
@@ -380,7 +380,7 @@ pub struct Silence {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
     /// End, not part of it: likewise, 23:30.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     to: Option<String>,
     /// For how long: 30m, 2h, 1d12h; at most 90 days.
     #[arg(long = "for", value_name = "DURATION")]

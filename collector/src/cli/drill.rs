@@ -173,7 +173,10 @@ fn told(one: &Progress, after: Option<Duration>) -> String {
 fn waiting(one: &Progress, timeout: Duration) -> String {
     let why = match &one.complaint {
         Some(why) => format!("tried {} times: {why}", one.attempts),
-        None => "not tried yet; is the server running (`wan-collector serve`)?".to_owned(),
+        None => {
+            "not tried yet: the server does not run, or the channel has failed lately and pauses; see its log"
+                .to_owned()
+        }
     };
     format!("{} not confirmed within {}, {why}", one.channel, shown(timeout))
 }
