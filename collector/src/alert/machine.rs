@@ -193,7 +193,9 @@ impl RuleSettings {
             keep: Duration::from_secs(keep),
         };
         match rule {
-            Rule::SiteOffline | Rule::CollectorBlind => of(Severity::Critical, 0, 0),
+            Rule::SiteOffline => of(Severity::Critical, 0, 0),
+            // An agent at the centre that has just begun may see its own Internet fail before it sees any site.
+            Rule::CollectorBlind => of(Severity::Critical, 15, 0),
             Rule::LinkDown => of(Severity::Warning, 30, 0),
             Rule::LinkDegraded => of(Severity::Warning, 600, 60),
             Rule::AgentSilent => of(Severity::Warning, 120, 0),

@@ -315,7 +315,8 @@ fn read_files(
         contents.iter().map(|(name, bytes, format)| File { name, bytes, format: *format }).collect();
     match read::read(&files, plan, present) {
         Ok(sites) if mistakes.is_empty() => {
-            if let Some(contracts) = contracts {
+            // A register may keep numbers of contracts whose terms nobody has configured.
+            if let Some(contracts) = contracts.filter(|contracts| !contracts.is_empty()) {
                 let known = contracts.iter().map(|contract| contract.id.as_str()).collect();
                 warn(&read::unknown_contracts(&files, &known));
             }
