@@ -78,8 +78,13 @@ fn told_once(scene: Scene) -> Result<()> {
     }
     let register = scene.write("sites.yaml", &register)?;
     let listen = SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 8080));
+    // There is no Internet for the centre here, and no alert about that is wanted.
+    scene.write(
+        "agents.yaml",
+        "sites:\n  trung-tam:\n    links: [{name: lan, targets: [{icmp: gateway}]}]\n",
+    )?;
     let config = format!(
-        "tls: off\nplan: {{required: [lan, wan]}}\nalerts:\n  page: http://{CENTRE_V4}:8080\n  channels:\n\
+        "tls: off\nagents: agents.yaml\nplan: {{required: [lan, wan]}}\nalerts:\n  page: http://{CENTRE_V4}:8080\n  channels:\n\
          \x20 - {{name: hook, webhook: {{url: \"{}\"}}}}\n",
         room.hooks.url()
     );

@@ -2,7 +2,7 @@
 //!
 //! | rule | bad while | nothing is said while |
 //! | --- | --- | --- |
-//! | `site_offline` | the verdict is `offline`; held up while `unreachable`, or while nothing was heard of the parent since | the verdict is `unknown`, `maintenance`, or the agent silent and nobody else looks |
+//! | `site_offline` | the verdict is `offline`; held up while `unreachable`, or while nothing was heard of the parent since | the verdict is `unknown`, `maintenance`, the agent silent and nobody else looks, or nothing was heard since the collector's start |
 //! | `agent_silent` | the verdict is `agent_silent` | `unknown`, `maintenance`, `offline`, `unreachable` |
 //! | `link_down` | the site is heard and the newest word about the link is `down`; held up while the LAN is down, a service also while all WAN lines are, an Internet line while its carrier's WAN line is | the site is not heard, the word is old, works are planned |
 //! | `link_degraded`, `instrument_fault` | the same for `degraded`, and for an instrument that failed | the same |
@@ -151,7 +151,14 @@ impl Look<'_> {
         let since = Some(standing.since);
         let mut heard = false;
         match standing.verdict {
-            Verdict::Online | Verdict::Degraded | Verdict::WanDown => heard = true,
+            Verdict::Online | Verdict::Degraded | Verdict::WanDown if site.last_push.is_some() => {
+                heard = true
+            }
+            // What is stored says so, and since the collector's start nothing was heard: what fires is not over for that.
+            Verdict::Online | Verdict::Degraded | Verdict::WanDown => {
+                self.unsure(Rule::SiteOffline, subject());
+                self.unsure(Rule::AgentSilent, subject());
+            }
             Verdict::Offline => {
                 // Before the first round that was lost whole there may have been one of which only the first packet was
                 // answered, here or there: a round later all such differences are over.
