@@ -93,7 +93,7 @@ fn proof(site: &SiteNow<'_>, now: UnixMillis) -> Option<UnixMillis> {
 /// The newest word about a link, the site's own first, if it still holds.
 fn word(link: &Link, now: UnixMillis, hold: Duration) -> Option<Span> {
     let hold = hold.max(verdict::rounds_hold(link.round));
-    let fresh = |span: &&Span| now.since(span.end) <= hold.saturating_mul(2);
+    let fresh = |span: &&Span| now.since(span.end) <= hold;
     let own = link.own.as_ref().and_then(|(spans, _)| spans.last()).filter(fresh);
     let said = own.filter(|span| span.outcome != Outcome::Fault);
     let others = || {
