@@ -18,8 +18,8 @@ use wan_tests::scene::{Scene, undisturbed};
 
 /// How long anything may take to be told. What it does take is measured by `tests/bench/alert.py`.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// So long what is held up has to come back by itself, and some seconds.
-const SETTLED: Duration = Duration::from_secs(36);
+/// Longer than an agent may be silent: what is wrongly said of sites would be said by then.
+const SETTLED: Duration = Duration::from_secs(18);
 
 struct Room {
     hooks: Hooks,

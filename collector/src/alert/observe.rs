@@ -322,6 +322,13 @@ impl Look<'_> {
             Some(_) => self.nothing_is_heard(sites, own).map(Some),
         };
         let Some(since) = since else { return };
+        let others = sites.iter().any(|(site, standing)| {
+            site.site.watches == Watches::None && standing.verdict != Verdict::NotEnrolled
+        });
+        if !others {
+            // There is nobody yet of whom nothing could be said.
+            return;
+        }
         for seen in self.sight.seen.values_mut() {
             *seen = Seen::Unsure;
         }

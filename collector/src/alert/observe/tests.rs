@@ -124,6 +124,28 @@ fn when_nothing_at_all_is_heard_it_is_the_centre_though_its_own_agent_does_not_s
 }
 
 #[test]
+fn a_centre_that_has_no_sites_yet_is_blind_to_nobody() {
+    let state = province();
+    let directory = state.directory();
+    state.replace_register(crate::store::Snapshot {
+        revision: 2,
+        secrets: vec![crate::store::AgentSecret {
+            site: id("centre"),
+            hash: [0; 32],
+            issued: NOW.plus_millis(-9 * 3_600_000),
+            revoked: None,
+        }],
+        register: crate::inventory::Register::new(directory.register.sites().cloned()).unwrap(),
+        rotation: crate::store::Rotation::default(),
+        planned: crate::planned::Planned::default(),
+    });
+    see(&state, "centre", "lan", "centre", (60, 2), Outcome::Down);
+    seen_by_centre(&state, &["hub", "xa-1", "xa-2"], (60, 2), Outcome::Down);
+    assert_eq!(Province::of(&state, NOW).hears_since(), None);
+    assert_eq!(bad(&look(&state)).keys().map(|key| key.rule).collect::<Vec<_>>(), [Rule::LinkDown]);
+}
+
+#[test]
 fn the_first_sign_of_a_cut_makes_a_suspect_and_no_alert() {
     let state = province();
     well(&state, &["centre", "hub", "xa-2"]);
