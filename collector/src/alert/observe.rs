@@ -2,7 +2,7 @@
 //!
 //! | rule | bad while | nothing is said while |
 //! | --- | --- | --- |
-//! | `site_offline` | the verdict is `offline`; held up while `unreachable`, or while nothing was heard of the parent since | the verdict is `unknown`, `maintenance`, the agent silent and nobody else looks, or nothing was heard since the collector's start |
+//! | `site_offline` | the verdict is `offline`; held up while `unreachable`, or while nothing was heard of the parent, or by those who see it down, since | the verdict is `unknown`, `maintenance`, the agent silent and nobody else looks, or nothing was heard since the collector's start |
 //! | `agent_silent` | the verdict is `agent_silent` | `unknown`, `maintenance`, `offline`, `unreachable` |
 //! | `link_down` | the site is heard and the newest word about the link is `down`; held up while the LAN is down, a service also while all WAN lines are, an Internet line while its carrier's WAN line is | the site is not heard, the word is old, works are planned |
 //! | `link_degraded`, `instrument_fault` | the same for `degraded`, and for an instrument that failed | the same |
@@ -23,7 +23,7 @@ use wan_wire::{LinkKind, LinkName, Outcome, SiteId, UnixMillis};
 use super::machine::{Bad, Held, Key, Seen, Sight, Suspect};
 use super::notice::{Common, Rule, Subject};
 use crate::inventory::Watches;
-use crate::ledger::span::Span;
+use crate::ledger::span::{Span, Spans};
 use crate::ledger::timeline::Window;
 use crate::province::{Link, Province, SiteNow};
 use crate::report::coverage::Coverage;
@@ -64,7 +64,8 @@ pub fn observe(province: &Province<'_>, own: &Own, memory: &mut Memory) -> Sight
         standings.iter().filter_map(|(id, standing)| Some((province.site(id)?, *standing))).collect();
     let proofs: BTreeMap<&SiteId, UnixMillis> =
         sites.iter().filter_map(|(site, _)| Some((&site.site.id, proof(site, province.now)?))).collect();
-    let mut look = Look { province, standings: &standings, proofs, sight: Sight::default() };
+    let watchers = watchers(&sites);
+    let mut look = Look { province, standings: &standings, proofs, watchers, sight: Sight::default() };
     for (site, standing) in &sites {
         look.site(site, *standing, memory);
     }
@@ -77,6 +78,30 @@ pub fn observe(province: &Province<'_>, own: &Own, memory: &mut Memory) -> Sight
     }
     memory.dropped.retain(|site, _| standings.contains_key(site));
     look.sight
+}
+
+/// Until when each vantage is proved to have been connected itself: a round that began then had an answer, of its own links or of a site
+/// that it watches.
+fn watchers(sites: &[(SiteNow<'_>, Standing)]) -> BTreeMap<SiteId, UnixMillis> {
+    let mut watchers: BTreeMap<SiteId, UnixMillis> = BTreeMap::new();
+    let mut prove = |vantage: &SiteId, spans: &Spans, round: Duration| {
+        if let Some(answered) = spans.iter().rev().find(|span| span.outcome >= Outcome::Degraded) {
+            let at = answered.end.minus(round).max(answered.start);
+            let known = watchers.entry(vantage.clone()).or_insert(at);
+            *known = at.max(*known);
+        }
+    };
+    for (site, _) in sites {
+        for link in site.links.values() {
+            if let Some((spans, latest)) = link.own.as_ref().filter(|_| site.site.watches != Watches::None) {
+                prove(&site.site.id, spans, latest.map(|latest| latest.length()).unwrap_or_default());
+            }
+            for (vantage, seen) in &link.others {
+                prove(vantage, &seen.spans, seen.round);
+            }
+        }
+    }
+    watchers
 }
 
 /// Until when a site is proved to have been connected: its agent was heard, or a round of another vantage that began then had an
@@ -120,6 +145,7 @@ struct Look<'l> {
     province: &'l Province<'l>,
     standings: &'l BTreeMap<SiteId, Standing>,
     proofs: BTreeMap<&'l SiteId, UnixMillis>,
+    watchers: BTreeMap<SiteId, UnixMillis>,
     sight: Sight,
 }
 
@@ -164,7 +190,8 @@ impl Look<'_> {
                 // answered, here or there: a round later all such differences are over.
                 let wan = site.links.values().filter(|link| link.name.kind() == LinkKind::Wan);
                 let round = wan.flat_map(|link| link.others.values()).map(|seen| seen.round).max();
-                let doubt = self.doubtful(site, standing.since, round.unwrap_or_default());
+                let doubt = self.doubtful(site, standing.since, round.unwrap_or_default())
+                    || (standing.rule == verdict::Rule::SeenDown && self.unproven(site, standing.since));
                 let held = doubt.then_some(Held::Doubt);
                 self.bad(Rule::SiteOffline, subject(), since, held, commons.clone());
                 self.unsure(Rule::AgentSilent, subject());
@@ -217,6 +244,20 @@ impl Look<'_> {
                     && self.proofs.get(parent).is_none_or(|proof| *proof < since.plus(after))
             }
         }
+    }
+
+    /// Whether none of those who see a site down is proved to have been connected itself a round after that began: then it may be they who are
+    /// cut off, which their own links will tell.
+    fn unproven(&self, site: &SiteNow<'_>, since: UnixMillis) -> bool {
+        let wan = site.links.values().filter(|link| link.name.kind() == LinkKind::Wan);
+        let down = wan.flat_map(|link| &link.others).filter_map(|(vantage, seen)| {
+            let last = seen.spans.last().filter(|span| span.outcome == Outcome::Down)?;
+            Some((vantage, last.start.plus(seen.round)))
+        });
+        let proven = |(vantage, from): (&SiteId, UnixMillis)| {
+            self.watchers.get(vantage).is_some_and(|proof| *proof >= from)
+        };
+        self.province.now.since(since) < DOUBT && !down.into_iter().any(proven)
     }
 
     /// A site that is still heard in time, while the newest round of another vantage had no answer and nothing was heard since.
