@@ -131,6 +131,12 @@ impl Link {
 }
 
 impl Seen {
+    /// The vantage as a witness of whether the link is down.
+    #[must_use]
+    pub fn witness(&self) -> Witness<'_> {
+        Witness { spans: &self.spans, cut_off: &self.cut_off, round: self.round }
+    }
+
     fn view(&self) -> Other<'_> {
         Other { spans: &self.spans, cut_off: &self.cut_off }
     }
@@ -441,13 +447,7 @@ impl<'c> Province<'c> {
     fn seen_down(&self, site: &SiteNow<'_>) -> bool {
         let wan = site.links.values();
         let wan = wan.filter(|link| link.name.kind() == LinkKind::Wan && link.valid.holds(self.now));
-        let lines = wan.map(|link| {
-            link.others.values().map(|seen| Witness {
-                spans: &seen.spans,
-                cut_off: &seen.cut_off,
-                round: seen.round,
-            })
-        });
+        let lines = wan.map(|link| link.others.values().map(Seen::witness));
         verdict::seen_down(lines, self.now, self.config.ingest.silence_limit, self.config.ingest.confirm)
     }
 

@@ -60,7 +60,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wan_wire::{LinkKind, Outcome, UnixMillis};
 
-use crate::ledger::span::{Periods, Spans};
+use crate::ledger::span::{Periods, Span, Spans};
 use crate::ledger::timeline::{Basis, Kinds, KindsSweep, SiteView, State, Window};
 
 /// What a site is now.
@@ -318,6 +318,15 @@ pub struct Witness<'w> {
     pub round: Duration,
 }
 
+impl<'w> Witness<'w> {
+    /// Its newest span, unless that is older than `hold`, or what it could not reach while it was cut off itself.
+    #[must_use]
+    pub fn word(&self, now: UnixMillis, hold: Duration) -> Option<&'w Span> {
+        let last = self.spans.last().filter(|span| now.since(span.end) <= hold)?;
+        (!self.cut_off.contains(last.end.plus_millis(-1))).then_some(last)
+    }
+}
+
 /// Whether each line that others look at was seen down for at least `confirm`, and by no less than two rounds in a row: one round that was
 /// lost whole is an accident that happens. What is older than `hold` is no word about the present.
 #[must_use]
@@ -328,15 +337,10 @@ where
 {
     let mut any = false;
     for line in lines {
-        for Witness { spans, cut_off, round } in line {
-            let Some(last) = spans.last().filter(|span| {
-                now.since(span.end) <= hold.max(rounds_hold(round))
-                    && !cut_off.contains(span.end.plus_millis(-1))
-            }) else {
-                continue;
-            };
+        for witness in line {
+            let Some(last) = witness.word(now, hold.max(rounds_hold(witness.round))) else { continue };
             // A round and a half tells one round from two however unevenly they end.
-            let least = confirm.max(round.mul_f64(1.5));
+            let least = confirm.max(witness.round.mul_f64(1.5));
             if last.outcome != Outcome::Down || last.end.since(last.start) < least {
                 return false;
             }

@@ -1,8 +1,8 @@
 //! A webhook's receiver: keeps what was posted to it and when, and answers with the status that it is told to.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::clock;
+use crate::listener::Listener;
 use crate::netns::Namespace;
 
 /// One post.
@@ -29,44 +30,27 @@ pub struct Post {
 struct Shared {
     status: AtomicU16,
     posts: Mutex<Vec<Post>>,
-    stopped: AtomicBool,
 }
 
 /// The receiver; it ends when dropped.
 #[derive(Debug)]
 pub struct Hooks {
-    address: SocketAddr,
+    listener: Listener,
     shared: Arc<Shared>,
 }
 
 impl Hooks {
     /// Listens on a free loopback port inside `space`.
     pub fn start(space: &Namespace) -> Result<Self> {
-        let listener = space.within(|| TcpListener::bind("127.0.0.1:0").context("listen"))?;
-        let address = listener.local_addr().context("the port")?;
-        listener.set_nonblocking(true).context("set the listener to not wait")?;
-        let shared = Arc::new(Shared {
-            status: AtomicU16::new(200),
-            posts: Mutex::default(),
-            stopped: AtomicBool::new(false),
-        });
-        let accepting = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            while !accepting.stopped.load(Ordering::Relaxed) {
-                let Ok((stream, _)) = listener.accept() else {
-                    std::thread::sleep(Duration::from_millis(2));
-                    continue;
-                };
-                let shared = Arc::clone(&accepting);
-                std::thread::spawn(move || drop(serve(stream, &shared)));
-            }
-        });
-        Ok(Self { address, shared })
+        let shared = Arc::new(Shared { status: AtomicU16::new(200), posts: Mutex::default() });
+        let serving = Arc::clone(&shared);
+        let listener = Listener::start(space, move |stream| serve(stream, &serving))?;
+        Ok(Self { listener, shared })
     }
 
     /// The URL to post to.
     pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
+        format!("http://{}/", self.listener.address)
     }
 
     /// How posts are answered from now on.
@@ -80,14 +64,7 @@ impl Hooks {
     }
 }
 
-impl Drop for Hooks {
-    fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::Relaxed);
-    }
-}
-
 fn serve(stream: TcpStream, shared: &Shared) -> Result<()> {
-    stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);

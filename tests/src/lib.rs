@@ -11,6 +11,7 @@ pub mod browser;
 pub mod clock;
 pub mod collector;
 pub mod hooks;
+pub mod listener;
 pub mod machine;
 pub mod netns;
 pub mod payload;

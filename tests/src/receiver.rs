@@ -3,7 +3,7 @@
 //! It reads remote write 2.0 by hand from the published protobuf definition and shares no code with the product.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use crate::clock;
+use crate::listener::Listener;
 use crate::netns::Namespace;
 
 /// What becomes of requests.
@@ -64,38 +65,26 @@ struct Shared {
 /// The collector; it ends when dropped.
 #[derive(Debug)]
 pub struct Receiver {
-    address: SocketAddr,
+    listener: Listener,
     shared: Arc<Shared>,
 }
 
 impl Receiver {
     /// Listens on a free loopback port inside `space`.
     pub fn start(space: &Namespace) -> Result<Self> {
-        let listener = space.within(|| TcpListener::bind("127.0.0.1:0").context("listen"))?;
-        let address = listener.local_addr().context("the port")?;
-        listener.set_nonblocking(true).context("set the listener to not wait")?;
         let shared = Arc::new(Shared {
             mode: Mutex::new(Mode::Accept(0)),
             requests: Mutex::default(),
             stopped: AtomicBool::new(false),
         });
-        let accepting = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            while !accepting.stopped.load(Ordering::Relaxed) {
-                let Ok((stream, _)) = listener.accept() else {
-                    std::thread::sleep(Duration::from_millis(2));
-                    continue;
-                };
-                let shared = Arc::clone(&accepting);
-                std::thread::spawn(move || drop(serve(stream, &shared)));
-            }
-        });
-        Ok(Self { address, shared })
+        let serving = Arc::clone(&shared);
+        let listener = Listener::start(space, move |stream| serve(stream, &serving))?;
+        Ok(Self { listener, shared })
     }
 
     /// The URL to push to.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.listener.address)
     }
 
     /// What becomes of requests from now on.
@@ -132,7 +121,6 @@ impl Shared {
 
 /// Answers the requests of one connection.
 fn serve(mut stream: TcpStream, shared: &Shared) -> Result<()> {
-    stream.set_nonblocking(false).context("set the connection to wait")?;
     stream.set_nodelay(true).context("set TCP_NODELAY")?;
     stream.set_read_timeout(Some(Duration::from_secs(60))).context("set the read limit")?;
     let mut buffer = Vec::new();

@@ -1,6 +1,6 @@
 //! From what is to be told to the notice: with names, reasons, who is responsible and who else is affected. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
@@ -13,6 +13,7 @@ use crate::inventory::Site;
 use crate::lang::Lang;
 use crate::ledger::cause::{Cause, Charge};
 use crate::ledger::timeline::Window;
+use crate::planned::{Scope, SiteAt};
 use crate::province::{Province, SiteNow};
 use crate::verdict;
 
@@ -124,31 +125,20 @@ fn affected(telling: &Telling, province: &Province<'_>) -> Vec<Affected> {
     match &telling.key.subject {
         Subject::Many { .. } => telling.members.iter().map(name).collect(),
         Subject::Site { site } if telling.key.rule == Rule::SiteOffline => {
-            behind(site, province).iter().map(name).collect()
+            behind(site, province).map(name).collect()
         }
         Subject::Site { .. } | Subject::Link { .. } | Subject::Tier { .. } | Subject::Collector => Vec::new(),
     }
 }
 
 /// The sites whose path leads through a site now.
-fn behind(site: &SiteId, province: &Province<'_>) -> BTreeSet<SiteId> {
-    let (now, zone) = (province.now, &province.config().timezone);
-    let mut children: BTreeMap<&SiteId, Vec<&SiteId>> = BTreeMap::new();
-    for child in province.register().sites().filter(|child| child.registered_at(now, zone)) {
-        if let Some(parent) = province.parent_at(&child.id, now) {
-            children.entry(&parent.id).or_default().push(&child.id);
-        }
-    }
-    let mut found = BTreeSet::new();
-    let mut open = vec![site];
-    while let Some(parent) = open.pop() {
-        for child in children.get(parent).into_iter().flatten() {
-            if found.insert((*child).clone()) {
-                open.push(child);
-            }
-        }
-    }
-    found
+fn behind<'p>(site: &'p SiteId, province: &'p Province<'_>) -> impl Iterator<Item = &'p SiteId> {
+    let (register, zone) = (province.register(), &province.config().timezone);
+    let below = Scope::Subtree(site.clone());
+    let others = register.sites().filter(move |other| other.id != *site);
+    others
+        .filter(move |other| below.touches(&SiteAt::of(other, register, province.now, zone)))
+        .map(|other| &other.id)
 }
 
 struct Words<'w> {
@@ -273,7 +263,7 @@ impl Words<'_> {
         let coverage = self.province.coverage_at(self.province.now);
         let row = coverage.tiers.iter().find(|row| row.tier.as_ref() == Some(tier));
         let Some((high, target)) = row.and_then(|row| row.high.zip(row.target)) else { return String::new() };
-        let known = self.province.config().plan.tiers.iter().find(|known| known.id.as_str() == tier);
+        let known = self.province.config().plan.tier(tier);
         let name = known.map_or(tier.as_str(), |known| lang.pick(&known.name.vi, &known.name.en));
         let (high, target) = (high * 100.0, target * 100.0);
         match lang {

@@ -40,6 +40,7 @@ impl Drill {
             event: Event::Fired,
             severity,
             since: now,
+            fired: now,
             until: None,
             flaps: 0,
             members: BTreeSet::new(),

@@ -19,7 +19,8 @@ use super::orders::{AckDraft, MOST_SILENCES, SilenceDraft};
 use super::record::{Acknowledgement, Record, Silence, SilenceId, WantedAlerts};
 use crate::access::Reader;
 use crate::api::change::{self, conflict, created, who};
-use crate::api::params::Params;
+use crate::api::common::App;
+use crate::api::params::{self, Params};
 use crate::api::problem::{ErrorKind, Problem};
 use crate::lang::Lang;
 use crate::planned::draft::Known;
@@ -81,19 +82,6 @@ impl NewSilence {
             length: self.length.as_deref(),
             reason: self.reason.as_deref(),
         }
-    }
-}
-
-#[derive(Debug)]
-struct App<S> {
-    state: Arc<State>,
-    store: Arc<S>,
-    clock: fn() -> UnixMillis,
-}
-
-impl<S> Clone for App<S> {
-    fn clone(&self) -> Self {
-        Self { state: Arc::clone(&self.state), store: Arc::clone(&self.store), clock: self.clock }
     }
 }
 
@@ -164,7 +152,7 @@ async fn list<S: Store>(Shared(app): Shared<App<S>>, uri: Uri) -> Response {
 )]
 async fn one<S: Store>(Shared(app): Shared<App<S>>, Path(id): Path<String>, uri: Uri) -> Response {
     let done = async {
-        let lang = list::lang(Params::read(&uri, &["lang"])?.get("lang"))?;
+        let lang = params::lang(Params::read(&uri, &["lang"])?.get("lang"))?;
         let record = app.record(&id).await?;
         app.row(&record, lang).await
     };
@@ -223,14 +211,7 @@ async fn leave<S: Store>(Shared(app): Shared<App<S>>, Path(id): Path<String>) ->
 )]
 async fn silences<S: Store>(Shared(app): Shared<App<S>>, uri: Uri) -> Response {
     let done = async {
-        let given = Params::read(&uri, &["state"])?;
-        let all = match given.get("state") {
-            None | Some("lasting") => false,
-            Some("all") => true,
-            Some(text) => {
-                return Err(Problem::parameter("state", text, "lasting or all", "leave it out for lasting"));
-            }
-        };
+        let all = params::also_over(&Params::read(&uri, &["state"])?)?;
         let now = (app.clock)();
         let after = if all { UnixMillis::MIN } else { now };
         let silences = app.store.silences(after).await.map_err(|error| Problem::store(&error))?;

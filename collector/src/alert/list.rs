@@ -275,22 +275,14 @@ impl Asked {
         now: UnixMillis,
     ) -> Result<Self, Problem> {
         let (from, to) = (question.from, question.to);
-        let open = flag("open", question.open)?.unwrap_or(from.is_none() && to.is_none());
+        let open = params::flag("open", question.open, "")?.unwrap_or(from.is_none() && to.is_none());
         // What is open now may have begun at any time.
         let window = if open && from.is_none() && to.is_none() {
             None
         } else {
             Some(params::window_at(zone, now, from, to)?)
         };
-        let wrong_limit = |text: &str| Problem::parameter("limit", text, "a number from 1 to 50000", "");
-        let limit = match question.limit {
-            None => DEFAULT_LIMIT,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-                .ok_or_else(|| wrong_limit(text))?,
-        };
+        let limit = params::limit(question.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
         let wanted = WantedAlerts {
             before: window.map_or(UnixMillis::MAX, |window| window.end),
             after: window.map_or(UnixMillis::MIN, |window| window.start),
@@ -298,12 +290,12 @@ impl Asked {
             rule: question.rule.map(orders::rule).transpose()?,
             id: None,
             open,
-            folded: flag("folded", question.folded)?.unwrap_or(false),
+            folded: params::flag("folded", question.folded, "")?.unwrap_or(false),
             // One more than is shown, to say whether there are more.
             limit: limit + 1,
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Ok(Self { wanted, window, limit, lang: lang(question.lang)? })
+        Ok(Self { wanted, window, limit, lang: params::lang(question.lang)? })
     }
 
     /// What to ask the store for.
@@ -331,24 +323,6 @@ impl Asked {
             more: records.len() > self.limit,
             alerts: records.iter().take(self.limit).map(|record| rows.row(record, MOST_LISTED)).collect(),
         }
-    }
-}
-
-/// The language that a parameter names.
-///
-/// # Errors
-/// When it names none.
-pub fn lang(text: Option<&str>) -> Result<Lang, Problem> {
-    let read = |text: &str| text.parse().map_err(|_| Problem::parameter("lang", text, "vi or en", ""));
-    Ok(text.map(read).transpose()?.unwrap_or_default())
-}
-
-fn flag(name: &str, text: Option<&str>) -> Result<Option<bool>, Problem> {
-    match text {
-        None => Ok(None),
-        Some("true") => Ok(Some(true)),
-        Some("false") => Ok(Some(false)),
-        Some(text) => Err(Problem::parameter(name, text, "true or false", "")),
     }
 }
 
@@ -455,7 +429,7 @@ impl Rows<'_> {
             Subject::Site { site } => self.name(site),
             Subject::Link { site, link } => format!("{} · {link}", self.name(site)),
             Subject::Tier { tier } => {
-                let known = self.config.plan.tiers.iter().find(|known| known.id.as_str() == tier);
+                let known = self.config.plan.tier(tier);
                 known.map_or(tier.as_str(), |known| lang.pick(&known.name.vi, &known.name.en)).to_owned()
             }
             Subject::Many { common: Common::Carrier(name) } => {

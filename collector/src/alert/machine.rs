@@ -270,12 +270,31 @@ pub struct Telling {
     pub severity: Severity,
     /// The first bad instant.
     pub since: UnixMillis,
+    /// When it began to fire.
+    pub fired: UnixMillis,
     /// The first good one.
     pub until: Option<UnixMillis>,
     /// Changes lately, where it flaps.
     pub flaps: u32,
     /// The sites, where it is of many.
     pub members: BTreeSet<SiteId>,
+}
+
+impl Firing {
+    /// What is to be told of it now.
+    fn telling(&self, key: &Key, event: Event, severity: Severity) -> Telling {
+        Telling {
+            key: key.clone(),
+            id: self.id.clone(),
+            event,
+            severity,
+            since: self.since,
+            fired: self.fired,
+            until: None,
+            flaps: 0,
+            members: self.members.clone(),
+        }
+    }
 }
 
 /// An alert that ended, as it is to be remembered.
@@ -425,16 +444,8 @@ impl Tick<'_> {
         }
         changes.push(self.now);
         if firing.told.is_some() {
-            self.changes.tellings.push(Telling {
-                key: key.clone(),
-                id: firing.id.clone(),
-                event: Event::Resolved,
-                severity: settings.severity,
-                since: firing.since,
-                until: Some(well),
-                flaps: 0,
-                members: firing.members.clone(),
-            });
+            let telling = firing.telling(key, Event::Resolved, settings.severity);
+            self.changes.tellings.push(Telling { until: Some(well), ..telling });
         }
         self.changes.ended.push(Ended { key: key.clone(), firing, until: well });
         Phase::Quiet
@@ -665,16 +676,8 @@ impl Tick<'_> {
             };
             firing.told = Some(self.now);
             self.changes.keys.insert(key.clone());
-            self.changes.tellings.push(Telling {
-                key: key.clone(),
-                id: firing.id.clone(),
-                event,
-                severity,
-                since: firing.since,
-                until: None,
-                flaps: if firing.flaps { changes } else { 0 },
-                members: firing.members.clone(),
-            });
+            let flaps = if firing.flaps { changes } else { 0 };
+            self.changes.tellings.push(Telling { flaps, ..firing.telling(key, event, severity) });
         }
     }
 }

@@ -25,7 +25,7 @@ use super::notice::{Common, Rule, Subject};
 use crate::inventory::Watches;
 use crate::ledger::span::{Span, Spans};
 use crate::ledger::timeline::Window;
-use crate::province::{Link, Province, SiteNow};
+use crate::province::{self, Link, Province, SiteNow};
 use crate::report::coverage::Coverage;
 use crate::verdict::{self, Standing, Verdict};
 
@@ -85,8 +85,7 @@ pub fn observe(province: &Province<'_>, own: &Own, memory: &mut Memory) -> Sight
 fn watchers(sites: &[(SiteNow<'_>, Standing)]) -> BTreeMap<SiteId, UnixMillis> {
     let mut watchers: BTreeMap<SiteId, UnixMillis> = BTreeMap::new();
     let mut prove = |vantage: &SiteId, spans: &Spans, round: Duration| {
-        if let Some(answered) = spans.iter().rev().find(|span| span.outcome >= Outcome::Degraded) {
-            let at = answered.end.minus(round).max(answered.start);
+        if let Some(at) = answered(spans, round) {
             let known = watchers.entry(vantage.clone()).or_insert(at);
             *known = at.max(*known);
         }
@@ -104,14 +103,22 @@ fn watchers(sites: &[(SiteNow<'_>, Standing)]) -> BTreeMap<SiteId, UnixMillis> {
     watchers
 }
 
+/// What each other vantage saw of a site's WAN lines.
+fn wan_seen<'s>(site: &'s SiteNow<'_>) -> impl Iterator<Item = (&'s SiteId, &'s province::Seen)> {
+    let wan = site.links.values().filter(|link| link.name.kind() == LinkKind::Wan);
+    wan.flat_map(|link| &link.others)
+}
+
+/// When the newest round of a vantage began that had an answer. Which packet of it that was is not known: it may have been the first.
+fn answered(spans: &Spans, round: Duration) -> Option<UnixMillis> {
+    let newest = spans.iter().rev().find(|span| span.outcome >= Outcome::Degraded)?;
+    Some(newest.end.minus(round).max(newest.start))
+}
+
 /// Until when a site is proved to have been connected: its agent was heard, or a round of another vantage that began then had an
-/// answer. Which packet of the round that was is not known: it may have been the first.
+/// answer.
 fn proof(site: &SiteNow<'_>, now: UnixMillis) -> Option<UnixMillis> {
-    let answered = site.links.values().filter(|link| link.name.kind() == LinkKind::Wan);
-    let answered = answered.flat_map(|link| link.others.values()).filter_map(|seen| {
-        let newest = seen.spans.iter().rev().find(|span| span.outcome >= Outcome::Degraded)?;
-        Some(newest.end.minus(seen.round).max(newest.start))
-    });
+    let answered = wan_seen(site).filter_map(|(_, seen)| answered(&seen.spans, seen.round));
     site.last_push.into_iter().chain(answered).max().map(|at| at.min(now))
 }
 
@@ -122,10 +129,7 @@ fn word(link: &Link, now: UnixMillis, hold: Duration) -> Option<Span> {
     let own = link.own.as_ref().and_then(|(spans, _)| spans.last()).filter(fresh);
     let said = own.filter(|span| span.outcome != Outcome::Fault);
     let others = || {
-        let newest = link.others.values().filter_map(|seen| {
-            let last = seen.spans.last().filter(fresh);
-            last.filter(|span| !seen.cut_off.contains(span.end.plus_millis(-1)))
-        });
+        let newest = link.others.values().filter_map(|seen| seen.witness().word(now, hold));
         newest.filter(|span| span.outcome != Outcome::Fault).max_by_key(|span| (span.outcome, span.end))
     };
     said.or_else(others).or(own).copied()
@@ -188,8 +192,7 @@ impl Look<'_> {
             Verdict::Offline => {
                 // Before the first round that was lost whole there may have been one of which only the first packet was
                 // answered, here or there: a round later all such differences are over.
-                let wan = site.links.values().filter(|link| link.name.kind() == LinkKind::Wan);
-                let round = wan.flat_map(|link| link.others.values()).map(|seen| seen.round).max();
+                let round = wan_seen(site).map(|(_, seen)| seen.round).max();
                 let doubt = self.doubtful(site, standing.since, round.unwrap_or_default())
                     || (standing.rule == verdict::Rule::SeenDown && self.unproven(site, standing.since));
                 let held = doubt.then_some(Held::Doubt);
@@ -249,15 +252,14 @@ impl Look<'_> {
     /// Whether none of those who see a site down is proved to have been connected itself a round after that began: then it may be they who are
     /// cut off, which their own links will tell.
     fn unproven(&self, site: &SiteNow<'_>, since: UnixMillis) -> bool {
-        let wan = site.links.values().filter(|link| link.name.kind() == LinkKind::Wan);
-        let down = wan.flat_map(|link| &link.others).filter_map(|(vantage, seen)| {
+        let mut down = wan_seen(site).filter_map(|(vantage, seen)| {
             let last = seen.spans.last().filter(|span| span.outcome == Outcome::Down)?;
             Some((vantage, last.start.plus(seen.round)))
         });
         let proven = |(vantage, from): (&SiteId, UnixMillis)| {
             self.watchers.get(vantage).is_some_and(|proof| *proof >= from)
         };
-        self.province.now.since(since) < DOUBT && !down.into_iter().any(proven)
+        self.province.now.since(since) < DOUBT && !down.any(proven)
     }
 
     /// A site that is still heard in time, while the newest round of another vantage had no answer and nothing was heard since.
@@ -266,10 +268,8 @@ impl Look<'_> {
         let hold = self.province.config().ingest.silence_limit;
         let wan =
             site.links.values().filter(|link| link.name.kind() == LinkKind::Wan && link.valid.holds(now));
-        let seen = wan.flat_map(|link| link.others.values()).filter_map(|seen| {
-            let last = seen.spans.last().filter(|span| now.since(span.end) <= hold)?;
-            (!seen.cut_off.contains(last.end.plus_millis(-1))).then_some(*last)
-        });
+        let seen = wan.flat_map(|link| link.others.values());
+        let seen = seen.filter_map(|seen| seen.witness().word(now, hold));
         let Some(best) = seen.max_by_key(|span| span.outcome) else { return };
         let silent = site.last_push.is_none_or(|at| at <= best.start.plus_millis(1000));
         if best.outcome == Outcome::Down && silent && !self.doubtful(site, best.start, Duration::ZERO) {

@@ -12,12 +12,13 @@ use wan_wire::{SiteId, UnixMillis};
 
 use super::compose;
 use super::deliver::Bell;
-use super::machine::{Ended, Firing, Key, Machine, Orders, Phase, Settings};
+use super::machine::{Ended, Firing, Key, Machine, Orders, Phase, Settings, Telling};
 use super::notice::{AlertId, Both, Notice};
 use super::observe::{Memory, Own, observe};
 use super::record::{Acknowledgement, AlertChanges, Record, Silence};
 use super::route;
 use crate::clock;
+use crate::config::alerts::ChannelName;
 use crate::province::Province;
 use crate::state::State;
 use crate::store::{Store, StoreError};
@@ -90,7 +91,7 @@ impl Watcher {
         store: &S,
         now: UnixMillis,
     ) -> Result<AlertChanges, StoreError> {
-        let machine = match self.machine.take() {
+        let mut machine = match self.machine.take() {
             Some(machine) => machine,
             None => Machine::restored(store.alert_states().await?),
         };
@@ -98,16 +99,16 @@ impl Watcher {
         let asked = Asked { silences, taken: store.acknowledged().await? };
         let looked = {
             let (state, settings) = (Arc::clone(state), self.settings.clone());
-            let (mut next, mut memory) = (machine.clone(), std::mem::take(&mut self.memory));
+            let mut memory = std::mem::take(&mut self.memory);
             tokio::task::spawn_blocking(move || {
                 let province = Province::of(&state, now);
                 let own =
                     Own { certificate_ends: state.counters.certificate_end(), many: settings.many.at_least };
-                let changes = step(&mut next, &mut memory, &province, &own, &asked, &settings);
-                (changes, next, memory)
+                let changes = step(&mut machine, &mut memory, &province, &own, &asked, &settings);
+                (changes, machine, memory)
             })
         };
-        let Ok((changes, next, memory)) = looked.await else {
+        let Ok((changes, machine, memory)) = looked.await else {
             // A panic was logged; what is stored is read again.
             return Ok(AlertChanges::default());
         };
@@ -124,12 +125,12 @@ impl Watcher {
                 );
             }
         }
-        state
-            .counters
-            .alerts_firing(next.firing().map(|(key, firing)| {
-                (key.rule, self.settings.of(key.rule).severity, firing.under.is_some())
-            }));
-        self.machine = Some(next);
+        state.counters.alerts_firing(
+            machine
+                .firing()
+                .map(|(key, firing)| (key.rule, self.settings.of(key.rule).severity, firing.under.is_some())),
+        );
+        self.machine = Some(machine);
         Ok(changes)
     }
 }
@@ -144,19 +145,26 @@ fn step(
     settings: &Settings,
 ) -> AlertChanges {
     let now = province.now;
+    let config = province.config();
     let sight = observe(province, own, memory);
     let holding: Vec<&Silence> = asked.silences.iter().filter(|silence| silence.holds(now)).collect();
     let silenced = |key: &Key| {
-        holding.iter().any(|silence| {
-            silence.covers(key.rule, &key.subject, province.register(), now, &province.config().timezone)
-        })
+        holding
+            .iter()
+            .any(|silence| silence.covers(key.rule, &key.subject, province.register(), now, &config.timezone))
     };
     let acknowledged = |id: &AlertId| asked.taken.get(id).is_some_and(|taken| taken.holds(now));
     let orders = Orders { silenced: &silenced, acknowledged: &acknowledged };
     let changes = machine.tick(&sight, &orders, settings, now);
-    let notices: Vec<Notice> =
-        changes.tellings.iter().map(|telling| compose::notice(telling, province, now)).collect();
-    let told: BTreeMap<&AlertId, &Notice> = notices.iter().map(|notice| (&notice.alert, notice)).collect();
+    let composed = |telling: &Telling| {
+        let notice = compose::notice(telling, province, now);
+        let service = route::is_service(&config.calendar, &config.timezone, telling.fired);
+        let channels = route::channels(&config.alerts, &notice, service).into_iter().collect();
+        (notice, channels)
+    };
+    let notices: Vec<(Notice, Vec<ChannelName>)> = changes.tellings.iter().map(composed).collect();
+    let told: BTreeMap<&AlertId, &Notice> =
+        notices.iter().map(|(notice, _)| (&notice.alert, notice)).collect();
     let mut records = Vec::new();
     for Ended { key, firing, until } in &changes.ended {
         records.push(record(key, firing, Some(*until), &told, settings));
@@ -169,17 +177,6 @@ fn step(
         }
         entries.push((key.clone(), entry));
     }
-    let fired: BTreeMap<&AlertId, UnixMillis> = (changes.ended.iter().map(|ended| &ended.firing))
-        .chain(machine.firing().map(|(_, firing)| firing))
-        .map(|firing| (&firing.id, firing.fired))
-        .collect();
-    let config = province.config();
-    let channels = |notice: &Notice| {
-        let fired = fired.get(&notice.alert).copied().unwrap_or(now);
-        let service = route::is_service(&config.calendar, &config.timezone, fired);
-        route::channels(&config.alerts, notice, service).into_iter().collect()
-    };
-    let notices = notices.iter().map(|notice| (notice.clone(), channels(notice))).collect();
     AlertChanges { entries, records, notices }
 }
 

@@ -1,13 +1,31 @@
 //! Shapes that several answers share.
 
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use wan_wire::UnixMillis;
 
-use crate::ledger::timeline::{State, Why, Window};
+use crate::ledger::timeline::{self, Why, Window};
 use crate::localtime;
 use crate::report::uptime::Uptime;
+use crate::state::State;
+
+/// What handlers share that read the store beside the state.
+#[derive(Debug)]
+pub(crate) struct App<S> {
+    pub(crate) state: Arc<State>,
+    pub(crate) store: Arc<S>,
+    /// The present: the machine's, or a test's.
+    pub(crate) clock: fn() -> UnixMillis,
+}
+
+impl<S> Clone for App<S> {
+    fn clone(&self) -> Self {
+        Self { state: Arc::clone(&self.state), store: Arc::clone(&self.store), clock: self.clock }
+    }
+}
 
 /// What a link, a kind of link or a site is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -26,12 +44,12 @@ pub enum Word {
 impl Word {
     /// The word, and the reason of an unknown.
     #[must_use]
-    pub fn of(state: State) -> (Self, Option<Why>) {
+    pub fn of(state: timeline::State) -> (Self, Option<Why>) {
         match state {
-            State::Up => (Self::Up, None),
-            State::Degraded => (Self::Degraded, None),
-            State::Down => (Self::Down, None),
-            State::Unknown(why) => (Self::Unknown, Some(why)),
+            timeline::State::Up => (Self::Up, None),
+            timeline::State::Degraded => (Self::Degraded, None),
+            timeline::State::Down => (Self::Down, None),
+            timeline::State::Unknown(why) => (Self::Unknown, Some(why)),
         }
     }
 
@@ -56,8 +74,8 @@ pub struct StateNow {
     pub why: Option<Why>,
 }
 
-impl From<State> for StateNow {
-    fn from(state: State) -> Self {
+impl From<timeline::State> for StateNow {
+    fn from(state: timeline::State) -> Self {
         let (state, why) = Word::of(state);
         Self { state, why }
     }

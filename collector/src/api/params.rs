@@ -1,5 +1,7 @@
 //! A request's parameters: read strictly, so that a mistyped name is an answer and not a silent default.
 
+use std::str::FromStr;
+
 use axum::extract::Query;
 use http::Uri;
 use jiff::tz::TimeZone;
@@ -8,6 +10,7 @@ use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use super::problem::Problem;
 use crate::inventory::Register;
+use crate::lang::Lang;
 use crate::ledger::timeline::Window;
 use crate::localtime;
 use crate::province::Province;
@@ -166,6 +169,60 @@ pub fn list<'t>(
         return Err(Problem::parameter(name, wrong, &expected, remedy));
     }
     Ok(Some(values))
+}
+
+/// What a parameter says; `None` where it is not given.
+///
+/// # Errors
+/// When it is none of what is `expected`.
+pub fn parsed<T: FromStr>(name: &str, text: Option<&str>, expected: &str) -> Result<Option<T>, Problem> {
+    text.map(|text| text.parse().map_err(|_| Problem::parameter(name, text, expected, ""))).transpose()
+}
+
+/// Whether something is wanted; `None` where that is not said.
+///
+/// # Errors
+/// When it is neither `true` nor `false`.
+pub fn flag(name: &str, text: Option<&str>, remedy: &str) -> Result<Option<bool>, Problem> {
+    match text {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(text) => Err(Problem::parameter(name, text, "true or false", remedy)),
+    }
+}
+
+/// The language that is asked for; Vietnamese where none is.
+///
+/// # Errors
+/// When it is none.
+pub fn lang(text: Option<&str>) -> Result<Lang, Problem> {
+    Ok(parsed("lang", text, "vi or en")?.unwrap_or_default())
+}
+
+/// How many rows are asked for.
+///
+/// # Errors
+/// When it is no number from 1 to `most`.
+pub fn limit(text: Option<&str>, default: u32, most: u32) -> Result<u32, Problem> {
+    let expected = format!("a number from 1 to {most}");
+    let limit = parsed("limit", text, &expected)?.unwrap_or(default);
+    if !(1..=most).contains(&limit) {
+        return Err(Problem::parameter("limit", &limit.to_string(), &expected, ""));
+    }
+    Ok(limit)
+}
+
+/// Whether a list with a `state` is to have what is over too.
+///
+/// # Errors
+/// When it is neither `lasting` nor `all`.
+pub fn also_over(given: &Params) -> Result<bool, Problem> {
+    match given.get("state") {
+        None | Some("lasting") => Ok(false),
+        Some("all") => Ok(true),
+        Some(text) => Err(Problem::parameter("state", text, "lasting or all", "leave it out for lasting")),
+    }
 }
 
 /// The one of `choices` that a parameter names; the default where it is not given.

@@ -282,13 +282,7 @@ async fn bad_method() -> Response {
 )]
 async fn get_planned<S: Store>(Shared(office): Shared<Office<S>>, uri: Uri) -> Response {
     let answer = Params::read(&uri, &PARAMETERS).and_then(|given| {
-        let all = match given.get("state") {
-            None | Some("lasting") => false,
-            Some("all") => true,
-            Some(text) => {
-                return Err(Problem::parameter("state", text, "lasting or all", "leave it out for lasting"));
-            }
-        };
+        let all = params::also_over(&given)?;
         rows(&office.state, given.get("site"), all, clock::now())
     });
     answer.and_then(|answer| super::bytes(&answer)).map_or_else(Problem::into_response, super::json_body)
@@ -339,14 +333,8 @@ async fn delete_planned<S: Store>(
 ) -> Response {
     let done = async {
         let given = Params::read(&uri, &["void"])?;
-        let void = match given.get("void") {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(text) => {
-                return Err(Problem::parameter("void", text, "true or false", "leave it out for false"));
-            }
-        };
-        office.remove(&id, void, &who(reader)).await
+        let void = params::flag("void", given.get("void"), "leave it out for false")?;
+        office.remove(&id, void.unwrap_or(false), &who(reader)).await
     };
     match done.await {
         Ok(row) => super::bytes(&row).map_or_else(Problem::into_response, super::json_body),

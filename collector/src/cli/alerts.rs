@@ -7,11 +7,11 @@ use anyhow::bail;
 use clap::{ArgGroup, Args, Subcommand};
 use wan_wire::UnixMillis;
 
-use super::figures;
+use super::figures::{self, local};
 use super::output::{Format, block_on, list, print, who};
 use crate::alert::AlertId;
 use crate::alert::endpoint::{FULL_REMEDY, may_be_added, may_be_taken, over};
-use crate::alert::list::{AlertRow, AlertsAnswer, Asked, Question, SilenceRow, silences};
+use crate::alert::list::{AlertRow, AlertsAnswer, Asked, Question, SilenceRow, SilenceState, silences};
 use crate::alert::orders::{AckDraft, SilenceDraft};
 use crate::alert::record::{Acknowledgement, SilenceId, WantedAlerts};
 use crate::clock;
@@ -203,11 +203,6 @@ fn remarks(row: &AlertRow) -> String {
     let why = (!row.why.is_empty()).then(|| row.why.clone());
     let parts = [drill, under, members, flaps, silenced, why];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
-}
-
-/// `2026-11-02 08:20:00` of an RFC 3339 time: the table's head names the zone.
-fn local(time: &str) -> String {
-    time.chars().take(19).map(|letter| if letter == 'T' { ' ' } else { letter }).collect()
 }
 
 fn csv(answer: &AlertsAnswer) -> anyhow::Result<String> {
@@ -486,7 +481,7 @@ impl Unsilence {
             let Some((_, silence)) = known.iter().find(|(known, _)| *known == id) else {
                 bail!("there is no silence {}; `wan-collector alerts silences --all` shows all", id.0);
             };
-            if silence.ended.is_some() || silence.to <= now {
+            if !SilenceState::of(silence, now).lasts() {
                 bail!("{}", over(id));
             }
         }

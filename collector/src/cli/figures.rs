@@ -127,6 +127,11 @@ fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// `2026-11-02 08:20:00` of an RFC 3339 time: the table's head names the zone.
+pub(super) fn local(time: &str) -> String {
+    time.chars().take(19).map(|letter| if letter == 'T' { ' ' } else { letter }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

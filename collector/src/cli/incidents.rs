@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use wan_wire::UnixMillis;
 
-use super::figures;
+use super::figures::{self, local};
 use super::output::{Format, block_on, print};
 use crate::clock;
 use crate::config::Config;
@@ -125,11 +125,6 @@ fn table(answer: &IncidentsAnswer) -> String {
         text.push_str("there are more: ask for a shorter window, or raise --limit\n");
     }
     text
-}
-
-/// `2026-11-02 08:20:00` of an RFC 3339 time: the table's head names the zone.
-fn local(time: &str) -> String {
-    time.chars().take(19).map(|letter| if letter == 'T' { ' ' } else { letter }).collect()
 }
 
 fn csv(answer: &IncidentsAnswer) -> anyhow::Result<String> {

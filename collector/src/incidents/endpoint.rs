@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wan_wire::{LinkName, UnixMillis};
 
-use crate::api::common::Range;
+use crate::api::common::{App, Range};
 use crate::api::params::{self, Params};
 use crate::api::problem::{ErrorKind, Problem};
 use crate::inventory::Register;
@@ -157,11 +157,7 @@ impl Asked {
         zone: &TimeZone,
         now: UnixMillis,
     ) -> Result<Self, Problem> {
-        let open = match question.open {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(text) => return Err(Problem::parameter("open", text, "true or false", "")),
-        };
+        let open = params::flag("open", question.open, "")?.unwrap_or(false);
         // What is open now may have begun at any time.
         let window = if open && question.from.is_none() && question.to.is_none() {
             Window::new(UnixMillis::MIN, now)
@@ -174,14 +170,11 @@ impl Asked {
             Some("site") => Some(None),
             Some(text) => Some(Some(params::link("link", text)?)),
         };
-        let kind = parsed("kind", question.kind, "outage, degradation or gap")?;
+        let kind = params::parsed("kind", question.kind, "outage, degradation or gap")?;
         let causes = Cause::ALL.map(Cause::as_str).join(", ");
-        let cause = parsed("cause", question.cause, &format!("one of {causes}"))?;
-        let limit = parsed("limit", question.limit, "a number from 1 to 50000")?.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(Problem::parameter("limit", &limit.to_string(), "a number from 1 to 50000", ""));
-        }
-        let lang = parsed("lang", question.lang, "vi or en")?.unwrap_or_default();
+        let cause = params::parsed("cause", question.cause, &format!("one of {causes}"))?;
+        let limit = params::limit(question.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+        let lang = params::lang(question.lang)?;
         // One more than is shown, to say whether there are more; what the store does not sift is sifted here.
         let sifted = link.is_some() || kind.is_some() || cause.is_some();
         let limit_in_store = if sifted { u32::MAX } else { limit + 1 };
@@ -220,14 +213,6 @@ impl Asked {
             incidents: fitting.into_iter().take(self.limit).map(|told| rows.row(told)).collect(),
         }
     }
-}
-
-fn parsed<T: std::str::FromStr>(
-    name: &str,
-    text: Option<&str>,
-    expected: &str,
-) -> Result<Option<T>, Problem> {
-    text.map(|text| text.parse().map_err(|_| Problem::parameter(name, text, expected, ""))).transpose()
 }
 
 struct Rows<'a> {
@@ -288,19 +273,6 @@ impl<'a> Rows<'a> {
             now: restatement.is.as_ref().map(|word| self.word(word)),
             because: restatement.because,
         }
-    }
-}
-
-#[derive(Debug)]
-struct App<S> {
-    state: Arc<State>,
-    store: Arc<S>,
-    clock: fn() -> UnixMillis,
-}
-
-impl<S> Clone for App<S> {
-    fn clone(&self) -> Self {
-        Self { state: Arc::clone(&self.state), store: Arc::clone(&self.store), clock: self.clock }
     }
 }
 
@@ -385,7 +357,7 @@ async fn one<S: Store>(Shared(app): Shared<App<S>>, Path(id): Path<String>, uri:
 
 async fn answer_one<S: Store>(app: &App<S>, text: &str, uri: &Uri) -> Result<Response, Problem> {
     let given = Params::read(uri, &["lang"])?;
-    let lang = parsed("lang", given.get("lang"), "vi or en")?.unwrap_or_default();
+    let lang = params::lang(given.get("lang"))?;
     let missing = || {
         Problem::not_found(
             "id",

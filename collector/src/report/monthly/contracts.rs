@@ -10,6 +10,7 @@ use super::restated::{KeyFigures, Subject};
 use super::sites::kind_word;
 use super::words::{self, Words};
 use crate::config::Contract;
+use crate::lang::Lang;
 use crate::ledger::cause::Charge;
 use crate::ledger::incident::{Incident, incidents};
 use crate::ledger::periods::Periods;
@@ -208,8 +209,8 @@ impl Accounts {
         if !self.unknown.is_empty() {
             let names = self.unknown.join(", ");
             note.push_str(&match lang {
-                crate::lang::Lang::Vi => format!(" Chưa khai báo trong cấu hình (contracts): {names}."),
-                crate::lang::Lang::En => format!(" Not in the configuration (contracts): {names}."),
+                Lang::Vi => format!(" Chưa khai báo trong cấu hình (contracts): {names}."),
+                Lang::En => format!(" Not in the configuration (contracts): {names}."),
             });
         }
         Table {
@@ -270,22 +271,20 @@ impl Accounts {
                 .pick("Thực hiện hợp đồng theo từng đường truyền", "Contracts, link by link")
                 .to_owned(),
             note: words::contract_note(lang).to_owned(),
-            columns: vec![
-                column("contract", words::CONTRACT, Kind::Text),
-                column("site", words::SITE, Kind::Text),
-                column("name", words::NAME, Kind::Text),
-                column("link", words::LINK, Kind::Text),
-                column("carrier", words::CARRIER, Kind::Text),
-                column("target", words::PROMISE, Kind::Share),
-                column("uptime", words::CONTRACT_UPTIME, Kind::Share),
-                column("low", words::LOW, Kind::Share),
-                column("high", words::HIGH, Kind::Share),
-                column("charged", words::CHARGED, Kind::Duration),
-                column("excused", words::EXCUSED, Kind::Duration),
-                column("undecided", words::UNDECIDED, Kind::Duration),
-                column("outages", words::CHARGED_OUTAGES, Kind::Count),
-                column("standing", words::UPTIME_STANDING, Kind::Text),
-            ],
+            columns: named_columns(
+                lang,
+                [
+                    column("target", words::PROMISE, Kind::Share),
+                    column("uptime", words::CONTRACT_UPTIME, Kind::Share),
+                    column("low", words::LOW, Kind::Share),
+                    column("high", words::HIGH, Kind::Share),
+                    column("charged", words::CHARGED, Kind::Duration),
+                    column("excused", words::EXCUSED, Kind::Duration),
+                    column("undecided", words::UNDECIDED, Kind::Duration),
+                    column("outages", words::CHARGED_OUTAGES, Kind::Count),
+                    column("standing", words::UPTIME_STANDING, Kind::Text),
+                ],
+            ),
             key: &[0, 1, 3],
             rows: self.contracts.values().flatten().map(row).collect(),
             chart: None,
@@ -313,20 +312,18 @@ impl Accounts {
                 )
                 .to_owned(),
             note: words::contract_quality_note(lang).to_owned(),
-            columns: vec![
-                column("contract", words::CONTRACT, Kind::Text),
-                column("site", words::SITE, Kind::Text),
-                column("name", words::NAME, Kind::Text),
-                column("link", words::LINK, Kind::Text),
-                column("carrier", words::CARRIER, Kind::Text),
-                column("hours_measured", words::HOURS_MEASURED, Kind::Count),
-                column("rtt_limit_ms", words::RTT_LIMIT, Kind::Number),
-                column("rtt_mean_ms", words::RTT_MEAN, Kind::Number),
-                column("rtt_standing", words::RTT_STANDING, Kind::Text),
-                column("loss_limit", words::LOSS_LIMIT, Kind::Share),
-                column("loss_while_up", words::LOSS_WHILE_UP, Kind::Share),
-                column("loss_standing", words::LOSS_STANDING, Kind::Text),
-            ],
+            columns: named_columns(
+                lang,
+                [
+                    column("hours_measured", words::HOURS_MEASURED, Kind::Count),
+                    column("rtt_limit_ms", words::RTT_LIMIT, Kind::Number),
+                    column("rtt_mean_ms", words::RTT_MEAN, Kind::Number),
+                    column("rtt_standing", words::RTT_STANDING, Kind::Text),
+                    column("loss_limit", words::LOSS_LIMIT, Kind::Share),
+                    column("loss_while_up", words::LOSS_WHILE_UP, Kind::Share),
+                    column("loss_standing", words::LOSS_STANDING, Kind::Text),
+                ],
+            ),
             key: &[0, 1, 3],
             rows: self.contracts.values().flatten().filter_map(row).collect(),
             chart: None,
@@ -345,8 +342,8 @@ impl Accounts {
         let mut note = words::evidence_note(lang).to_owned();
         if all > MOST_LINES {
             note.push_str(&match lang {
-                crate::lang::Lang::Vi => format!(" Liệt kê {MOST_LINES} dòng trong số {all}: các lần mất kết nối trước, lần dài nhất trước."),
-                crate::lang::Lang::En => format!(" {MOST_LINES} of {all} are listed: outages first, and the longest."),
+                Lang::Vi => format!(" Liệt kê {MOST_LINES} dòng trong số {all}: các lần mất kết nối trước, lần dài nhất trước."),
+                Lang::En => format!(" {MOST_LINES} of {all} are listed: outages first, and the longest."),
             });
         }
         Table {
@@ -359,19 +356,17 @@ impl Accounts {
                 )
                 .to_owned(),
             note,
-            columns: vec![
-                column("contract", words::CONTRACT, Kind::Text),
-                column("site", words::SITE, Kind::Text),
-                column("name", words::NAME, Kind::Text),
-                column("link", words::LINK, Kind::Text),
-                column("carrier", words::CARRIER, Kind::Text),
-                column("what", words::WHAT, Kind::Text),
-                column("from", words::STARTED, Kind::Instant),
-                column("to", words::ENDED, Kind::Instant),
-                column("charged", words::CHARGED, Kind::Duration),
-                column("rule", words::RULE, Kind::Prose),
-                column("evidence", words::EVIDENCE, Kind::Prose),
-            ],
+            columns: named_columns(
+                lang,
+                [
+                    column("what", words::WHAT, Kind::Text),
+                    column("from", words::STARTED, Kind::Instant),
+                    column("to", words::ENDED, Kind::Instant),
+                    column("charged", words::CHARGED, Kind::Duration),
+                    column("rule", words::RULE, Kind::Prose),
+                    column("evidence", words::EVIDENCE, Kind::Prose),
+                ],
+            ),
             key: &[0, 1, 3, 5, 6],
             rows: lines.iter().map(row).collect(),
             chart: None,
@@ -468,6 +463,19 @@ impl Fact<'_> {
 
 fn known<'f>(frame: &'f Frame<'_>, id: &str) -> Option<&'f Contract> {
     frame.province.config().contracts.iter().find(|contract| contract.id == id)
+}
+
+/// The columns of [`Line::named`], and more.
+fn named_columns(lang: Lang, more: impl IntoIterator<Item = Column>) -> Vec<Column> {
+    let named = [
+        ("contract", words::CONTRACT),
+        ("site", words::SITE),
+        ("name", words::NAME),
+        ("link", words::LINK),
+        ("carrier", words::CARRIER),
+    ];
+    let named = named.map(|(id, words)| Column::new(id, words.in_lang(lang), Kind::Text));
+    named.into_iter().chain(more).collect()
 }
 
 /// A contract's id, or that there is none.
