@@ -16,7 +16,7 @@ use wan_tests::netns::{CENTRE_V4, Cut, Path, Province};
 use wan_tests::process::Process;
 use wan_tests::scene::{Scene, undisturbed};
 
-/// How long anything may take to be told. What it does take is measured by `tests/bench/alert.py`.
+/// How long anything may take to be told. That it is told within seconds is what `collector/src/alert/year.rs` holds it to.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Longer than an agent may be silent: what is wrongly said of sites would be said by then.
 const SETTLED: Duration = Duration::from_secs(18);
