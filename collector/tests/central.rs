@@ -223,17 +223,34 @@ sites: {trung-tam: {links: [{name: wan-viettel, remove: true}]}}
     );
 }
 
-#[test]
-fn a_centre_that_is_to_watch_too_much_is_refused_with_what_to_do() {
+/// A centre that watches so many routers.
+fn watched(routers: usize) -> String {
     let mut text =
         String::from("sites:\n- {id: trung-tam, name: T, tier: province, branch: state, watches: all}\n");
-    for at in 0..1_997 {
+    for at in 0..routers {
         text.push_str(&format!(
             "- {{id: xa-{at}, name: X, tier: commune, branch: state, links: {{wan: {{router: 10.{}.{}.1}}}}}}\n",
             at / 250,
             at % 250
         ));
     }
+    text
+}
+
+#[test]
+fn a_centre_looks_twice_as_often_as_long_as_it_may_send_so_many_packets() {
+    let round = |routers: usize, file: &str| {
+        let compiled = compiled_in(file, &watched(routers), &[], NOW).unwrap();
+        of(&compiled, "trung-tam").probes.round.interval.as_millis()
+    };
+    assert_eq!(round(300, NOTHING), 2_500);
+    assert_eq!(round(1_500, NOTHING), 5_000, "at the usual pace they are not too many");
+    assert_eq!(round(300, "all: {round: {interval: 10s}}"), 10_000, "the file says otherwise");
+}
+
+#[test]
+fn a_centre_that_is_to_watch_too_much_is_refused_with_what_to_do() {
+    let text = watched(1_997);
     let layers = "tiers: {commune: {round: {packets: 3}}}";
     let compiled = with_basis(&text, &[], NOW, |basis| compile("f", layers.as_bytes(), basis)).unwrap();
     let faults: Vec<String> = compiled.faults.iter().map(ToString::to_string).collect();

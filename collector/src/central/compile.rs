@@ -302,11 +302,15 @@ impl Compiler<'_> {
                 None => Layer::usual_links().into_iter().map(|link| link.name).collect(),
                 Some(_) => Vec::new(),
             };
-            if own.round.is_empty() {
-                layer.round = watch::round();
-                origins.round = Some("register".to_owned());
-            }
             layer = watch::add(layer, targets, &removed);
+            if own.round.is_empty() {
+                let quick = Layer { round: watch::round(), ..layer.clone() };
+                // As many routers as an agent may probe at the usual pace are more than it may at twice that.
+                if quick.resolve().1.len() <= layer.resolve().1.len() {
+                    layer = quick;
+                    origins.round = Some("register".to_owned());
+                }
+            }
             for link in layer.links.iter().flatten() {
                 let default = usual.contains(&link.name).then(|| "default".to_owned());
                 let before = origins.links.remove(&link.name).or(default);

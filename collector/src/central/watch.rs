@@ -9,7 +9,7 @@ use wan_wire::{LinkName, UnixMillis};
 
 use crate::inventory::{Register, Site};
 
-/// How an agent that watches others makes its rounds unless the file says otherwise: five packets in two and a half seconds, twice as often as a
+/// How an agent that watches others makes its rounds unless the file says otherwise, or they are too many for that: five packets in two and a half seconds, twice as often as a
 /// site's own. Two rounds of which every packet was lost are ten packets over five seconds, which no burst of loss of three seconds
 /// explains, and a cut is seen by them within 7.5 seconds.
 #[must_use]
