@@ -382,6 +382,21 @@ proptest! {
     }
 
     #[test]
+    fn what_is_known_twice_an_edge_around_a_window_is_all_that_bears_on_it(history in history()) {
+        let kept = Kept::of(&history);
+        let (view, around, basis) = (kept.view(&history), kept.around(&history), kept.basis(&history));
+        let window = Window::new(at(history.from), at(history.to));
+        let known = Window::new(window.start.minus(EDGE * 2), window.end.plus(EDGE * 2));
+        let cut = |periods: &Periods| periods.within(known);
+        let path = Path { cut: cut(&kept.path.cut), bad: cut(&kept.path.bad) };
+        let around_it = Kept { planned: kept.planned.iter().map(cut).collect(), path, ..Kept::of(&history) };
+        prop_assert_eq!(
+            charges(&view, &around_it.around(&history), &basis, window),
+            charges(&view, &around, &basis, window)
+        );
+    }
+
+    #[test]
     fn children_have_no_path_while_wan_or_power_are_gone_and_the_path_above_only_where_nothing_is_known(
         history in history()
     ) {

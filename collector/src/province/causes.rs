@@ -60,8 +60,8 @@ impl Causes<'_> {
     /// order of time.
     #[must_use]
     pub fn of(&self, site: &SiteNow<'_>) -> BTreeMap<Option<LinkName>, Vec<Charge>> {
-        // What is planned, and what fails above, bears on what happens a little before and after it.
-        let around = Window::new(self.window.start.minus(EDGE), self.window.end.plus(EDGE));
+        // What fails above bears on the WAN a little before and after it, and so does that on what goes by it.
+        let around = Window::new(self.window.start.minus(EDGE * 2), self.window.end.plus(EDGE * 2));
         let kept = self.kept(site, around);
         let charges = cause::charges(&site.view(), &kept.around(site), &self.province.basis(), self.window);
         let links = site.seen_links().map(|link| Some(link.name.clone())).zip(charges.links);

@@ -148,3 +148,40 @@ fn after_the_centre_is_back_silence_is_judged_only_after_the_silence_limit() {
     // Its isolation ended ten seconds ago, the margin included: too little to call anybody silent.
     assert_eq!(verdicts(&state)[1..], [(Verdict::Unknown, Rule::Blind); 3]);
 }
+
+#[test]
+fn what_fails_above_bears_on_a_window_by_way_of_a_wan_that_fails_outside_of_it() {
+    use Outcome::{Down, Up};
+    let service = "service-his";
+    // Before a window that begins 30 s ago, and behind one that ends then: two edges apart, the path is cut and the service fails.
+    let before = [("hub", "wan", 60, 42), ("xa-1", "wan", 38, 32), ("xa-1", service, 31, 0)];
+    let behind = [("hub", "wan", 18, 0), ("xa-1", "wan", 28, 22), ("xa-1", service, 60, 30)];
+    for (failures, from, to) in [(before, 30, 0), (behind, 60, 30)] {
+        let state = province();
+        for (name, link) in [("hub", "wan"), ("xa-1", "lan"), ("xa-1", "wan"), ("xa-1", service)] {
+            let mut well_from = HOUR_S;
+            for (_, _, start, end) in
+                failures.into_iter().filter(|failure| (failure.0, failure.1) == (name, link))
+            {
+                see(&state, name, link, name, (well_from, start), Up);
+                see(&state, name, link, name, (start, end), Down);
+                well_from = end;
+            }
+            see(&state, name, link, name, (well_from, 0), Up);
+        }
+        let province = Province::of(&state, NOW);
+        let site = province.site(&id("xa-1")).unwrap();
+        let charged = |from: i64, to: i64| {
+            let window = Window::new(NOW.plus_millis(-from * 1000), NOW.plus_millis(-to * 1000));
+            province.causes(window).of(&site).remove(&Some(service.parse().unwrap())).unwrap()
+        };
+        let (start, end) = (NOW.plus_millis(-from * 1000), NOW.plus_millis(-to * 1000));
+        let mut within = charged(HOUR_S, 0);
+        within.retain(|charge| charge.start < end && start < charge.end);
+        for charge in &mut within {
+            (charge.start, charge.end) = (charge.start.max(start), charge.end.min(end));
+        }
+        assert!(within.iter().any(|charge| charge.rule == crate::ledger::cause::Rule::PathCut), "{within:?}");
+        assert_eq!(charged(from, to), within, "asked of {from} to {to} s ago alone");
+    }
+}

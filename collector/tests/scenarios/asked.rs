@@ -148,7 +148,8 @@ impl<'s> Answers<'s> {
     }
 
     fn charges(&self, id: &str, link: Option<&LinkName>, window: Window) -> Told<Vec<Charge>> {
-        let (site, basis, kept) = (self.view(id)?, self.basis(SILENCE_LIMIT), self.kept(id, window)?);
+        let known = Window::new(window.start.minus(cause::EDGE * 2), window.end.plus(cause::EDGE * 2));
+        let (site, basis, kept) = (self.view(id)?, self.basis(SILENCE_LIMIT), self.kept(id, known)?);
         let around = self.around(id, &kept)?;
         Ok(match link {
             None => cause::charges(&site, &around, &basis, window).site,

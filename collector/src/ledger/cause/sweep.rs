@@ -8,8 +8,8 @@ use super::{EDGE, Rule, Scene, Silence};
 use crate::ledger::span::Periods;
 use crate::ledger::timeline::{Basis, SiteView, State, Window};
 
-/// What the rules know of a site beside its evidence; what has a time is known from [`EDGE`] before the window that is asked about until
-/// [`EDGE`] behind it.
+/// What the rules know of a site beside its evidence; what has a time is known from twice [`EDGE`] before the window that is asked about
+/// until as long behind it: the WAN is looked at from [`EDGE`] before, and what is said about that counts as far beyond its own time.
 #[derive(Debug, Clone)]
 pub struct Around<'a> {
     /// When its host booted, in order.
