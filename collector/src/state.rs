@@ -133,14 +133,7 @@ impl Track {
             merged
         };
         // Where the first difference to what is stored lies before what was loaded, the store lacks it from there on.
-        let mut expected = rows.iter();
-        let differs =
-            merged.iter().take_while(|span| span.start < before).find_map(|span| match expected.next() {
-                Some(same) if same == span => None,
-                Some(other) => Some(other.start.min(span.start)),
-                None => Some(span.start),
-            });
-        if let Some(from) = differs.or_else(|| expected.next().map(|span| span.start)) {
+        if let Some(from) = first_difference(&rows, merged.iter().take_while(|span| span.start < before)) {
             self.mark_dirty(from);
         }
         self.spans = Arc::new(merged);
@@ -163,6 +156,19 @@ fn canonical(stored: Vec<Span>) -> Spans {
         }
         spans
     })
+}
+
+/// From when on stored rows are not the spans that they should be; `None`: they are.
+fn first_difference<'s>(rows: &[Span], spans: impl Iterator<Item = &'s Span>) -> Option<UnixMillis> {
+    let mut rows = rows.iter();
+    for span in spans {
+        match rows.next() {
+            Some(row) if row == span => {}
+            Some(row) => return Some(row.start.min(span.start)),
+            None => return Some(span.start),
+        }
+    }
+    rows.next().map(|row| row.start)
 }
 
 /// Everything that was observed of one site.
@@ -374,8 +380,7 @@ impl SiteRuntime {
     pub(crate) fn restore_recent(&self, recent: Recent, since: UnixMillis) {
         let spans = canonical(recent.spans.clone());
         // Rows that should be one, since what lies before them was not loaded when the later was written, are written anew as one.
-        let differs = recent.spans.iter().zip(&spans).find(|(stored, span)| stored != span);
-        let differs = differs.map(|(_, span)| span.start);
+        let differs = first_difference(&recent.spans, spans.iter());
         let mut evidence = self.evidence_mut();
         let Some(index) = evidence.ensure(&recent.series.link, &recent.series.vantage) else {
             tracing::warn!(site = %self.id, link = %recent.series.link, "the store holds more links of this site than are read");

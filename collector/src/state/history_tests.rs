@@ -188,3 +188,24 @@ fn a_change_before_what_is_loaded_is_held_back_and_then_replaces_what_is_stored(
     model.load(i64::MIN);
     assert_eq!(model.spans().as_slice(), &expected);
 }
+
+#[test]
+fn rows_that_others_cover_are_taken_out_of_the_store_whenever_they_are_loaded() {
+    let span =
+        |start: i64, end: i64| Span { start: UnixMillis(start), end: UnixMillis(end), outcome: Outcome::Up };
+    // At the start; of a track of which the store has more, which is loaded later; and the other way round.
+    for (stored, since) in [
+        (vec![span(0, 10), span(3, 6)], -5),
+        (vec![span(-30, -20), span(0, 10), span(3, 6)], 1),
+        (vec![span(0, 10), span(3, 6), span(20, 30)], 25),
+    ] {
+        let mut table = Table::default();
+        table.replace(UnixMillis::MIN, &stored);
+        let mut model = Model::start(table, Vec::new(), since);
+        model.load(i64::MIN);
+        model.checkpoint(true);
+        let expected: Vec<Span> = stored.iter().copied().filter(|row| *row != span(3, 6)).collect();
+        assert_eq!(model.spans().as_slice(), expected, "{stored:?}");
+        assert_eq!(model.table.all(), expected, "{stored:?}");
+    }
+}
