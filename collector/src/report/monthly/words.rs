@@ -199,12 +199,13 @@ pub(super) const fn contract_note(lang: Lang) -> &'static str {
     lang.pick(
         "Tỷ lệ tính cho nhà mạng = 1 − thời gian mất kết nối do nhà mạng ÷ thời gian quan sát được, trong giờ tính, không tính thời gian có kế \
          hoạch. Cận dưới tính cả thời gian chưa rõ trách nhiệm cho nhà mạng. “Không đạt” khi cả cận trên cũng dưới mức cam kết, “Đạt” khi \
-         cận dưới đã đủ; còn lại là chưa kết luận được. Hợp đồng và đường đạt khi mọi cam kết đều đạt, kể cả độ trễ và mất gói (bảng Chất \
-         lượng theo hợp đồng).",
+         cận dưới đã đủ; còn lại là chưa kết luận được. Hợp đồng và đường đạt khi mọi cam kết đo được đều đạt, kể cả độ trễ và mất gói (bảng \
+         Chất lượng theo hợp đồng); cam kết không đo được thì không coi là vi phạm.",
         "Uptime charged to the carrier = 1 − time down that is the carrier's ÷ observed time, within the hours that count and without planned \
          time. The low bound charges all that is undecided to the carrier. Missed: even the high bound is below what was promised; met: the \
-         low bound reaches it; between the two, undecided. A contract or link has met what was promised when every promise is met, also \
-         those of round-trip time and loss (see Contract quality).",
+         low bound reaches it; between the two, undecided. A contract or link has met what was promised when every promise that could be \
+         measured is met, also those of round-trip time and loss (see Contract quality); a promise that nobody could measure is not \
+         broken.",
     )
 }
 
