@@ -34,8 +34,8 @@ use crate::localtime;
 use crate::state::{SiteRuntime, State};
 use crate::store::Store;
 
-/// This much is loaded before anybody is served: the last day, which most questions are about, and what is looked at around it.
-pub const AT_START: Duration = Duration::from_secs(10 * 86_400);
+/// This much is loaded before anybody is served: the last two days, which most questions are about, and what is looked at around them.
+pub const AT_START: Duration = LOOK_AROUND.saturating_add(Duration::from_secs(2 * 86_400));
 /// The steps in which the rest is loaded; the last is all. The first holds every rolling window and the province's month.
 const STEPS: [Option<Duration>; 3] =
     [Some(Duration::from_secs(45 * 86_400)), Some(Duration::from_secs(200 * 86_400)), None];
@@ -232,12 +232,12 @@ async fn older<S: Store>(sites: &[Arc<SiteRuntime>], store: &S, from: UnixMillis
     store.load_older(&wanted, from, |id, spans| found.push((id, spans))).await?;
     for (id, spans) in found {
         if let Some((site, track)) = owners.remove(&id) {
-            site.merge_older(track, spans, from);
+            site.merge_older(track, &spans, from);
         }
     }
     // Of the others nothing is stored before what is loaded already.
     for (site, track) in owners.into_values() {
-        site.merge_older(track, Vec::new(), from);
+        site.merge_older(track, &[], from);
     }
     Ok(())
 }

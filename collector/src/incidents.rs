@@ -22,7 +22,8 @@ use crate::clock;
 use crate::ledger::incident::{Incident, IncidentKind};
 use crate::ledger::timeline::Window;
 use crate::ledger::told::{Changes, Subject, Told, reconcile};
-use crate::province::{Province, SiteNow};
+use crate::province::{Causes, Province, SiteNow};
+use crate::quality::HOURS_KEPT;
 use crate::rolling::RollingFigures;
 use crate::state::State;
 use crate::store::{Store, StoreError, Wanted};
@@ -36,7 +37,7 @@ pub const HORIZON_MARGIN: Duration = Duration::from_secs(31 * 86_400);
 
 /// So far back is looked for the start of an incident that goes back further than what is derived each time and was never told: as long as
 /// figures of quality are kept. That is so after a start with evidence that an earlier version has kept.
-const FURTHEST: Duration = Duration::from_secs(3 * 366 * 86_400);
+const FURTHEST: Duration = HOURS_KEPT;
 
 /// What is open now, by kind: of sites as a whole.
 pub type Open = BTreeMap<IncidentKind, u64>;
@@ -132,6 +133,7 @@ fn changes(state: &State, told: &BTreeMap<Subject, Vec<Told>>, window: Window) -
     let now = window.end;
     let province = Province::of(state, now);
     let causes = province.causes(window);
+    let further = province.causes(Window::new(window.start.minus(FURTHEST), window.end));
     let mut figures = RollingFigures::new(province.now);
     let mut all = Changes::default();
     let mut add = |subject: &Subject, found: &[_]| {
@@ -147,7 +149,7 @@ fn changes(state: &State, told: &BTreeMap<Subject, Vec<Told>>, window: Window) -
         let charges = causes.of(&site);
         figures.add(&province, &site, &charges);
         let mut found = causes.incidents_among(&site, &charges);
-        complete(&mut found, state, &province, &site, told, window);
+        complete(&mut found, state, &further, &site, told, window);
         let known = told.range(Subject { site: site.site.id.clone(), link: None }..);
         let known = known.map(|(subject, _)| subject).take_while(|subject| subject.site == site.site.id);
         let links: BTreeSet<_> = found.keys().chain(known.map(|subject| &subject.link)).collect();
@@ -159,12 +161,13 @@ fn changes(state: &State, told: &BTreeMap<Subject, Vec<Told>>, window: Window) -
     (all, figures)
 }
 
-/// Of an incident of the site that reaches back to the window's start and was never told, the whole: else it would be told with a start that is
-/// the window's and not its own. While that history is still being loaded it is left out, and a later pass tells it.
+/// Of an incident of the site that reaches back to the window's start and was never told, the whole, from the causes over a `further` window:
+/// else it would be told with a start that is the window's and not its own. While that history is still being loaded it is left out, and a
+/// later pass tells it.
 fn complete(
     found: &mut BTreeMap<Option<LinkName>, Vec<Incident>>,
     state: &State,
-    province: &Province<'_>,
+    further: &Causes<'_>,
     site: &SiteNow<'_>,
     told: &BTreeMap<Subject, Vec<Told>>,
     window: Window,
@@ -183,9 +186,8 @@ fn complete(
     if cut.is_empty() {
         return;
     }
-    let further = Window::new(window.start.minus(FURTHEST), window.end);
-    let known = state.history.reaches(further.start).is_ok();
-    let whole = if known { province.causes(further).incidents(site) } else { BTreeMap::new() };
+    let known = state.history.reaches(further.window().start).is_ok();
+    let whole = if known { further.incidents(site) } else { BTreeMap::new() };
     for link in cut {
         let Some(of_link) = found.get_mut(&link) else { continue };
         let reaches = |one: &&Incident| one.start <= window.start && one.end > window.start;

@@ -74,9 +74,10 @@ impl RollingFigures {
         if !site.site.registered_at(province.now, &province.config().timezone) {
             return;
         }
+        let windows = Rolling::ALL.map(|rolling| rolling.window(province.now, &province.config().timezone));
         let links = site.seen_links().filter(|link| link.valid.holds(province.now)).map(|link| {
             let charges = charges.get(&Some(link.name.clone())).map_or(&[][..], Vec::as_slice);
-            (link.name.clone(), of_link(province, site, link, charges))
+            (link.name.clone(), of_link(province, site, link, charges, windows))
         });
         self.sites.insert(site.site.id.clone(), links.collect());
     }
@@ -95,10 +96,15 @@ impl RollingFigures {
     }
 }
 
-fn of_link(province: &Province<'_>, site: &SiteNow<'_>, link: &Link, charges: &[Charge]) -> OfLink {
+fn of_link(
+    province: &Province<'_>,
+    site: &SiteNow<'_>,
+    link: &Link,
+    charges: &[Charge],
+    windows: [Window; Rolling::ALL.len()],
+) -> OfLink {
     let (view, link_view, basis) = (site.view(), link.view(), province.basis());
-    Rolling::ALL.map(|rolling| {
-        let asked = rolling.window(province.now, &province.config().timezone);
+    windows.map(|asked| {
         let planned = province.planned_of(site, Some(&link.name), asked);
         let window = view.clip_link(&link_view, asked, province.now);
         let sweep = LinkSweep::new(&view, &link_view, &basis, window);

@@ -110,9 +110,8 @@ impl Track {
     }
 
     /// Merges in spans that are stored before `loaded_from`: all of them that start at `since` or later.
-    fn merge_older(&mut self, stored: Vec<Span>, since: UnixMillis) {
-        let rows = stored;
-        let stored = canonical(rows.clone());
+    fn merge_older(&mut self, rows: &[Span], since: UnixMillis) {
+        let stored = canonical(rows);
         let before = self.loaded_from;
         let apart = match (stored.last(), self.spans.first()) {
             (Some(last), Some(first)) => {
@@ -125,7 +124,7 @@ impl Track {
             let mut all = Vec::with_capacity(stored.len() + self.spans.len());
             all.extend(stored.iter().copied());
             all.extend(self.spans.iter().copied());
-            canonical(all)
+            canonical(&all)
         } else {
             let mut merged = stored.clone();
             merged.merge(&self.spans);
@@ -133,7 +132,7 @@ impl Track {
             merged
         };
         // Where the first difference to what is stored lies before what was loaded, the store lacks it from there on.
-        if let Some(from) = first_difference(&rows, merged.iter().take_while(|span| span.start < before)) {
+        if let Some(from) = first_difference(rows, merged.iter().take_while(|span| span.start < before)) {
             self.mark_dirty(from);
         }
         self.spans = Arc::new(merged);
@@ -148,8 +147,8 @@ impl Track {
 }
 
 /// Stored spans as they should be: what something else has written to is mended by painting.
-fn canonical(stored: Vec<Span>) -> Spans {
-    Spans::from_sorted(stored.clone()).unwrap_or_else(|_| {
+fn canonical(stored: &[Span]) -> Spans {
+    Spans::from_sorted(stored.to_vec()).unwrap_or_else(|_| {
         let mut spans = Spans::new();
         for span in stored {
             spans.paint(span.start, span.end, span.outcome);
@@ -378,7 +377,7 @@ impl SiteRuntime {
 
     /// Puts a track in of which the store has more before `since`, if its first span says so.
     pub(crate) fn restore_recent(&self, recent: Recent, since: UnixMillis) {
-        let spans = canonical(recent.spans.clone());
+        let spans = canonical(&recent.spans);
         // Rows that should be one, since what lies before them was not loaded when the later was written, are written anew as one.
         let differs = first_difference(&recent.spans, spans.iter());
         let mut evidence = self.evidence_mut();
@@ -405,7 +404,7 @@ impl SiteRuntime {
     }
 
     /// Merges in the stored spans of a track that start before what is loaded of it: those from `since` on and the one before.
-    pub(crate) fn merge_older(&self, track: usize, stored: Vec<Span>, since: UnixMillis) {
+    pub(crate) fn merge_older(&self, track: usize, stored: &[Span], since: UnixMillis) {
         if let Some(track) = self.evidence_mut().tracks.get_mut(track) {
             track.merge_older(stored, since);
         }

@@ -135,15 +135,15 @@ pub async fn steps<S: Store>(
     }
     let chosen = links.into_iter().map(|(link, [own, others])| {
         // The site's own word first.
-        (link, together(if own.is_empty() { others } else { own }))
+        (link, together(if own.is_empty() { others } else { own }.into_iter().flatten()))
     });
     Ok(chosen.collect())
 }
 
 /// Several targets of a link as one: a target that answered nothing in a step in which another did is left out of it.
-pub(super) fn together(streams: Vec<Steps>) -> Steps {
+pub(super) fn together(streams: impl IntoIterator<Item = (UnixMillis, HourTotal)>) -> Steps {
     let mut steps: BTreeMap<UnixMillis, Vec<HourTotal>> = BTreeMap::new();
-    for (at, step) in streams.into_iter().flatten() {
+    for (at, step) in streams {
         steps.entry(at).or_default().push(step);
     }
     let one = |targets: Vec<HourTotal>| {

@@ -53,21 +53,21 @@ pub async fn sweep<S: Store>(
     let links = links(store).await?;
     let days = day_of(hours.start).0..=day_of(hours.end - 1).0;
     let total = links.len();
+    let rows_of_stream = (*days.end() - *days.start() + 1).unsigned_abs();
+    let fit = MOST_ROWS / usize::try_from(rows_of_stream).unwrap_or(usize::MAX).max(1);
     let mut rest = links.as_slice();
     while !rest.is_empty() {
         progress(total - rest.len(), total);
-        let streams = (*days.end() - *days.start() + 1).unsigned_abs();
-        let fit = MOST_ROWS / usize::try_from(streams).unwrap_or(usize::MAX).max(1);
-        let (batch, after) = rest.split_at(batch(rest, fit));
+        let (next, after) = rest.split_at(batch(rest, fit));
         rest = after;
-        let ids = || batch.iter().flat_map(|wanted| &wanted.streams).map(|(stream, _)| *stream);
+        let ids = || next.iter().flat_map(|wanted| &wanted.streams).map(|(stream, _)| *stream);
         let keys: Vec<RowKey> =
             days.clone().flat_map(|number| ids().map(move |stream| RowKey { number, stream })).collect();
         let mut found: BTreeMap<StreamId, Vec<(i64, Vec<u8>)>> = BTreeMap::new();
         for (key, bytes) in store.quality_rows(Table::Hours, &keys).await? {
             found.entry(key.stream).or_default().push((key.number, bytes));
         }
-        for wanted in batch {
+        for wanted in next {
             let mut measured = |own: bool| -> Vec<Vec<(UnixMillis, HourTotal)>> {
                 let streams = wanted.streams.iter().filter(|(_, of)| *of == own);
                 let streams = streams.filter_map(|(stream, _)| found.remove(stream));
@@ -81,9 +81,7 @@ pub async fn sweep<S: Store>(
             let steps = match streams.len() {
                 0 => continue,
                 1 => streams.pop().unwrap_or_default(),
-                _ => together(streams.into_iter().map(|steps| steps.into_iter().collect()).collect())
-                    .into_iter()
-                    .collect(),
+                _ => together(streams.into_iter().flatten()).into_iter().collect(),
             };
             each(&wanted.site, &wanted.link, &steps);
         }

@@ -89,7 +89,7 @@ impl Model {
 
     fn load(&self, since: i64) {
         for (track, _, before) in self.site.wants_older(UnixMillis(since)) {
-            self.site.merge_older(track, self.table.read(since, before.0), UnixMillis(since));
+            self.site.merge_older(track, &self.table.read(since, before.0), UnixMillis(since));
         }
     }
 

@@ -46,11 +46,14 @@ impl LanFailing {
         if !failing.down.is_empty() {
             let known = Window::new(window.start.minus(GATEWAY_MEMORY), window.end);
             let answers = carried(site, &[LinkKind::Lan], known);
-            let news =
-                |kinds| failing.down.intersect(&news(&answers, &carried(site, kinds, known), known.end));
-            failing.wan = news(&[LinkKind::Wan]);
-            failing.internet = news(&[LinkKind::Internet]);
-            failing.service = news(&[LinkKind::Wan, LinkKind::Service]);
+            if answers.is_empty() {
+                return failing;
+            }
+            let wan = carried(site, &[LinkKind::Wan], known);
+            let news = |works: &Periods| failing.down.intersect(&news(&answers, works, known.end));
+            failing.internet = news(&carried(site, &[LinkKind::Internet], known));
+            failing.service = news(&wan.union(&carried(site, &[LinkKind::Service], known)));
+            failing.wan = news(&wan);
         }
         failing
     }
