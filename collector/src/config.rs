@@ -216,6 +216,11 @@ impl Config {
         ))
     }
 
+    /// The contract of this id.
+    pub fn contract(&self, id: &str) -> Option<&Contract> {
+        self.contracts.iter().find(|contract| contract.id == id)
+    }
+
     /// Where readers find the collector's page, without a slash at the end, where that is known.
     pub fn page(&self) -> Option<&str> {
         self.alerts.page.as_deref().or_else(|| self.urls.first().map(|url| url.url.as_str()))

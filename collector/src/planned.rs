@@ -170,14 +170,8 @@ impl PlannedWindow {
     /// end with it; those by the calendar are cut to the window.
     #[must_use]
     pub fn times(&self, days: &Days<'_>, window: Window, calendar: &Calendar) -> Vec<Period> {
-        let ended = match &self.removed {
-            Some(removal) if removal.void => return Vec::new(),
-            Some(removal) => removal.at,
-            None => UnixMillis::MAX,
-        };
-        let mut found = Vec::new();
-        self.work.expand(days, window, calendar, &mut found);
-        let times = found.into_iter().map(|(start, end)| Period { start, end: end.min(ended) });
+        let times = self.expanded(days, window, calendar);
+        let times = times.into_iter().map(|(start, end)| Period { start, end });
         let touches =
             |time: &Period| time.start < time.end && time.start < window.end && window.start < time.end;
         let mut times: Vec<Period> = times.filter(touches).collect();
@@ -187,16 +181,27 @@ impl PlannedWindow {
 
     /// Its occurrences, whole, as far as they touch the window of `days`.
     fn occurrences(&self, days: &Days<'_>, window: Window, calendar: &Calendar) -> Periods {
-        if self.removed.as_ref().is_some_and(|removal| removal.void) {
-            return Periods::new();
-        }
+        self.expanded(days, window, calendar).into_iter().collect()
+    }
+
+    /// The same one by one, each cut by the window's end before its time: it may be empty, or end before it begins.
+    fn expanded(
+        &self,
+        days: &Days<'_>,
+        window: Window,
+        calendar: &Calendar,
+    ) -> Vec<(UnixMillis, UnixMillis)> {
+        let ended = match &self.removed {
+            Some(removal) if removal.void => return Vec::new(),
+            Some(removal) => removal.at,
+            None => UnixMillis::MAX,
+        };
         let mut found = Vec::new();
         self.work.expand(days, window, calendar, &mut found);
-        let found: Periods = found.into_iter().collect();
-        match &self.removed {
-            None => found,
-            Some(Removal { at, .. }) => found.within(Window::new(UnixMillis::MIN, *at)),
+        for (_, end) in &mut found {
+            *end = (*end).min(ended);
         }
+        found
     }
 }
 

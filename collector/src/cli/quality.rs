@@ -20,9 +20,10 @@ const EXAMPLES: &str = "Examples:
   wan-collector quality ubnd-xa-loc-hung wan-vnpt --last 2h --step minute
   wan-collector quality ubnd-xa-loc-hung --from 2026-11-01 --to 2026-12-01 --step day --format csv
 
-Loss is of the way there and back (ITU-T Y.1540); while up: of rounds that got any answer, as contracts are held to it. p95 is within 5 %. Jitter is by how much a reply took longer than the
-shortest of its round, in the mean (RFC 5481, PDV). MOS is an estimate and no measurement: what a G.711 call would score by
-the E-model (ITU-T G.107), from half the round-trip time, jitter and loss. What was pushed in the last minute may be missing.";
+Loss is of the way there and back (ITU-T Y.1540); while up: of rounds that got any answer, as contracts are held to it. p95
+is within 5 %. Jitter is by how much a reply took longer than the shortest of its round, in the mean (RFC 5481, PDV). MOS is
+an estimate and no measurement: what a G.711 call would score by the E-model (ITU-T G.107), from half the round-trip time,
+jitter and loss. What was pushed in the last minute may be missing.";
 
 /// What is asked.
 #[derive(Debug, clap::Args)]

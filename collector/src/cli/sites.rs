@@ -72,10 +72,8 @@ pub struct Check {
 impl Check {
     fn run(&self, file: &Path) -> anyhow::Result<()> {
         let usual = file == Path::new(DEFAULT_PATH) && !file.exists();
-        let config = if usual { None } else { Some(Config::load(file)?) };
-        let plan = config.as_ref().map_or_else(Plan::default, |config| config.plan.clone());
-        let contracts = config.as_ref().map(|config| config.contracts.as_slice());
-        let sites = read_files(&self.files, &plan, contracts, &Register::default())?;
+        let config = if usual { Config::default() } else { Config::load(file)? };
+        let sites = read_files(&self.files, &config.plan, &config.contracts, &Register::default())?;
         let count = sites.len();
         // Parents that are in no file are mistakes here, so these sites are a register.
         warn(&Register::new(sites).map(|register| register.oddities()).unwrap_or_default());
@@ -128,7 +126,7 @@ impl Import {
                 planned: Planned::default(),
             },
         };
-        let mut sites = read_files(&self.files, &config.plan, Some(&config.contracts), &before.register)?;
+        let mut sites = read_files(&self.files, &config.plan, &config.contracts, &before.register)?;
         let mut forgotten = 0;
         for site in sites.iter_mut().filter(|site| site.former.is_empty()) {
             let Some(before) = before.register.get(&site.id) else { continue };
@@ -294,11 +292,11 @@ fn day(text: &str) -> Result<Date, String> {
     parse_day(text).ok_or_else(|| "not a day that exists, as 2025-07-01 or 1/7/2025".to_owned())
 }
 
-/// The sites of the files. Contracts that the configuration does not have are told as warnings; `None`: there is no configuration.
+/// The sites of the files. Contracts that the configuration does not have are told as warnings.
 fn read_files(
     paths: &[PathBuf],
     plan: &Plan,
-    contracts: Option<&[Contract]>,
+    contracts: &[Contract],
     present: &Register,
 ) -> anyhow::Result<Vec<Site>> {
     let mut contents = Vec::with_capacity(paths.len());
@@ -316,7 +314,7 @@ fn read_files(
     match read::read(&files, plan, present) {
         Ok(sites) if mistakes.is_empty() => {
             // A register may keep numbers of contracts whose terms nobody has configured.
-            if let Some(contracts) = contracts.filter(|contracts| !contracts.is_empty()) {
+            if !contracts.is_empty() {
                 let known = contracts.iter().map(|contract| contract.id.as_str()).collect();
                 warn(&read::unknown_contracts(&files, &known));
             }

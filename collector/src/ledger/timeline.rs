@@ -684,7 +684,8 @@ impl<'a> Nobody<'a> {
 /// Later than every instant: no change is known.
 const FOREVER: UnixMillis = UnixMillis::MAX;
 
-const fn index(kind: LinkKind) -> usize {
+/// Its place in [`LinkKind::ALL`].
+pub(super) const fn index(kind: LinkKind) -> usize {
     match kind {
         LinkKind::Lan => 0,
         LinkKind::Wan => 1,

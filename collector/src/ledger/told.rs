@@ -136,9 +136,7 @@ impl Word {
     /// longer by now, was not denied before.
     #[must_use]
     pub fn is_denied_by(&self, now: &Self, edge: Duration) -> bool {
-        let moved = |was: UnixMillis, is: UnixMillis| {
-            was.millis_since(is).abs() > i64::try_from(edge.as_millis()).unwrap_or(i64::MAX)
-        };
+        let moved = |was: UnixMillis, is: UnixMillis| was.max(is).since(was.min(is)) > edge;
         let end_moved = match (self.end, now.end) {
             (None, _) => false,
             (Some(_), None) => true,

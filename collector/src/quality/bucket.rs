@@ -173,7 +173,7 @@ fn total(mean: f64, received: u32) -> u64 {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a figure of sixteen digits is exact enough")]
-fn ratio(part: u64, whole: u64) -> f64 {
+pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }
 

@@ -41,8 +41,7 @@ pub fn of_link<'c>(config: &'c Config, site: &Site, link: &LinkName) -> Option<&
         LinkKind::Wan | LinkKind::Internet => {}
         LinkKind::Lan | LinkKind::Service => return None,
     }
-    let id = site.link(link)?.contract.as_deref()?;
-    config.contracts.iter().find(|known| known.id == id)
+    config.contract(site.link(link)?.contract.as_deref()?)
 }
 
 /// Where the milliseconds of a contract went.

@@ -149,6 +149,12 @@ impl Cell {
         if text.is_empty() { Self::Empty } else { Self::Text(text) }
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn count(count: usize) -> Self {
+        Self::Count(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
     /// A share; nothing where none is defined.
     #[must_use]
     pub fn share(share: Option<f64>) -> Self {
@@ -180,33 +186,15 @@ impl Cell {
     /// The text, if it is text; out of a mixed column or not.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
-        match self.plain() {
-            Self::Text(text) => Some(text),
-            Self::Empty
-            | Self::Count(_)
-            | Self::Number(_)
-            | Self::Share(_)
-            | Self::Duration(_)
-            | Self::Instant(_)
-            | Self::Date(_)
-            | Self::Mixed(_) => None,
-        }
+        let Self::Text(text) = self.plain() else { return None };
+        Some(text)
     }
 
     /// The share, if it is one; out of a mixed column or not.
     #[must_use]
     pub fn as_share(&self) -> Option<f64> {
-        match self.plain() {
-            Self::Share(share) => Some(*share),
-            Self::Empty
-            | Self::Text(_)
-            | Self::Count(_)
-            | Self::Number(_)
-            | Self::Duration(_)
-            | Self::Instant(_)
-            | Self::Date(_)
-            | Self::Mixed(_) => None,
-        }
+        let Self::Share(share) = self.plain() else { return None };
+        Some(*share)
     }
 
     /// The word for its kind in a mixed column.

@@ -29,6 +29,7 @@ use crate::ledger::periods::Periods;
 use crate::ledger::timeline::Window;
 use crate::province::Province;
 use crate::quality::Quality;
+use crate::quality::bucket::ratio;
 use crate::quality::hour::{HOUR_MS, HourTotal};
 use crate::quality::read::add;
 use crate::quality::sweep::Measured;
@@ -46,6 +47,15 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// One of them.
+    #[must_use]
+    pub const fn get(&self, limit: Limit) -> Option<f64> {
+        match limit {
+            Limit::Rtt => self.rtt,
+            Limit::Loss => self.loss,
+        }
+    }
+
     /// What it promises; `None`: nothing.
     #[must_use]
     pub fn of(contract: &Contract) -> Option<Self> {
@@ -62,6 +72,11 @@ pub enum Limit {
     Rtt,
     /// The share of lost packets.
     Loss,
+}
+
+impl Limit {
+    /// Both, in the order in which they are told.
+    pub const ALL: [Self; 2] = [Self::Rtt, Self::Loss];
 }
 
 /// How a figure stands against a limit; `None`: it is not measured, or nothing is promised.
@@ -137,11 +152,6 @@ impl Tally {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a figure of sixteen digits is exact enough")]
-fn ratio(part: u64, whole: u64) -> f64 {
-    part as f64 / whole as f64
-}
-
 /// Hours in a row that were each over a limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Run {
@@ -161,9 +171,9 @@ pub struct Run {
 #[must_use]
 pub fn runs<'s>(hours: impl Iterator<Item = (UnixMillis, &'s Tally)> + Clone, limits: Limits) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
-    for (limit, most) in [(Limit::Rtt, limits.rtt), (Limit::Loss, limits.loss)] {
+    for limit in Limit::ALL {
         for (start, tally) in hours.clone() {
-            if against(tally.figure(limit), most) != Some(Standing::Missed) {
+            if against(tally.figure(limit), limits.get(limit)) != Some(Standing::Missed) {
                 continue;
             }
             let end = start.plus_millis(HOUR_MS);
@@ -268,16 +278,11 @@ impl<'p> Gathering<'p> {
         let Some(site) = province.site(id) else { return };
         let Some(link) = site.links.get(name) else { return };
         let valid = site.view().clip_link(&link.view(), self.window, province.now);
-        let is_whole = |at: &UnixMillis| *at >= valid.start && at.plus_millis(HOUR_MS) <= valid.end;
+        let first = steps.partition_point(|(at, _)| *at < valid.start);
+        let behind = steps.partition_point(|(at, _)| at.plus_millis(HOUR_MS) <= valid.end);
+        let Some(steps) = steps.get(first..behind).filter(|steps| !steps.is_empty()) else { return };
         let mut whole = HourTotal::default();
-        let mut hours = 0;
-        for (_, hour) in steps.iter().filter(|(at, _)| is_whole(at)) {
-            add(&mut whole, hour);
-            hours += 1;
-        }
-        if hours == 0 {
-            return;
-        }
+        steps.iter().for_each(|(_, hour)| add(&mut whole, hour));
         let contract = contract::of_link(province.config(), site.site, name);
         let promised = contract.and_then(|contract| Some((contract, Limits::of(contract)?)));
         let counted = promised.map(|(contract, limits)| {
@@ -288,7 +293,7 @@ impl<'p> Gathering<'p> {
                     HoursOf::All => true,
                     HoursOf::Service => self.service.at(*at).is_some_and(|period| period.end >= end),
                 };
-                in_hours && is_whole(at) && !planned.overlaps(*at, end)
+                in_hours && !planned.overlaps(*at, end)
             };
             let hours: Vec<(UnixMillis, Tally)> =
                 steps.iter().filter(|(at, _)| counts(at)).map(|(at, hour)| (*at, Tally::of(hour))).collect();
@@ -300,6 +305,7 @@ impl<'p> Gathering<'p> {
             sum
         });
         let figures = Quality::from(&whole);
+        let hours = u32::try_from(steps.len()).unwrap_or(u32::MAX);
         let of_link = LinkQuality { hours, figures, counted };
         self.month.links.entry(id.clone()).or_default().insert(name.clone(), of_link);
     }

@@ -7,7 +7,7 @@ use super::moment::{LineNow, Moment, best_of_kind, is_bad};
 use super::sweep::Around;
 use super::{EDGE, Scene, Silence, Voice};
 use crate::ledger::span::{Period, Periods, Spans, look_in};
-use crate::ledger::timeline::{Basis, LinkSweep, LinkView, SiteView, State, Why, Window};
+use crate::ledger::timeline::{Basis, LinkSweep, LinkView, SiteView, State, Why, Window, index};
 
 /// A site along a window. Each [`Stage::step`] goes on to where something changes.
 pub(super) struct Stage<'a> {
@@ -145,8 +145,7 @@ impl<'a> Stage<'a> {
 
     /// The LAN takes a link of this kind and in this state with it.
     pub(super) fn lan_fails(&self, kind: LinkKind, state: State) -> bool {
-        let of_kind = LinkKind::ALL.iter().zip(&self.lan_down).find(|(of, _)| **of == kind);
-        of_kind.is_some_and(|(_, down)| down.holds) || state == State::Degraded && self.lan_degraded.holds
+        self.lan_down[index(kind)].holds || state == State::Degraded && self.lan_degraded.holds
     }
 
     /// The stretch that [`Stage::step`] gave, if a link is bad in it.

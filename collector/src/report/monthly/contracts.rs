@@ -9,7 +9,6 @@ use super::quality::{self, Promise};
 use super::restated::{KeyFigures, Subject};
 use super::sites::kind_word;
 use super::words::{self, Words};
-use crate::config::Contract;
 use crate::lang::Lang;
 use crate::ledger::cause::Charge;
 use crate::ledger::incident::{Incident, incidents};
@@ -61,9 +60,9 @@ impl Line {
         self.quality?.standing(limit)
     }
 
-    /// How it stands against everything that is promised: as it does against the worst kept of it.
+    /// How it stands against everything that is promised and could be measured: as it does against the worst kept of it.
     fn standing(&self) -> Option<Standing> {
-        let quality = [Limit::Rtt, Limit::Loss].map(|limit| self.quality_standing(limit));
+        let quality = Limit::ALL.map(|limit| self.quality_standing(limit));
         worst(quality.into_iter().chain([self.uptime_standing()]).flatten())
     }
 }
@@ -122,7 +121,8 @@ impl Accounts {
         for line in lines {
             contracts.entry(line.contract.clone()).or_default().push(line);
         }
-        let unknown = contracts.keys().filter(|id| !id.is_empty() && known(frame, id).is_none());
+        let config = frame.province.config();
+        let unknown = contracts.keys().filter(|id| !id.is_empty() && config.contract(id).is_none());
         let unknown = unknown.cloned().collect();
         Self { contracts, unknown }
     }
@@ -166,10 +166,10 @@ impl Accounts {
         let lang = frame.lang;
         let column = |id: &str, words: Words, kind| Column::new(id, words.in_lang(lang), kind);
         let row = |(id, lines): (&String, &Vec<Line>)| {
-            let contract = known(frame, id);
+            let contract = frame.province.config().contract(id);
             let account = sum(lines);
             let count = |wanted: Standing| {
-                Cell::Count(counted(lines.iter().filter(|line| line.standing() == Some(wanted))))
+                Cell::count(lines.iter().filter(|line| line.standing() == Some(wanted)).count())
             };
             let over = |limit: Limit| {
                 let promised =
@@ -178,7 +178,7 @@ impl Accounts {
                 if promised.clone().next().is_none() {
                     Cell::Empty
                 } else {
-                    Cell::Count(counted(promised.filter(over)))
+                    Cell::count(promised.filter(over).count())
                 }
             };
             let carrier =
@@ -190,7 +190,7 @@ impl Accounts {
                 Cell::text(carrier.unwrap_or_default()),
                 Cell::text(contract.map_or("", |contract| kind_word(contract.kind, lang))),
                 Cell::text(words::hours(contract.map_or(HoursOf::All, |contract| contract.hours), lang)),
-                Cell::Count(counted(lines.iter())),
+                Cell::count(lines.len()),
                 Cell::share(contract.and_then(|contract| contract.uptime)),
                 Cell::share(account.uptime()),
                 Cell::share(account.low()),
@@ -259,7 +259,7 @@ impl Accounts {
                 Cell::Duration(account.charged_ms),
                 Cell::Duration(account.excused_ms),
                 Cell::Duration(account.undecided_ms),
-                Cell::Count(counted(line.breaks.iter())),
+                Cell::count(line.breaks.len()),
                 Cell::text(standing.map_or("", |standing| words::standing(standing, lang))),
             ]);
             row
@@ -461,10 +461,6 @@ impl Fact<'_> {
     }
 }
 
-fn known<'f>(frame: &'f Frame<'_>, id: &str) -> Option<&'f Contract> {
-    frame.province.config().contracts.iter().find(|contract| contract.id == id)
-}
-
 /// The columns of [`Line::named`], and more.
 fn named_columns(lang: Lang, more: impl IntoIterator<Item = Column>) -> Vec<Column> {
     let named = [
@@ -500,10 +496,6 @@ fn measured(lines: &[Line]) -> Tally {
     let mut tally = Tally::default();
     lines.iter().filter_map(|line| line.quality).for_each(|promise| tally.add(&promise.tally));
     tally
-}
-
-fn counted<T>(items: impl Iterator<Item = T>) -> i64 {
-    i64::try_from(items.count()).unwrap_or(i64::MAX)
 }
 
 /// Missed where one is, else undecided where one is.

@@ -78,7 +78,7 @@ fn said(told: &Told, restatements: &[Restatement], at: UnixMillis) -> Option<Wor
 impl<'t> Corrected<'t> {
     /// Of an incident, in a report that is made at an instant; `None`: nothing that had been said is said otherwise.
     fn of(told: &'t Told, restatements: &[Restatement], made: UnixMillis) -> Option<Self> {
-        let settled = told.since.plus_millis(i64::try_from(SETTLED.as_millis()).unwrap_or(i64::MAX));
+        let settled = told.since.plus(SETTLED);
         let mut known = restatements.iter().filter(|restatement| restatement.at <= made);
         let times = known.clone().filter(|restatement| restatement.at > settled).count();
         let last = known.next_back().filter(|last| last.at > settled)?;
@@ -128,7 +128,7 @@ impl<'t> Corrected<'t> {
         });
         row.push(Cell::text(words::because(self.because, lang)));
         row.push(Cell::Instant(self.at));
-        row.push(Cell::Count(i64::try_from(self.times).unwrap_or(i64::MAX)));
+        row.push(Cell::count(self.times));
         row
     }
 }

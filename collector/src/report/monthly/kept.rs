@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use wan_wire::UnixMillis;
-
 use super::{FirstReport, Restated};
 use crate::calendar::Month;
 use crate::incidents::HORIZON_MARGIN;
@@ -52,15 +50,13 @@ impl Kept {
 async fn restated(store: &impl Store, province: &Province<'_>, month: Month) -> Result<Restated, StoreError> {
     let config = province.config();
     let whole = month.window(&config.timezone);
-    let after =
-        |end: UnixMillis, by: Duration| end.plus_millis(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
     // What ended in the month is derived no more, and so not restated, once that much time has passed.
-    let derived = after(whole.end, config.ingest.max_age + HORIZON_MARGIN);
+    let derived = whole.end.plus(config.ingest.max_age + HORIZON_MARGIN);
     let wanted = Wanted {
         sites: true,
         restated: Some(Window::new(whole.start, derived.min(province.now.plus_millis(1)))),
         limit: MOST_RESTATED,
-        ..Wanted::all(Window::new(whole.start.minus(AROUND), after(whole.end, AROUND)))
+        ..Wanted::all(Window::new(whole.start.minus(AROUND), whole.end.plus(AROUND)))
     };
     let told = store.incidents(&wanted).await?;
     let more = told.len() >= usize::try_from(MOST_RESTATED).unwrap_or(usize::MAX);

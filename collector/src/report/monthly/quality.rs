@@ -24,18 +24,11 @@ pub(super) struct Promise {
 
 impl Promise {
     pub(super) fn standing(&self, limit: Limit) -> Option<Standing> {
-        against(self.tally.figure(limit), self.limit(limit))
+        against(self.tally.figure(limit), self.limits.get(limit))
     }
 
     pub(super) const fn promises(&self, limit: Limit) -> bool {
-        self.limit(limit).is_some()
-    }
-
-    const fn limit(&self, limit: Limit) -> Option<f64> {
-        match limit {
-            Limit::Rtt => self.limits.rtt,
-            Limit::Loss => self.limits.loss,
-        }
+        self.limits.get(limit).is_some()
     }
 
     /// What is promised, what was measured, and how the one stands against the other.
@@ -44,12 +37,12 @@ impl Promise {
             Limit::Rtt => millis(figure),
             Limit::Loss => Cell::share(figure),
         };
-        let standing = match (self.limit(limit), self.standing(limit)) {
+        let standing = match (self.limits.get(limit), self.standing(limit)) {
             (None, _) => "",
             (Some(_), None) => words::NOT_MEASURED.in_lang(lang),
             (Some(_), Some(standing)) => words::standing(standing, lang),
         };
-        [figure(self.limit(limit)), figure(self.tally.figure(limit)), Cell::text(standing)]
+        [figure(self.limits.get(limit)), figure(self.tally.figure(limit)), Cell::text(standing)]
     }
 }
 
@@ -119,22 +112,21 @@ pub(super) const fn what(limit: Limit) -> Words {
 
 /// By what a run of hours is held against the carrier: what was promised.
 pub(super) fn why(limits: Limits, limit: Limit, lang: Lang) -> String {
-    match (limit, limits.rtt, limits.loss) {
-        (Limit::Rtt, Some(limit), _) => {
-            let limit = text::millis(limit, lang);
-            match lang {
-                Lang::Vi => format!("độ trễ khứ hồi trung bình của từng giờ trên {limit}"),
-                Lang::En => format!("the mean round-trip time of each hour is over {limit}"),
-            }
-        }
-        (Limit::Loss, _, Some(limit)) => {
-            let limit = text::percent(limit, 2, lang);
-            match lang {
-                Lang::Vi => format!("tỷ lệ mất gói của từng giờ trên {limit}"),
-                Lang::En => format!("the loss of each hour is over {limit}"),
-            }
-        }
-        (Limit::Rtt, None, _) | (Limit::Loss, _, None) => String::new(),
+    let Some(most) = limits.get(limit) else { return String::new() };
+    let most = shown(limit, most, lang);
+    match (limit, lang) {
+        (Limit::Rtt, Lang::Vi) => format!("độ trễ khứ hồi trung bình của từng giờ trên {most}"),
+        (Limit::Rtt, Lang::En) => format!("the mean round-trip time of each hour is over {most}"),
+        (Limit::Loss, Lang::Vi) => format!("tỷ lệ mất gói của từng giờ trên {most}"),
+        (Limit::Loss, Lang::En) => format!("the loss of each hour is over {most}"),
+    }
+}
+
+/// A figure that a promise is about, or the promise.
+fn shown(limit: Limit, figure: f64, lang: Lang) -> String {
+    match limit {
+        Limit::Rtt => text::millis(figure, lang),
+        Limit::Loss => text::percent(figure, 2, lang),
     }
 }
 
@@ -146,33 +138,24 @@ pub(super) fn evidence(frame: &Frame<'_>, run: &Run) -> String {
     let Tally { received, .. } = run.worst;
     let counted = run.worst.counted();
     let lost = counted.saturating_sub(received);
-    let figure = run.worst.figure(run.limit).unwrap_or_default();
+    let figure = shown(run.limit, run.worst.figure(run.limit).unwrap_or_default(), lang);
+    let hours = match lang {
+        Lang::Vi => format!("{hours} giờ"),
+        Lang::En if hours == 1 => "1 hour".to_owned(),
+        Lang::En => format!("{hours} hours"),
+    };
     match (run.limit, lang) {
         (Limit::Rtt, Lang::Vi) => {
-            let figure = text::millis(figure, lang);
-            format!("{hours} giờ; cao nhất trong giờ từ {worst}: trung bình {figure} của {received} trả lời")
+            format!("{hours}; cao nhất trong giờ từ {worst}: trung bình {figure} của {received} trả lời")
         }
         (Limit::Rtt, Lang::En) => {
-            let figure = text::millis(figure, lang);
-            format!(
-                "{}; worst in the hour from {worst}: {figure} in the mean of {received} answers",
-                many(hours)
-            )
+            format!("{hours}; worst in the hour from {worst}: {figure} in the mean of {received} answers")
         }
         (Limit::Loss, Lang::Vi) => {
-            let figure = text::percent(figure, 2, lang);
-            format!("{hours} giờ; cao nhất trong giờ từ {worst}: mất {lost} trong {counted} gói ({figure})")
+            format!("{hours}; cao nhất trong giờ từ {worst}: mất {lost} trong {counted} gói ({figure})")
         }
         (Limit::Loss, Lang::En) => {
-            let figure = text::percent(figure, 2, lang);
-            format!(
-                "{}; worst in the hour from {worst}: {lost} of {counted} packets lost ({figure})",
-                many(hours)
-            )
+            format!("{hours}; worst in the hour from {worst}: {lost} of {counted} packets lost ({figure})")
         }
     }
-}
-
-fn many(hours: i64) -> String {
-    if hours == 1 { "1 hour".to_owned() } else { format!("{hours} hours") }
 }

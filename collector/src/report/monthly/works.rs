@@ -22,10 +22,7 @@ struct Work<'w> {
 impl Work<'_> {
     fn row(&self, frame: &Frame<'_>) -> Vec<Cell> {
         let work = &self.planned.work;
-        let within = self.times.iter().map(|time| {
-            let cut = frame.window.within(time.start, time.end);
-            cut.millis()
-        });
+        let within = self.times.iter().map(|time| frame.window.within(time.start, time.end).millis());
         let instant = |time: Option<&Period>, of: fn(&Period) -> wan_wire::UnixMillis| {
             time.map_or(Cell::Empty, |time| Cell::Instant(of(time)))
         };
@@ -33,7 +30,7 @@ impl Work<'_> {
             Cell::Count(self.planned.id.0),
             Cell::text(for_whom(frame, &work.scope)),
             Cell::text(work.when.sentence(frame.lang)),
-            Cell::Count(i64::try_from(self.times.len()).unwrap_or(i64::MAX)),
+            Cell::count(self.times.len()),
             instant(self.times.first(), |time| time.start),
             instant(self.times.last(), |time| time.end),
             Cell::Duration(within.sum()),
@@ -69,9 +66,9 @@ pub(super) fn table(frame: &Frame<'_>) -> Table {
     let column = |id: &str, words: Words, kind| Column::new(id, words.in_lang(lang), kind);
     // One more: an occurrence that begins on the last day may reach over midnight.
     let days = Days::of(Window::new(frame.window.start, frame.window.end.plus_millis(DAY_MS)), frame.zone());
-    let times =
-        |planned| PlannedWindow::times(planned, &days, frame.window, &frame.province.config().calendar);
-    let all = frame.province.planned_windows().iter().map(|planned| Work { planned, times: times(planned) });
+    let calendar = &frame.province.config().calendar;
+    let all = frame.province.planned_windows().iter();
+    let all = all.map(|planned| Work { planned, times: planned.times(&days, frame.window, calendar) });
     let mut works: Vec<Work<'_>> = all.filter(|work| !work.times.is_empty()).collect();
     works.sort_by_key(|work| (work.times.first().map(|time| time.start), work.planned.id));
     let all = works.len();
