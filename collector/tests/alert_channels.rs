@@ -316,6 +316,52 @@ async fn an_alertmanager_is_told_again_what_fires_until_its_end() {
     post.stop().await;
 }
 
+/// The other test in a process of its own, by whose clock the machine's can be set back.
+#[test]
+fn a_clock_that_is_set_back_holds_up_no_resending() {
+    let folder = tempfile::tempdir().unwrap();
+    let offset = folder.path().join("offset");
+    std::fs::write(&offset, "+0").unwrap();
+    let library = std::fs::read_dir("/usr/lib")
+        .unwrap()
+        .filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketimeMT.so.1")))
+        .chain(["/usr/lib/faketime/libfaketimeMT.so.1".into()])
+        .find(|path| path.is_file())
+        .expect("Debian package faketime");
+    let ended = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "an_alertmanager_is_told_again_when_the_clock_was_set_back", "--ignored"])
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME_TIMESTAMP_FILE", &offset)
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env("NO_FAKE_STAT", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a clock that it can set; a_clock_that_is_set_back_holds_up_no_resending runs it"]
+async fn an_alertmanager_is_told_again_when_the_clock_was_set_back() {
+    let offset = std::env::var("FAKETIME_TIMESTAMP_FILE").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::new(&[GOOD]).await;
+    let channels =
+        format!("  channels: [{{name: am, alertmanager: {{urls: '{}', resend: 1s}}}}]\n", receiver.url);
+    let post = Post::begin(folder.path(), &channels).await;
+    post.push(&[&notice(1, Event::Fired)], &["am"]).await;
+    post.until("am", "resent", 1).await;
+    let before = clock::now();
+    // Replaced as a whole: it is read meanwhile.
+    std::fs::write(format!("{offset}.new"), "-3600").unwrap();
+    std::fs::rename(format!("{offset}.new"), &offset).unwrap();
+    eventually(|| clock::now() < before.minus(Duration::from_secs(3000))).await;
+    let resent = post.count("am", "resent");
+    post.until("am", "resent", resent + 2).await;
+    post.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_gets_the_notice_and_nothing_of_the_collectors_environment() {
     let folder = tempfile::tempdir().unwrap();

@@ -133,7 +133,8 @@ struct Delivery<S> {
 
 impl<S: Store> Delivery<S> {
     async fn run(mut self, mut bell: watch::Receiver<()>) {
-        let mut resend = None;
+        // By no clock that can be set: an Alertmanager takes what it does not hear of as over.
+        let mut resend = clock::monotonic();
         let shutdown = self.shutdown.clone();
         while !shutdown.is_cancelled() {
             bell.borrow_and_update();
@@ -145,13 +146,12 @@ impl<S: Store> Delivery<S> {
                 }
             };
             if let Sender::Alertmanager(managers) = &self.sender {
-                let every = managers.settings().resend;
-                let now = clock::now();
-                if resend.is_none_or(|at| at <= now) {
-                    self.resend(managers, now).await;
-                    resend = Some(UnixMillis(now.0.saturating_add(millis(every))));
+                let now = clock::monotonic();
+                if resend <= now {
+                    self.resend(managers, clock::now()).await;
+                    resend = now + managers.settings().resend;
                 }
-                wait = wait.min(every);
+                wait = wait.min(resend.saturating_duration_since(clock::monotonic()));
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}
@@ -341,8 +341,4 @@ impl<S: Store> Delivery<S> {
             progress: 0,
         })
     }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
