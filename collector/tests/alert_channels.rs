@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use posting::{Post, eventually, notice};
 use running::Running;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use wan_collector::alert::{Event, Notice};
@@ -359,6 +359,60 @@ async fn an_alertmanager_is_told_again_when_the_clock_was_set_back() {
     eventually(|| clock::now() < before.minus(Duration::from_secs(3000))).await;
     let resent = post.count("am", "resent");
     post.until("am", "resent", resent + 2).await;
+    post.stop().await;
+}
+
+/// A mail server that takes every message and never answers a QUIT; says how often it took one.
+async fn mute_mail_server() -> (u16, Arc<Mutex<u32>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let took: Arc<Mutex<u32>> = Arc::default();
+    let its_took = Arc::clone(&took);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(take_mail(stream, Arc::clone(&its_took)));
+        }
+    });
+    (port, took)
+}
+
+async fn take_mail(stream: TcpStream, took: Arc<Mutex<u32>>) -> std::io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut lines = tokio::io::BufReader::new(read).lines();
+    write.write_all(b"220 mail.test\r\n").await?;
+    let mut is_message = false;
+    while let Some(line) = lines.next_line().await? {
+        let answer = match line.as_str() {
+            "." => {
+                is_message = false;
+                *took.lock().unwrap() += 1;
+                "250 taken\r\n"
+            }
+            _ if is_message => continue,
+            "QUIT" => continue,
+            "DATA" => {
+                is_message = true;
+                "354 go on\r\n"
+            }
+            _ => "250 mail.test\r\n",
+        };
+        write.write_all(answer.as_bytes()).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_server_that_took_the_message_and_says_no_goodbye_gets_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, took) = mute_mail_server().await;
+    let channels = format!(
+        "  channels: [{{name: m, smtp: {{host: 127.0.0.1, port: {port}, security: none, from: a@b.vn, to: c@d.vn, timeout: 2s}}}}]\n"
+    );
+    let post = Post::begin(folder.path(), &channels).await;
+    post.push(&[&notice(1, Event::Fired)], &["m"]).await;
+    eventually(|| post.count("m", "delivered") + post.count("m", "failed") > 0).await;
+    assert_eq!((post.count("m", "delivered"), post.count("m", "failed")), (1, 0));
+    assert_eq!(*took.lock().unwrap(), 1);
     post.stop().await;
 }
 

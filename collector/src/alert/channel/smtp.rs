@@ -36,6 +36,8 @@ use crate::config::alerts::{Security, Smtp};
 
 /// Recipients of one envelope: RFC 5321 has every server take 100, and not all do.
 pub const ENVELOPE: usize = 50;
+/// How long a server that has the message may take to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(10);
 /// So many refusals are told by name.
 const MOST_NAMED: usize = 3;
 
@@ -88,8 +90,10 @@ impl Mail {
             .map_err(|error| Failure::Never(format!("no message can be made: {error}")))?;
         let mut connection = self.connect(&from).await?;
         let refused = transfer(&mut connection, &from.email, &mailboxes, &message.formatted()).await?;
-        // It has the message: how the connection ends does not matter.
-        connection.abort().await;
+        // It has the message: how the connection ends does not matter, and is not waited for.
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(FAREWELL, connection.abort()).await;
+        });
         let complaint = (!refused.is_empty()).then(|| {
             let named: Vec<&str> = refused.iter().take(MOST_NAMED).map(String::as_str).collect();
             format!("{} of {} recipients were refused: {}", refused.len(), mailboxes.len(), named.join("; "))
