@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 use proptest::prelude::*;
-use wan_collector::alert::outbox::{Attempt, Due, KEPT, MOST_PENDING, supersedes};
+use wan_collector::alert::outbox::{Attempt, Due, KEPT, LONGEST_WAIT, MOST_PENDING, supersedes};
 use wan_collector::alert::text::samples;
 use wan_collector::alert::{AlertId, Event, Notice, NoticeId};
 use wan_collector::config::alerts::ChannelName;
@@ -95,6 +95,28 @@ fn of_each_alert_only_the_first_is_due_and_one_that_failed_holds_up_no_other_ale
         assert_eq!((ids(&due), due[0].attempts), (vec![one.id, other.id], 1));
         store.note_delivery(due[0].number, &Attempt::Progress(50), at(60)).await.unwrap();
         assert_eq!(store.due_notices(&a, at(60), 1).await.unwrap()[0].progress, 50);
+    });
+}
+
+#[test]
+fn a_clock_that_is_set_back_puts_no_try_off_for_longer_than_a_receiver_may() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let (store, a) = (store(&folder).await, channel("a"));
+        store.push_notices(&[(notice(1, Event::Fired, 0), a.clone())]).await.unwrap();
+        let number = store.due_notices(&a, at(0), 1).await.unwrap()[0].number;
+        store.note_delivery(number, &Attempt::Again(at(300), "away".into()), at(0)).await.unwrap();
+        let longest = i64::try_from(LONGEST_WAIT.as_secs()).unwrap();
+        for (now, due, next) in [
+            (299, false, Some(at(300))),
+            (300, true, None),
+            (300 - longest, false, Some(at(300))),
+            (299 - longest, true, None),
+            (-86_400, true, None),
+        ] {
+            assert_eq!(store.due_notices(&a, at(now), 1).await.unwrap().len(), usize::from(due), "{now}");
+            assert_eq!(store.waiting_notices(&a, at(now)).await.unwrap().next, next, "{now}");
+        }
     });
 }
 

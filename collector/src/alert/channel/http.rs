@@ -15,10 +15,9 @@ use wan_settings::read_file;
 use wan_wire::UnixMillis;
 
 use super::{Outcome, first};
+use crate::alert::outbox::LONGEST_WAIT;
 use crate::alert::text::one_line;
 
-/// Most that a receiver may put off the next try.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// So much of an answer's body is told of an error.
 const TOLD_BYTES: usize = 300;
 /// Most bytes of a file with authorities.

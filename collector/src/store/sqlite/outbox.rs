@@ -6,7 +6,7 @@ use wan_wire::UnixMillis;
 
 use super::SqliteStore;
 use crate::alert::notice::{AlertId, Notice, NoticeId};
-use crate::alert::outbox::{Attempt, Count, Due, KEPT, Progress, Waiting};
+use crate::alert::outbox::{Attempt, Count, Due, KEPT, LONGEST_WAIT, Progress, Waiting};
 use crate::config::alerts::ChannelName;
 use crate::store::StoreError;
 
@@ -69,11 +69,12 @@ impl SqliteStore {
                FROM outbox AS o WHERE channel = $1 AND state = 'pending' \
                AND NOT EXISTS (SELECT 1 FROM outbox AS earlier WHERE earlier.channel = o.channel \
                  AND earlier.alert = o.alert AND earlier.state = 'pending' AND earlier.number < o.number)) \
-             WHERE next_ms <= $2 OR superseded \
-             ORDER BY number LIMIT $3",
+             WHERE next_ms <= $2 OR next_ms > $3 OR superseded \
+             ORDER BY number LIMIT $4",
         )
         .bind(channel.as_str())
         .bind(now.0)
+        .bind(now.plus(LONGEST_WAIT).0)
         .bind(limit)
         .fetch(&self.readers);
         let mut found = Vec::new();
@@ -98,11 +99,12 @@ impl SqliteStore {
     ) -> Result<Waiting, StoreError> {
         let failed = || self.failed("read how many notices wait");
         let row = sqlx::query(
-            "SELECT COUNT(*), MIN(next_ms) FILTER (WHERE next_ms > $2), MAX(created_ms) FROM outbox \
+            "SELECT COUNT(*), MIN(next_ms) FILTER (WHERE next_ms > $2 AND next_ms <= $3), MAX(created_ms) FROM outbox \
              WHERE channel = $1 AND state = 'pending'",
         )
         .bind(channel.as_str())
         .bind(now.0)
+        .bind(now.plus(LONGEST_WAIT).0)
         .fetch_one(&self.readers)
         .await
         .map_err(failed())?;
