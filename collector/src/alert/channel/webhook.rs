@@ -8,7 +8,7 @@ use wan_wire::UnixMillis;
 
 use super::http::{Http, exchange};
 use super::{Letter, Outcome, read_line, read_secret};
-use crate::alert::text::{Engine, Slot, Words, body_kind, one_line};
+use crate::alert::text::{Engine, Slot, Words, Wrong, body_kind, one_line};
 use crate::config::alerts::{Webhook, WebhookUrl};
 
 /// A receiver of HTTP requests.
@@ -24,6 +24,8 @@ struct Call {
     url: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Option<String>,
+    /// What is wrong with the template of the body, for which the built-in one stands in.
+    wrong: Option<Wrong>,
 }
 
 impl Hook {
@@ -37,6 +39,9 @@ impl Hook {
             Ok(call) => call,
             Err(why) => return Outcome::again(why),
         };
+        if let Some(wrong) = &call.wrong {
+            tracing::error!(notice = %letter.notice.id, "the template of a body failed: {wrong}");
+        }
         let client = match self.http.client().await {
             Ok(client) => client,
             Err(outcome) => return outcome,
@@ -85,13 +90,20 @@ impl Hook {
             HeaderName::from_static("idempotency-key"),
             header_value(letter.notice.id.as_str(), "Idempotency-Key")?,
         ));
+        let mut wrong = None;
         let body = match &self.settings.body {
             Some(_) => {
-                match engine.webhook_part(Slot::Body(body_kind(&self.settings)), &words) {
-                    Some(Ok(body)) => Some(body),
-                    // A mistake is told at the start; what a receiver can make of the built-in body is better than nothing.
-                    Some(Err(_)) | None => Some(letter.json()),
-                }
+                let made = engine.webhook_part(Slot::Body(body_kind(&self.settings)), &words);
+                Some(match made {
+                    Some(Ok(body)) => body,
+                    // What a receiver can make of the built-in body is better than nothing. A template that is not there had a
+                    // mistake that was told at the start.
+                    Some(Err(_)) | None => {
+                        wrong = made.and_then(Result::err);
+                        headers.retain(|(name, _)| *name != CONTENT_TYPE);
+                        letter.json()
+                    }
+                })
             }
             None if self.settings.method == "GET" => None,
             None => Some(letter.json()),
@@ -99,7 +111,7 @@ impl Hook {
         if body.is_some() && !headers.iter().any(|(name, _)| *name == CONTENT_TYPE) {
             headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
         }
-        Ok(Call { url, headers, body })
+        Ok(Call { url, headers, body, wrong })
     }
 }
 
@@ -199,6 +211,22 @@ mod tests {
         let get =
             call("        url: \"http://127.0.0.1:9/?t={{ subject }}\"\n        method: GET\n", &hostile());
         assert_eq!(get.unwrap().body, None);
+    }
+
+    #[test]
+    fn a_body_that_fails_on_a_later_notice_is_told_and_the_built_in_one_says_what_it_is() {
+        let form = "        url: http://127.0.0.1:9/\n        headers: {Content-Type: application/x-www-form-urlencoded}\n        body: \"a={% if flaps == 7 %}{{ nonsense }}{% endif %}\"\n";
+        let kinds = |call: &Call| -> Vec<String> {
+            let kinds = call.headers.iter().filter(|(name, _)| *name == CONTENT_TYPE);
+            kinds.map(|(_, value)| value.to_str().unwrap().to_owned()).collect()
+        };
+        let good = call(form, &hostile()).unwrap();
+        assert_eq!((good.body.as_deref(), &good.wrong), (Some("a="), &None));
+        assert_eq!(kinds(&good), ["application/x-www-form-urlencoded"]);
+        let failed = call(form, &Notice { flaps: 7, ..hostile() }).unwrap();
+        assert!(failed.body.as_deref().unwrap().starts_with("{\"id\":"), "{:?}", failed.body);
+        assert_eq!(kinds(&failed), ["application/json"]);
+        assert!(failed.wrong.unwrap().to_string().contains("undefined"));
     }
 
     #[test]
