@@ -252,6 +252,11 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
         ("flapping: {changes: 1}", "expected a whole number from 2 to 1000"),
         ("many: {share: 2}", "alerts.many.share: found 2, expected a share"),
         ("{channel}heartbeat: {channel: a}", "expected a channel of the kind alertmanager"),
+        (
+            "heartbeat: {url: 'https://h/{{ secret }}'}",
+            "alerts.heartbeat.url: found a template, expected an address that is asked as it is",
+        ),
+        ("heartbeat: {url: 'https://h/{% if x %}y{% endif %}'}", "found a template"),
         ("heartbeat: {every: 1m}", "expected one of url and channel"),
         (
             "page: wan.example.vn",

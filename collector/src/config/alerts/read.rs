@@ -259,6 +259,16 @@ fn webhook_url(at: &At<'_>) -> Option<String> {
     None
 }
 
+/// An address that is not shown and holds no template.
+fn plain_url(at: &At<'_>) -> Option<String> {
+    let text = webhook_url(at)?;
+    if text.contains("{{") || text.contains("{%") {
+        at.wrong_as("a template", "an address that is asked as it is", "write it without “{{” and “{%”");
+        return None;
+    }
+    Some(text)
+}
+
 fn timeout(fields: &Fields<'_>, seconds: u64) -> Option<Duration> {
     fields.get("timeout").map_or(Some(SECOND * u32::try_from(seconds).unwrap_or(10)), |at| {
         at.duration(SECOND / 10, LONGEST_TRY)
@@ -449,7 +459,7 @@ fn many(at: &At<'_>) -> Option<Many> {
 fn heartbeat(at: &At<'_>, channels: &[Channel]) -> Option<Heartbeat> {
     let fields = at.fields(&["url", "channel", "every"])?;
     let to = match (fields.get("url"), fields.get("channel")) {
-        (Some(at), None) => HeartbeatTo::Url(Hidden(webhook_url(&at)?)),
+        (Some(at), None) => HeartbeatTo::Url(Hidden(plain_url(&at)?)),
         (None, Some(at)) => {
             let of_alertmanager = |channel: &&Channel| match channel.kind {
                 Kind::Alertmanager(_) => true,
