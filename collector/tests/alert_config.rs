@@ -143,6 +143,22 @@ fn names_that_the_register_lacks_are_told_with_their_lines() {
 }
 
 #[test]
+fn a_password_that_cannot_be_read_is_told_once() {
+    for (keys, expected) in [
+        ("password_file: f, password_env: P", "found password_file as well"),
+        ("password_env: 'a b'", "expected the name of a variable"),
+        ("password_file: ''", "expected the file that holds it"),
+    ] {
+        let text = format!(
+            "alerts: {{channels: [{{name: m, smtp: {{host: h, from: a@b.vn, to: [c@d.vn], user: u, {keys}}}}}]}}\n"
+        );
+        let told: Vec<String> =
+            Config::parse("c", text.as_bytes()).unwrap_err().iter().map(ToString::to_string).collect();
+        assert!(told.len() == 1 && told[0].contains(expected), "{keys}: {told:?}");
+    }
+}
+
+#[test]
 fn each_mistake_is_told_with_its_line_and_remedy() {
     let channel = "channels: [{name: a, command: {run: [/bin/true]}}], ";
     let cases = [

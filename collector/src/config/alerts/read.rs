@@ -335,15 +335,17 @@ fn smtp(at: &At<'_>) -> Option<Smtp> {
     let port = fields.get("port").map(|at| at.whole(1, 65_535).and_then(|port| u16::try_from(port).ok()));
     let user = fields.get("user").map(|at| at.text("the user").map(str::to_owned));
     let password = secret(&fields, "password_file", "password_env");
-    let login = match (user, password) {
-        (Some(user), Some(password)) => Some((user?, password)),
-        (None, None) => None,
-        (Some(_), None) => {
+    // One that is there and cannot be read is told already.
+    let has_password = fields.get("password_file").or_else(|| fields.get("password_env")).is_some();
+    let login = match (user, has_password) {
+        (Some(user), true) => Some((user?, password?)),
+        (None, false) => None,
+        (Some(_), false) => {
             let remedy = "write password_file: FILE, or password_env: VARIABLE";
             fields.at().wrong_as("a user without a password", "both or none", remedy);
             None
         }
-        (None, Some(_)) => {
+        (None, true) => {
             fields.at().wrong_as("a password without a user", "both or none", "write user: NAME");
             None
         }
