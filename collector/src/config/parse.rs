@@ -74,8 +74,7 @@ fn read(file: &str, root: &At<'_>) -> Config {
     set(&mut config.calendar, &fields, "calendar", calendar);
     set(&mut config.contracts, &fields, "contracts", contracts);
     // Last: it names tiers and branches of the plan.
-    let plan = config.plan.clone();
-    set(&mut config.alerts, &fields, "alerts", |at| alerts(at, file, &plan));
+    set(&mut config.alerts, &fields, "alerts", |at| alerts(at, file, &config.plan));
     config
 }
 
@@ -127,18 +126,8 @@ fn urls(at: &At<'_>) -> Option<Vec<PathUrl>> {
         let Some(fields) = item.fields(&["url", "path"]) else { continue };
         let expected =
             "https://HOST:PORT, or http:// for a collector without TLS, without user, query or fragment";
-        let url = fields.need("url", expected).and_then(|at| match at.text(expected)? {
-            url if is_url(url) => Some(url),
-            // A password has no place in a log.
-            url if url.contains('@') => {
-                at.wrong_as("a URL with a user", expected, "remove what stands before the “@”");
-                None
-            }
-            _ => {
-                at.wrong(expected, "write it as in “https://10.0.0.1:8443”");
-                None
-            }
-        });
+        let remedy = "write it as in “https://10.0.0.1:8443”";
+        let url = fields.need("url", expected).and_then(|at| url(&at, expected, "a URL with a user", remedy));
         let name = "lan, wan, internet or service, alone or with a suffix as in “wan-vnpt”";
         let path = match fields.get("path") {
             Some(at) => at.scalar(name, "use small letters, digits and hyphens", |text| text.parse().ok()),
@@ -162,6 +151,30 @@ pub(super) fn is_url(text: &str) -> bool {
             && !authority.as_str().ends_with(':')
     });
     matches!(url.scheme_str(), Some("http" | "https")) && host && url.query().is_none() && !text.contains('#')
+}
+
+/// An address that may be shown; `expected` and `remedy` are told where it is none.
+pub(super) fn url(at: &At<'_>, expected: &str, with_user: &str, remedy: &str) -> Option<String> {
+    let text = at.text(expected)?;
+    if is_url(text) {
+        return Some(text.to_owned());
+    }
+    if text.contains('@') {
+        // A password has no place in a log.
+        at.wrong_as(with_user, expected, "remove what stands before the “@”");
+    } else {
+        at.wrong(expected, remedy);
+    }
+    None
+}
+
+/// True or false; `remedy` is told where it is neither.
+pub(super) fn truth(at: &At<'_>, remedy: &str) -> Option<bool> {
+    let truth = at.truth();
+    if truth.is_none() {
+        at.wrong("true or false", remedy);
+    }
+    truth
 }
 
 pub(super) fn path(at: &At<'_>, expected: &str) -> Option<PathBuf> {

@@ -11,7 +11,7 @@ use lettre::message::Mailbox;
 use wan_settings::{At, Fields, nearest};
 
 use super::super::Plan;
-use super::super::parse::{is_url, path, set};
+use super::super::parse::{self, is_url, path, set, truth};
 use super::{
     Alertmanager, Alerts, Channel, ChannelName, Command, Header, Heartbeat, HeartbeatTo, Hidden, Kind, Place,
     SecretFrom, Security, Smtp, Source, SourceText, Templates, Webhook, WebhookUrl,
@@ -157,7 +157,7 @@ impl Reader<'_> {
         };
         let secret = secret(&fields, "secret_file", "secret_env");
         let ca_file = fields.get("ca_file").and_then(|at| path(&at, "a PEM file"));
-        let timeout = timeout(&fields, 10);
+        let timeout = timeout(&fields, SECOND * 10);
         Some(Webhook {
             url: address?,
             method: method?,
@@ -230,16 +230,8 @@ fn one_of<'d>(at: &At<'d>, known: &[&str], what: &str) -> Option<&'d str> {
 
 /// An address that may be shown.
 fn url(at: &At<'_>) -> Option<String> {
-    let text = at.text(URL)?;
-    if is_url(text) {
-        return Some(text.to_owned());
-    }
-    if text.contains('@') {
-        at.wrong_as("an address with a user", URL, "remove what stands before the “@”");
-    } else {
-        at.wrong(URL, "write it as in “https://wan.example.vn:8443”");
-    }
-    None
+    let remedy = "write it as in “https://wan.example.vn:8443”";
+    parse::url(at, URL, "an address with a user", remedy)
 }
 
 /// An address of which the host is fixed, and what follows may be a template.
@@ -269,10 +261,8 @@ fn plain_url(at: &At<'_>) -> Option<String> {
     Some(text)
 }
 
-fn timeout(fields: &Fields<'_>, seconds: u64) -> Option<Duration> {
-    fields.get("timeout").map_or(Some(SECOND * u32::try_from(seconds).unwrap_or(10)), |at| {
-        at.duration(SECOND / 10, LONGEST_TRY)
-    })
+fn timeout(fields: &Fields<'_>, usual: Duration) -> Option<Duration> {
+    fields.get("timeout").map_or(Some(usual), |at| at.duration(SECOND / 10, LONGEST_TRY))
 }
 
 fn secret(fields: &Fields<'_>, file: &str, env: &str) -> Option<SecretFrom> {
@@ -305,7 +295,7 @@ fn alertmanager(at: &At<'_>) -> Option<Alertmanager> {
     }
     let resend = fields.get("resend").map_or(Some(MINUTE), |at| at.duration(SECOND, MINUTE * 4));
     let ca_file = fields.get("ca_file").and_then(|at| path(&at, "a PEM file"));
-    Some(Alertmanager { urls, resend: resend?, ca_file, timeout: timeout(&fields, 10)? })
+    Some(Alertmanager { urls, resend: resend?, ca_file, timeout: timeout(&fields, SECOND * 10)? })
 }
 
 fn smtp(at: &At<'_>) -> Option<Smtp> {
@@ -375,7 +365,7 @@ fn smtp(at: &At<'_>) -> Option<Smtp> {
     }
     let helo = fields.get("helo").and_then(|at| self::host(&at));
     let ca_file = fields.get("ca_file").and_then(|at| path(&at, "a PEM file"));
-    let (security, timeout) = (security?, timeout(&fields, 30)?);
+    let (security, timeout) = (security?, timeout(&fields, SECOND * 30)?);
     let usual = match security {
         Security::Starttls => 587,
         Security::Tls => 465,
@@ -413,7 +403,7 @@ fn command(at: &At<'_>) -> Option<Command> {
         fields.at().wrong_as("no absolute path", "a program by its absolute path", remedy);
         return None;
     }
-    Some(Command { run, timeout: timeout(&fields, 10)? })
+    Some(Command { run, timeout: timeout(&fields, SECOND * 10)? })
 }
 
 fn rules(at: &At<'_>, alerts: &mut Alerts) {
@@ -423,13 +413,7 @@ fn rules(at: &At<'_>, alerts: &mut Alerts) {
         let Some(at) = fields.get(rule.as_str()) else { continue };
         let settings = alerts.settings.rules.entry(rule).or_insert_with(|| RuleSettings::default_of(rule));
         let Some(fields) = at.fields(&["enabled", "severity", "hold", "keep"]) else { continue };
-        set(&mut settings.enabled, &fields, "enabled", |at| {
-            let truth = at.truth();
-            if truth.is_none() {
-                at.wrong("true or false", "");
-            }
-            truth
-        });
+        set(&mut settings.enabled, &fields, "enabled", |at| truth(at, ""));
         set(&mut settings.severity, &fields, "severity", severity);
         set(&mut settings.hold, &fields, "hold", |at| at.duration(Duration::ZERO, DAY));
         set(&mut settings.keep, &fields, "keep", |at| at.duration(Duration::ZERO, DAY));

@@ -6,7 +6,7 @@ use wan_settings::At;
 
 use super::super::super::Plan;
 use super::super::{ChannelName, Route, RouteHours, Said, SaidOf};
-use super::{Reader, one_of, severity, texts};
+use super::{Reader, one_of, severity, texts, truth};
 use crate::alert::{Event, Rule};
 
 impl Reader<'_> {
@@ -77,13 +77,9 @@ impl Reader<'_> {
             .iter()
             .filter_map(|at| one_of(at, channels, "a channel")?.parse().ok())
             .collect();
-        let goes_on = fields.get("continue").map_or(Some(false), |at| {
-            let truth = at.truth();
-            if truth.is_none() {
-                at.wrong("true or false", "true has the routes below looked at as well");
-            }
-            truth
-        });
+        let goes_on = fields
+            .get("continue")
+            .map_or(Some(false), |at| truth(&at, "true has the routes below looked at as well"));
         Some(Route {
             rules,
             severity: fields.get("severity").and_then(|at| severity(&at)),
