@@ -664,12 +664,6 @@ pub trait Store: Send + Sync + 'static {
         most: u32,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Writes notices, each for one channel; one that is there already is left as it is. Says how many are new.
-    fn push_notices(
-        &self,
-        notices: &[(Notice, ChannelName)],
-    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
-
     /// A channel's notices that may be tried at `now`, the oldest first, at most `limit`: of each alert only the first that waits.
     fn due_notices(
         &self,
@@ -714,9 +708,6 @@ pub trait Store: Send + Sync + 'static {
 
     /// The number of the newest notice, done with or not; 0 before the first. It grows with each that somebody writes.
     fn newest_notice(&self) -> impl Future<Output = Result<i64, StoreError>> + Send;
-
-    /// How many notices there are, by channel and state.
-    fn outbox_counts(&self) -> impl Future<Output = Result<Vec<Count>, StoreError>> + Send;
 
     /// Gives up notices that wait since before `before`, the oldest of those that are more than `most`, and what is for none of
     /// `channels`; and deletes what was done with [`crate::alert::outbox::KEPT`] ago. Says what was given up.

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
+mod notices;
 mod posting;
 mod running;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -232,8 +234,12 @@ async fn what_is_refused_for_good_is_counted_and_holds_up_nothing_and_redirects_
     post.until("a", "delivered", 1).await;
     assert_eq!(post.count("a", "refused"), 2);
     assert!(elsewhere.heard().is_empty());
-    let refused = post.store.outbox_counts().await.unwrap();
-    assert_eq!(refused.iter().find(|count| count.state == "refused").unwrap().count, 2);
+    let mut states = Vec::new();
+    for notice in &all {
+        let progress = post.store.notice_progress(&notice.id).await.unwrap();
+        states.extend(progress.into_iter().map(|progress| progress.state));
+    }
+    assert_eq!(states, ["refused", "refused", "delivered"]);
     post.stop().await;
 }
 
@@ -283,7 +289,7 @@ async fn what_nobody_took_for_too_long_is_given_up_and_counted() {
     let mut old = notice(1, Event::Fired);
     old.at = clock::now().minus(Duration::from_secs(3600));
     let store = SqliteStore::open(&folder.path().join("wanwatch.db")).await.unwrap();
-    store.push_notices(&[(old, "a".parse().unwrap())]).await.unwrap();
+    notices::push(&store, &[(old, "a".parse().unwrap())]).await;
     store.close().await;
     let post = Post::begin(folder.path(), &channels).await;
     post.until("a", "expired", 1).await;
@@ -416,17 +422,24 @@ async fn a_mail_server_that_took_the_message_and_says_no_goodbye_gets_it_once() 
     post.stop().await;
 }
 
+/// A program of a channel.
+fn script(folder: &Path, lines: &str) -> PathBuf {
+    let script = folder.join("tell");
+    std::fs::write(&script, format!("#!/bin/sh\n{lines}\n")).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    script
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_gets_the_notice_and_nothing_of_the_collectors_environment() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().display().to_string();
-    let script = folder.path().join("tell");
-    let text = format!(
-        "#!/bin/sh\ncat > {out}/input\nenv > {out}/environment.new\nmv {out}/environment.new {out}/environment\n"
+    let script = script(
+        folder.path(),
+        &format!(
+            "cat > {out}/input\nenv > {out}/environment.new\nmv {out}/environment.new {out}/environment"
+        ),
     );
-    std::fs::write(&script, text).unwrap();
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&script, permissions).unwrap();
     let channels = format!("  channels: [{{name: c, command: {{run: ['{}']}}}}]\n", script.display());
     let post = Post::begin(folder.path(), &channels).await;
     let mut fired = notice(1, Event::Fired);
@@ -446,9 +459,7 @@ async fn a_command_gets_the_notice_and_nothing_of_the_collectors_environment() {
 async fn a_command_that_takes_too_long_is_killed_with_what_it_started() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().display().to_string();
-    let script = folder.path().join("hang");
-    std::fs::write(&script, format!("#!/bin/sh\nsleep 777 &\necho $! > {out}/pid\nwait\n")).unwrap();
-    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let script = script(folder.path(), &format!("sleep 777 &\necho $! > {out}/pid\nwait"));
     let channels =
         format!("  channels: [{{name: c, command: {{run: ['{}'], timeout: 2s}}}}]\n", script.display());
     let post = Post::begin(folder.path(), &channels).await;
@@ -473,7 +484,7 @@ async fn a_collector_delivers_what_waited_before_its_start_and_says_that_it_live
     let config = Config { data: folder.path().to_owned(), ..Config::parse("c", text.as_bytes()).unwrap() };
     let waits = notice(1, Event::Fired);
     let store = SqliteStore::open(&config.database()).await.unwrap();
-    store.push_notices(&[(waits.clone(), "a".parse().unwrap())]).await.unwrap();
+    notices::push(&store, &[(waits.clone(), "a".parse().unwrap())]).await;
     store.close().await;
     let running = Running::begin(config).await;
     assert_eq!(receiver.until(1).await[0].key(), waits.id.as_str());

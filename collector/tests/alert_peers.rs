@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
+mod notices;
 mod posting;
 
 use std::io::{BufRead as _, BufReader};

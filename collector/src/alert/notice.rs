@@ -257,12 +257,6 @@ impl NoticeId {
         Self(format!("n{:015x}", hash >> 68))
     }
 
-    /// The id as the store has it.
-    #[must_use]
-    pub fn stored(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
     /// As text: `n` and fifteen hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use wan_wire::UnixMillis;
 
-use crate::alert::notice::{Event, Notice};
+use crate::alert::notice::Notice;
 use crate::config::alerts::ChannelName;
 
 /// At most so many notices wait; beyond it the oldest are given up, and counted: a day of a province in which everything flaps.
@@ -40,7 +40,8 @@ pub struct Due {
     pub progress: u32,
     /// When it came into the outbox.
     pub created: UnixMillis,
-    /// What waits behind it of the same alert makes it needless.
+    /// What waits behind it of the same alert makes it needless: the end says since when and until when, and of two reminders the later is
+    /// enough.
     pub superseded: bool,
 }
 
@@ -108,15 +109,4 @@ pub struct Waiting {
     pub next: Option<UnixMillis>,
     /// When the newest came into the outbox; `None` where none waits.
     pub newest: Option<UnixMillis>,
-}
-
-/// Whether a notice that waits is made needless by a later one of the same alert: the end says since when and until when, and of two
-/// reminders the later is enough. (`Store::due_notices` asks this of the later one's event in SQL.)
-#[must_use]
-pub const fn supersedes(earlier: Event, later: Event) -> bool {
-    match later {
-        Event::Resolved | Event::Corrected => true,
-        Event::Reminder => matches!(earlier, Event::Reminder),
-        Event::Fired | Event::Flapping => false,
-    }
 }

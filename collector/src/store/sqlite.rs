@@ -374,10 +374,6 @@ impl Store for SqliteStore {
         self.delete_quality_rows(table, number, most).await
     }
 
-    async fn push_notices(&self, notices: &[(Notice, ChannelName)]) -> Result<u64, StoreError> {
-        self.write_notices(notices).await
-    }
-
     async fn due_notices(
         &self,
         channel: &ChannelName,
@@ -409,10 +405,6 @@ impl Store for SqliteStore {
 
     async fn newest_notice(&self) -> Result<i64, StoreError> {
         self.read_newest_notice().await
-    }
-
-    async fn outbox_counts(&self) -> Result<Vec<Count>, StoreError> {
-        self.read_outbox_counts().await
     }
 
     async fn expire_notices(

@@ -7,16 +7,15 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wan_collector::alert::deliver::{self, Bell};
-use wan_collector::alert::text::samples;
-use wan_collector::alert::{AlertId, Event, Notice, NoticeId};
+use wan_collector::alert::{Event, Notice};
 use wan_collector::clock;
 use wan_collector::config::Config;
 use wan_collector::config::alerts::ChannelName;
 use wan_collector::counters::Counters;
 use wan_collector::state::State;
-use wan_collector::store::Store as _;
 use wan_collector::store::sqlite::SqliteStore;
-use wan_wire::UnixMillis;
+
+use crate::notices;
 
 /// For what takes milliseconds, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -58,7 +57,7 @@ impl Post {
         for channel in channels {
             let channel: ChannelName = channel.parse().unwrap();
             let all: Vec<_> = notices.iter().map(|notice| ((*notice).clone(), channel.clone())).collect();
-            self.store.push_notices(&all).await.unwrap();
+            notices::push(&self.store, &all).await;
         }
         self.bell.ring();
     }
@@ -86,10 +85,5 @@ impl Post {
 }
 
 pub(crate) fn notice(alert: i64, event: Event) -> Notice {
-    let mut notice = samples().remove(0);
-    notice.alert = AlertId::of(notice.rule, &notice.subject, UnixMillis(alert));
-    notice.event = event;
-    notice.at = clock::now();
-    notice.id = NoticeId::of(&notice.alert, event, notice.at);
-    notice
+    notices::notice(alert, event, clock::now())
 }

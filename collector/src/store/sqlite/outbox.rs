@@ -15,18 +15,16 @@ const ENDS: &str = "('resolved', 'corrected')";
 /// Whether an alert is over, also where its end went by other routes than its beginning.
 const OVER: &str = "SELECT 1 FROM alert WHERE alert.id = o.alert AND alert.until_ms IS NOT NULL";
 
-/// Writes notices within the caller's transaction, each for one channel; one that is there already is left as it is. Says how many are
-/// new.
+/// Writes notices within the caller's transaction, each for one channel; one that is there already is left as it is.
 ///
 /// # Errors
 /// What the database says.
 pub(crate) async fn push_outbox(
     connection: &mut SqliteConnection,
     notices: &[(Notice, ChannelName)],
-) -> Result<u64, sqlx::Error> {
-    let mut new = 0;
+) -> Result<(), sqlx::Error> {
     for (notice, channel) in notices {
-        let done = sqlx::query(
+        sqlx::query(
             "INSERT INTO outbox (notice, channel, alert, event, body, created_ms, next_ms) \
              VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (notice, channel) DO NOTHING",
         )
@@ -38,20 +36,11 @@ pub(crate) async fn push_outbox(
         .bind(notice.at.0)
         .execute(&mut *connection)
         .await?;
-        new += done.rows_affected();
     }
-    Ok(new)
+    Ok(())
 }
 
 impl SqliteStore {
-    pub(super) async fn write_notices(&self, notices: &[(Notice, ChannelName)]) -> Result<u64, StoreError> {
-        let failed = || self.failed("write notices");
-        let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
-        let new = push_outbox(&mut writing, notices).await.map_err(failed())?;
-        writing.commit().await.map_err(failed())?;
-        Ok(new)
-    }
-
     pub(super) async fn read_due(
         &self,
         channel: &ChannelName,
@@ -60,23 +49,24 @@ impl SqliteStore {
     ) -> Result<Vec<Due>, StoreError> {
         let failed = || self.failed("read the notices that are due");
         // Only the first that waits of each alert: no later one overtakes it.
-        let mut rows = sqlx::query(
+        let query = format!(
             "SELECT number, body, attempts, progress, created_ms, superseded FROM (\
                SELECT *, EXISTS (SELECT 1 FROM outbox AS later \
                  WHERE later.channel = o.channel AND later.alert = o.alert AND later.state = 'pending' \
-                 AND later.number > o.number AND (later.event IN ('resolved', 'corrected') \
+                 AND later.number > o.number AND (later.event IN {ENDS} \
                    OR (later.event = 'reminder' AND o.event = 'reminder'))) AS superseded \
                FROM outbox AS o WHERE channel = $1 AND state = 'pending' \
                AND NOT EXISTS (SELECT 1 FROM outbox AS earlier WHERE earlier.channel = o.channel \
                  AND earlier.alert = o.alert AND earlier.state = 'pending' AND earlier.number < o.number)) \
              WHERE next_ms <= $2 OR next_ms > $3 OR superseded \
-             ORDER BY number LIMIT $4",
-        )
-        .bind(channel.as_str())
-        .bind(now.0)
-        .bind(now.plus(LONGEST_WAIT).0)
-        .bind(limit)
-        .fetch(&self.readers);
+             ORDER BY number LIMIT $4"
+        );
+        let mut rows = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(channel.as_str())
+            .bind(now.0)
+            .bind(now.plus(LONGEST_WAIT).0)
+            .bind(limit)
+            .fetch(&self.readers);
         let mut found = Vec::new();
         while let Some(row) = rows.try_next().await.map_err(failed())? {
             let number = |index: usize| row.try_get::<i64, _>(index).map_err(failed());
@@ -217,24 +207,6 @@ impl SqliteStore {
             .fetch_one(&self.readers)
             .await
             .map_err(self.failed("read the number of the newest notice"))
-    }
-
-    pub(super) async fn read_outbox_counts(&self) -> Result<Vec<Count>, StoreError> {
-        let failed = || self.failed("count the notices");
-        let rows =
-            sqlx::query("SELECT channel, state, COUNT(*) FROM outbox GROUP BY channel, state ORDER BY 1, 2")
-                .fetch_all(&self.readers)
-                .await
-                .map_err(failed())?;
-        let count = |row: &sqlx::sqlite::SqliteRow| -> Result<Count, StoreError> {
-            let count: i64 = row.try_get(2).map_err(failed())?;
-            Ok(Count {
-                channel: self.channel(row.try_get(0).map_err(failed())?)?,
-                state: row.try_get(1).map_err(failed())?,
-                count: u64::try_from(count).unwrap_or_default(),
-            })
-        };
-        rows.iter().map(count).collect()
     }
 
     pub(super) async fn write_expiry(
