@@ -19,6 +19,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use wan_wire::UnixMillis;
 
+use crate::lang::Lang;
+
 /// What a reader is told to write instead.
 pub const EXPECTED: &str = "a day (2026-11-01), a local time (2026-11-01T08:00), an RFC 3339 time with an offset \
                             (2026-11-01T08:00:00+07:00), a time before now (-24h, -7d), today or now";
@@ -70,6 +72,28 @@ pub fn plain(at: UnixMillis, zone: &TimeZone) -> String {
     show(at, zone, "%Y-%m-%d %H:%M:%S")
 }
 
+/// A length of time in its two largest units: `2 d 3 h`, `5 phút 10 giây`; `0 s` for none.
+#[must_use]
+pub fn duration(millis: i64, lang: Lang) -> String {
+    let seconds = millis.max(0) / 1000;
+    let units = [
+        (seconds / 86_400, lang.pick("ngày", "d")),
+        (seconds / 3600 % 24, lang.pick("giờ", "h")),
+        (seconds / 60 % 60, lang.pick("phút", "min")),
+        (seconds % 60, lang.pick("giây", "s")),
+    ];
+    let first = units.iter().position(|(count, _)| *count > 0).unwrap_or(units.len() - 1);
+    let shown: Vec<String> = units
+        .iter()
+        .skip(first)
+        .take(2)
+        .enumerate()
+        .filter(|(place, (count, _))| *place == 0 || *count > 0)
+        .map(|(_, (count, unit))| format!("{count} {unit}"))
+        .collect();
+    shown.join(" ")
+}
+
 /// The zone's name: `Asia/Ho_Chi_Minh`.
 #[must_use]
 pub fn zone_name(zone: &TimeZone) -> String {
@@ -113,7 +137,8 @@ pub fn start_of_month(at: UnixMillis, zone: &TimeZone) -> Option<UnixMillis> {
 /// in April 1970.
 const UNIX_SECONDS_DIGITS: usize = 10;
 
-fn show(at: UnixMillis, zone: &TimeZone, format: &str) -> String {
+/// In `zone` as `format` says. What is beyond the calendar is shown in UTC.
+pub(crate) fn show(at: UnixMillis, zone: &TimeZone, format: &str) -> String {
     match Timestamp::from_millisecond(at.0) {
         Ok(instant) => instant.to_zoned(zone.clone()).strftime(format).to_string(),
         Err(_) => at.to_string(),

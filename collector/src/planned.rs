@@ -52,6 +52,7 @@ use jiff::tz::TimeZone;
 use wan_wire::UnixMillis;
 
 use crate::calendar::{Calendar, Days};
+use crate::lang::is_hidden;
 use crate::ledger::periods::{Period, Periods};
 use crate::ledger::timeline::Window;
 
@@ -259,9 +260,7 @@ impl Planned {
 /// direction of what is shown.
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
-    let turns =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    !text.chars().any(|c| c.is_control() || turns(c))
+    !text.chars().any(is_hidden)
 }
 
 #[cfg(test)]

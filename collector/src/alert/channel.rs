@@ -17,7 +17,7 @@ use wan_settings::read_file;
 use wan_wire::UnixMillis;
 
 use crate::alert::notice::Notice;
-use crate::alert::text::{Engine, Rendered, Words, one_line};
+use crate::alert::text::{Engine, Rendered, Setting, one_line, page_link};
 use crate::config::alerts::{Channel, Kind, SecretFrom};
 
 /// Most bytes of a file with a secret or an address.
@@ -56,10 +56,8 @@ pub struct Letter<'l> {
     pub notice: &'l Notice,
     /// As subject, text and HTML.
     pub rendered: &'l Rendered,
-    /// What a webhook's own templates may use.
-    pub words: &'l Words,
-    /// Where the page tells more.
-    pub link: Option<&'l str>,
+    /// For whom it is.
+    pub setting: &'l Setting<'l>,
     /// How many of the recipients are done with.
     pub progress: u32,
 }
@@ -111,15 +109,21 @@ struct Payload<'p> {
     notice: &'p Notice,
     title: &'p str,
     text: &'p str,
-    url: Option<&'p str>,
+    url: Option<String>,
 }
 
 impl Letter<'_> {
+    /// Where the page tells more.
+    #[must_use]
+    pub fn link(&self) -> Option<String> {
+        page_link(self.notice, self.setting.page)
+    }
+
     /// The notice and its texts as JSON.
     #[must_use]
     pub fn json(&self) -> String {
         let Rendered { subject: title, text, html: _ } = self.rendered;
-        serde_json::to_string(&Payload { notice: self.notice, title, text, url: self.link })
+        serde_json::to_string(&Payload { notice: self.notice, title, text, url: self.link() })
             .unwrap_or_default()
     }
 }

@@ -26,8 +26,8 @@ use crate::alert::channel::alertmanager::{self, Alertmanagers, BATCH};
 use crate::alert::channel::{Letter, Outcome, Sender};
 use crate::alert::notice::Notice;
 use crate::alert::outbox::{Attempt, Due, MOST_PENDING};
-use crate::alert::text::{Engine, Loaded, Setting, Words, load, page_link};
-use crate::alert::{route, text};
+use crate::alert::route;
+use crate::alert::text::{Engine, Loaded, Setting, load};
 use crate::clock;
 use crate::config::alerts::{Channel, ChannelName};
 use crate::state::State;
@@ -76,7 +76,7 @@ pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, sh
     }
     let mut tasks = JoinSet::new();
     for channel in &alerts.channels {
-        let setting = Setting { lang: channel.lang, zone: &state.config.timezone, page: state.config.page() };
+        let setting = Setting::of(channel, &state.config);
         let Loaded { engine, mistakes } = load(channel, &setting);
         for mistake in mistakes {
             tracing::error!(channel = %channel.name, "{mistake}");
@@ -169,7 +169,11 @@ impl<S: Store> Delivery<S> {
             let gauge = self.state.counters.outbox_pending.with_label_values(&[name.as_str()]);
             gauge.set(i64::try_from(waiting.pending).unwrap_or(i64::MAX));
             let Some(newest) = waiting.newest else { return Ok(EXPIRY) };
-            let due = self.store.due_notices(name, clock::now(), READ).await?;
+            let now = clock::now();
+            if let Some(opens) = self.pace.opens(newest, now) {
+                return Ok(pause(now, opens));
+            }
+            let due = self.store.due_notices(name, now, READ).await?;
             let mut settled = false;
             for due in &due {
                 if self.shutdown.is_cancelled() {
@@ -193,27 +197,21 @@ impl<S: Store> Delivery<S> {
                 Some(next) => next.max(opens),
                 None => opens,
             };
-            let wait = u64::try_from(at.0.saturating_sub(now.0)).unwrap_or(0);
-            // A clock that is set back must not make it sleep for long, nor one that jumps make it spin.
-            return Ok(Duration::from_millis(wait).clamp(SHORTEST, EXPIRY));
+            return Ok(pause(now, at));
         }
     }
 
     /// Tries a notice until it is done with or fails; says whether something of it went through, so that others may.
     async fn deliver(&mut self, due: &Due) -> bool {
-        let config = &self.state.config;
-        let setting = Setting { lang: self.channel.lang, zone: &config.timezone, page: config.page() };
+        let setting = Setting::of(&self.channel, &self.state.config);
         let notice = &due.notice;
         let (rendered, wrong) = self.engine.render(notice, &setting);
         if let Some(wrong) = wrong {
             tracing::error!(channel = %self.channel.name, notice = %notice.id, "a template failed: {wrong}");
         }
-        let words = Words::of(notice, &setting);
-        let link = page_link(notice, setting.page);
         let mut progress = due.progress;
         loop {
-            let letter =
-                Letter { notice, rendered: &rendered, words: &words, link: link.as_deref(), progress };
+            let letter = Letter { notice, rendered: &rendered, setting: &setting, progress };
             let Some(outcome) = self.attempt(letter).await else { return false };
             let now = clock::now();
             match outcome {
@@ -290,7 +288,7 @@ impl<S: Store> Delivery<S> {
         if result == "delivered" {
             #[allow(clippy::cast_precision_loss, reason = "whole seconds up to the year 9999")]
             counters.notice_delivered.with_label_values(&[name]).set((now.0 / 1000) as f64);
-            let after = now.0.saturating_sub(due.created.0);
+            let after = now.millis_since(due.created);
             tracing::info!(channel = name, notice = %due.notice.id, event = due.notice.event.as_str(), after_ms = after, "delivered");
         }
     }
@@ -328,17 +326,13 @@ impl<S: Store> Delivery<S> {
     }
 
     fn as_alert(&self, notice: &Notice) -> alertmanager::Alert {
-        let config = &self.state.config;
-        let setting = Setting { lang: self.channel.lang, zone: &config.timezone, page: config.page() };
+        let setting = Setting::of(&self.channel, &self.state.config);
         let (rendered, _) = self.engine.render(notice, &setting);
-        let words = Words::of(notice, &setting);
-        let link = text::page_link(notice, setting.page);
-        alertmanager::alert(Letter {
-            notice,
-            rendered: &rendered,
-            words: &words,
-            link: link.as_deref(),
-            progress: 0,
-        })
+        alertmanager::alert(Letter { notice, rendered: &rendered, setting: &setting, progress: 0 })
     }
+}
+
+/// How long to sleep until `at`. A clock that is set back must not make it long, nor one that jumps make it none.
+fn pause(now: UnixMillis, at: UnixMillis) -> Duration {
+    at.since(now).clamp(SHORTEST, EXPIRY)
 }

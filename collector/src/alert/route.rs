@@ -43,8 +43,7 @@ pub fn channels(alerts: &Alerts, notice: &Notice, service: bool) -> BTreeSet<Cha
 /// Whether an instant is in the province's hours of service.
 #[must_use]
 pub fn is_service(calendar: &Calendar, zone: &jiff::tz::TimeZone, at: UnixMillis) -> bool {
-    let instant = Window::new(at, UnixMillis(at.0.saturating_add(1)));
-    calendar.service_time(instant, zone).contains(at)
+    calendar.service_time(Window::instant(at), zone).contains(at)
 }
 
 /// Rules that are watched and of which no channel hears, at any hour.
@@ -112,7 +111,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::alert::text::samples;
+    // A blind collector, and a link of a commune in Châu Thành that is up again.
+    use crate::alert::text::{collector_sample as collector, link_sample as link};
     use crate::config::Config;
 
     fn alerts(routes: &str) -> Alerts {
@@ -124,15 +124,6 @@ mod tests {
 
     fn told(routes: &str, notice: &Notice, service: bool) -> Vec<String> {
         channels(&alerts(routes), notice, service).iter().map(ToString::to_string).collect()
-    }
-
-    /// A link of a commune in Châu Thành that is up again, and a blind collector.
-    fn link() -> Notice {
-        samples().into_iter().find(|notice| notice.site.is_some()).unwrap()
-    }
-
-    fn collector() -> Notice {
-        samples().into_iter().find(|notice| notice.site.is_none()).unwrap()
     }
 
     #[test]

@@ -25,11 +25,13 @@ use wan_settings::Mistake;
 
 use crate::alert::notice::Notice;
 use crate::config::alerts::Place;
-use crate::lang::Lang;
+use crate::lang::{Lang, is_hidden};
 
 pub(in crate::alert) use load::body_kind;
 pub use load::{Loaded, load};
 pub use sample::samples;
+#[cfg(test)]
+pub(in crate::alert) use sample::{collector as collector_sample, link as link_sample};
 pub use words::{Setting, Words, page_link};
 
 /// Steps that a template may take; a step writes 64 bytes at most. The built-in ones take some hundreds.
@@ -266,11 +268,7 @@ pub fn one_line(text: &str) -> String {
 /// `text` without characters that would end a line, move a cursor or turn the direction of writing: each becomes a space.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    let is_bad = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if is_bad(c) { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect()
 }
 
 fn parts(part: impl Fn(Slot, &Words) -> Result<String, Error>, words: &Words) -> Result<Rendered, Error> {

@@ -15,6 +15,8 @@ use serde::Serialize;
 use crate::api::problem::Problem;
 use crate::clock;
 use crate::config::Config;
+use crate::lang::Lang;
+use crate::localtime;
 use crate::province::Province;
 use crate::state::State;
 
@@ -100,20 +102,10 @@ pub(super) fn sites(count: f64) -> String {
     if count.fract() == 0.0 { format!("{count}") } else { format!("{count:.1}") }
 }
 
-/// A length of time in its two largest units: `2 d 3 h`, `5 min 10 s`; `0 s` for none.
+/// A length of time as the command line writes it: `2 d 3 h`.
 #[must_use]
 pub(super) fn duration(millis: i64) -> String {
-    let seconds = millis.max(0) / 1000;
-    let parts = [
-        ("d", seconds / 86_400),
-        ("h", seconds / 3600 % 24),
-        ("min", seconds / 60 % 60),
-        ("s", seconds % 60),
-    ];
-    let first = parts.iter().position(|(_, count)| *count > 0).unwrap_or(parts.len() - 1);
-    let shown =
-        parts.iter().skip(first).take(2).filter(|(unit, count)| *count > 0 || *unit == parts[first].0);
-    shown.map(|(unit, count)| format!("{count} {unit}")).collect::<Vec<_>>().join(" ")
+    localtime::duration(millis, Lang::En)
 }
 
 /// A ratio for programs: empty where there is none.

@@ -25,7 +25,6 @@ mod sites;
 mod words;
 mod works;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use wan_wire::UnixMillis;
 
@@ -194,10 +193,7 @@ const fn time_format(lang: Lang) -> &'static str {
 }
 
 fn shown(at: UnixMillis, lang: Lang, zone: &TimeZone) -> String {
-    Timestamp::from_millisecond(at.0).map_or_else(
-        |_| localtime::plain(at, zone),
-        |instant| instant.to_zoned(zone.clone()).strftime(time_format(lang)).to_string(),
-    )
+    localtime::show(at, zone, time_format(lang))
 }
 
 #[cfg(test)]

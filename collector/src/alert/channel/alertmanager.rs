@@ -106,7 +106,7 @@ fn best(outcomes: Vec<(&String, Outcome)>) -> Outcome {
 /// notices of one.
 #[must_use]
 pub fn alert(letter: Letter<'_>) -> Alert {
-    let Letter { notice, rendered, link, .. } = letter;
+    let Letter { notice, rendered, .. } = letter;
     let annotations = [
         ("summary", rendered.subject.clone()),
         ("description", rendered.text.clone()),
@@ -119,7 +119,7 @@ pub fn alert(letter: Letter<'_>) -> Alert {
         annotations: annotations.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
         starts_at: Some(rfc3339(notice.since)),
         ends_at: ends(notice).map(rfc3339),
-        generator_url: link.map(str::to_owned),
+        generator_url: letter.link(),
     }
 }
 
@@ -141,7 +141,7 @@ fn ends(notice: &Notice) -> Option<UnixMillis> {
     if notice.event.goes_on() {
         return None;
     }
-    Some(notice.until.unwrap_or(notice.at).max(UnixMillis(notice.since.0.saturating_add(1))))
+    Some(notice.until.unwrap_or(notice.at).max(notice.since.plus_millis(1)))
 }
 
 fn labels(notice: &Notice) -> BTreeMap<&'static str, String> {
@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
     use crate::alert::notice::Event;
-    use crate::alert::text::{Engine, Setting, Words, samples};
+    use crate::alert::text::{Engine, Setting, link_sample};
     use crate::lang::Lang;
 
     fn shown(notice: &Notice) -> serde_json::Value {
@@ -197,15 +197,13 @@ mod tests {
         let setting = Setting { lang: Lang::En, zone: &zone, page: Some("https://wan.example.vn") };
         let (rendered, wrong) = Engine::new(Lang::En).render(notice, &setting);
         assert_eq!(wrong, None);
-        let words = Words::of(notice, &setting);
-        let link = Some("https://wan.example.vn/sites/xa-mau");
-        let letter = Letter { notice, rendered: &rendered, words: &words, link, progress: 0 };
+        let letter = Letter { notice, rendered: &rendered, setting: &setting, progress: 0 };
         serde_json::to_value(alert(letter)).unwrap()
     }
 
     #[test]
     fn one_that_ended_has_its_end_and_one_that_fires_has_none() {
-        let resolved = samples().into_iter().find(|notice| notice.link.is_some()).unwrap();
+        let resolved = link_sample();
         let alert = shown(&resolved);
         assert_eq!(
             alert["labels"],
@@ -226,7 +224,7 @@ mod tests {
 
     #[test]
     fn an_end_is_never_before_the_beginning_and_labels_never_empty() {
-        let mut notice = samples().into_iter().find(|notice| notice.link.is_some()).unwrap();
+        let mut notice = link_sample();
         notice.until = Some(UnixMillis(notice.since.0 - 5000));
         if let Some(link) = &mut notice.link {
             link.carrier = Some(String::new());

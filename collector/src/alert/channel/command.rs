@@ -113,7 +113,7 @@ impl Program {
     }
 
     fn variables(&self, letter: Letter<'_>) -> Vec<(&'static str, String)> {
-        let Letter { notice, rendered, link, .. } = letter;
+        let Letter { notice, rendered, .. } = letter;
         let bounded = |text: &str| {
             let mut end = text.len().min(MOST_VARIABLE);
             while !text.is_char_boundary(end) {
@@ -132,7 +132,7 @@ impl Program {
             ("WANWATCH_LINK", notice.subject.link().map(ToString::to_string).unwrap_or_default()),
             ("WANWATCH_SUBJECT", bounded(&rendered.subject)),
             ("WANWATCH_TEXT", bounded(&rendered.text)),
-            ("WANWATCH_URL", bounded(link.unwrap_or_default())),
+            ("WANWATCH_URL", bounded(&letter.link().unwrap_or_default())),
             ("WANWATCH_DRILL", u8::from(notice.drill).to_string()),
         ]
     }

@@ -51,10 +51,7 @@ fn wait(text: &str, now: UnixMillis) -> Option<Duration> {
     let text = text.trim();
     let wait = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let at = rfc2822::parse(text).ok()?.timestamp().as_millisecond();
-            Duration::from_millis(u64::try_from(at.saturating_sub(now.0)).unwrap_or(0))
-        }
+        Err(_) => UnixMillis(rfc2822::parse(text).ok()?.timestamp().as_millisecond()).since(now),
     };
     Some(wait.min(LONGEST_WAIT))
 }
@@ -98,20 +95,17 @@ pub(in crate::alert) async fn exchange(request: RequestBuilder, now: UnixMillis)
     };
     let status = answer.status().as_u16();
     let retry_after = answer.headers().get(::http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let meant = meaning(status, retry_after, now);
-    let told = match &meant {
-        Outcome::Delivered(_) | Outcome::Progress(_) => return meant,
-        Outcome::Again { .. } | Outcome::Never(_) => beginning(answer).await,
-    };
-    if told.is_empty() {
-        return meant;
+    match meaning(status, retry_after, now) {
+        Outcome::Again { after, why } => Outcome::Again { after, why: with_body(why, answer).await },
+        Outcome::Never(why) => Outcome::Never(with_body(why, answer).await),
+        meant @ (Outcome::Delivered(_) | Outcome::Progress(_)) => meant,
     }
-    let with = |why: String| format!("{why}: {told}");
-    match meant {
-        Outcome::Again { after, why } => Outcome::Again { after, why: with(why) },
-        Outcome::Never(why) => Outcome::Never(with(why)),
-        Outcome::Delivered(_) | Outcome::Progress(_) => meant,
-    }
+}
+
+/// With the beginning of the answer's body, where it has one.
+async fn with_body(why: String, answer: Response) -> String {
+    let told = beginning(answer).await;
+    if told.is_empty() { why } else { format!("{why}: {told}") }
 }
 
 /// The beginning of an answer's body on one line.

@@ -251,7 +251,7 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::alert::text::{Engine, Setting, samples};
+    use crate::alert::text::{Engine, Setting, collector_sample, link_sample};
     use crate::lang::Lang;
 
     fn written(notice: &Notice, sees: &[&str]) -> String {
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_name_of_a_site_adds_no_header() {
-        let mut notice = samples().into_iter().find(|notice| notice.site.is_some()).unwrap();
+        let mut notice = link_sample();
         notice.site.as_mut().unwrap().name = "x\r\nBcc: y@example.vn\r\n\r\nbody".to_owned();
         let written = written(&notice, &["a@example.vn"]);
         let (head, _) = written.split_once("\r\n\r\n").unwrap();
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_long_list_is_not_shown_to_those_on_it() {
-        let notice = samples().into_iter().next().unwrap();
+        let notice = collector_sample();
         assert!(written(&notice, &[]).contains("To: undisclosed-recipients:;"));
         let two = written(&notice, &["a@example.vn", "B <b@example.vn>"]);
         assert!(two.contains("a@example.vn") && two.contains("b@example.vn"), "{two}");

@@ -68,9 +68,7 @@ impl Hook {
             None => String::new(),
         };
         let rendered = letter.rendered;
-        let words = letter
-            .words
-            .clone()
+        let words = Words::of(letter.notice, letter.setting)
             .with("subject", &rendered.subject)
             .with("text", &rendered.text)
             .with("html", &rendered.html)
@@ -142,7 +140,7 @@ mod tests {
 
     use super::*;
     use crate::alert::notice::Notice;
-    use crate::alert::text::{Setting, load, samples};
+    use crate::alert::text::{Setting, link_sample, load};
     use crate::config::Config;
     use crate::config::alerts::Kind;
     use crate::lang::Lang;
@@ -157,14 +155,13 @@ mod tests {
         let loaded = load(channel, &setting);
         let engine = loaded.engine;
         let (rendered, _) = engine.render(notice, &setting);
-        let words = Words::of(notice, &setting);
         let Kind::Webhook(settings) = &channel.kind else { panic!() };
         Hook::new(settings.clone())
-            .call(Letter { notice, rendered: &rendered, words: &words, link: None, progress: 0 }, &engine)
+            .call(Letter { notice, rendered: &rendered, setting: &setting, progress: 0 }, &engine)
     }
 
     fn hostile() -> Notice {
-        let mut notice = samples().into_iter().find(|notice| notice.site.is_some()).unwrap();
+        let mut notice = link_sample();
         notice.site.as_mut().unwrap().name = "x\r\nBcc: y\", \"z\": \"&q=1 Tây Ninh".to_owned();
         notice
     }

@@ -26,7 +26,7 @@ impl Pace {
     #[must_use]
     pub fn opens(&self, newest: UnixMillis, now: UnixMillis) -> Option<UnixMillis> {
         let (until, last) = (self.until?, self.last?);
-        let opens = if newest > last { until.min(later(last, NEWS)) } else { until };
+        let opens = if newest > last { until.min(last.plus(NEWS)) } else { until };
         // A clock that was set back must not make the pause longer.
         (now < opens && last <= now).then_some(opens)
     }
@@ -48,18 +48,14 @@ impl Pace {
         let pause = pause(self.failures, chance).max(after.unwrap_or_default());
         self.failures = self.failures.saturating_add(1);
         self.last = Some(now);
-        self.until = Some(later(now, pause));
-        later(now, self::pause(attempts, chance).max(after.unwrap_or_default()))
+        self.until = Some(now.plus(pause));
+        now.plus(self::pause(attempts, chance).max(after.unwrap_or_default()))
     }
 }
 
 fn pause(failures: u32, chance: f64) -> Duration {
     let doubled = FIRST.saturating_mul(1_u32.checked_shl(failures.min(31)).unwrap_or(u32::MAX));
     doubled.min(LONGEST).mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
-}
-
-fn later(at: UnixMillis, by: Duration) -> UnixMillis {
-    UnixMillis(at.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ pub fn samples() -> Vec<Notice> {
     all
 }
 
-fn collector() -> Notice {
+/// Of them the one with as little as there can be.
+pub(in crate::alert) fn collector() -> Notice {
     let (subject, since) = (Subject::Collector, UnixMillis(1_793_466_000_000));
     let alert = AlertId::of(Rule::CollectorBlind, &subject, since);
     Notice {
@@ -41,6 +42,12 @@ fn collector() -> Notice {
         path: String::new(),
         drill: false,
     }
+}
+
+/// Of them the one with all that there can be.
+#[cfg(test)]
+pub(in crate::alert) fn link() -> Notice {
+    samples().into_iter().find(|notice| notice.site.is_some()).unwrap()
 }
 
 fn of_link(site: &SiteId, link: &LinkName) -> Notice {

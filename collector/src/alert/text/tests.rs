@@ -1,6 +1,7 @@
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
+use super::sample::{collector, link};
 use super::*;
 use crate::alert::notice::{Affected, Event};
 use crate::config::Config;
@@ -15,14 +16,6 @@ fn rendered(notice: &Notice, lang: Lang) -> Rendered {
     let (rendered, wrong) = Engine::new(lang).render(notice, &setting);
     assert_eq!(wrong, None);
     rendered
-}
-
-fn link() -> Notice {
-    samples().into_iter().find(|notice| notice.site.is_some()).unwrap()
-}
-
-fn collector() -> Notice {
-    samples().into_iter().find(|notice| notice.site.is_none()).unwrap()
 }
 
 /// What is wrong with a channel's templates.

@@ -1,6 +1,5 @@
 //! What a template may use.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -8,7 +7,10 @@ use wan_wire::UnixMillis;
 
 use super::clean;
 use crate::alert::notice::{Common, Notice, Subject};
+use crate::config::Config;
+use crate::config::alerts::Channel;
 use crate::lang::Lang;
+use crate::localtime;
 
 /// For whom a notice is rendered.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +21,14 @@ pub struct Setting<'s> {
     pub zone: &'s TimeZone,
     /// Where the collector's page is, without a slash at the end.
     pub page: Option<&'s str>,
+}
+
+impl<'s> Setting<'s> {
+    /// That of a channel's readers.
+    #[must_use]
+    pub fn of(channel: &Channel, config: &'s Config) -> Self {
+        Self { lang: channel.lang, zone: &config.timezone, page: config.page() }
+    }
 }
 
 /// The names that a template may use, and what they mean of one notice. `deploy/alerts.md` lists them.
@@ -77,7 +87,7 @@ impl Words {
             "until_ms": notice.until.map(|until| until.0),
             "at": time(notice.at),
             "at_ms": notice.at.0,
-            "duration": duration(lasted, lang),
+            "duration": localtime::duration(lasted, lang),
             "duration_seconds": lasted.max(0) / 1000,
             "cause": notice.cause.map(crate::ledger::cause::Cause::as_str),
             "cause_name": notice.cause.map(|cause| cause.name(lang)),
@@ -133,29 +143,5 @@ fn what(notice: &Notice, lang: Lang) -> String {
 /// The province's time as its people write it.
 fn local(at: UnixMillis, setting: &Setting<'_>) -> String {
     let format = setting.lang.pick("%H:%M:%S ngày %d/%m/%Y", "%Y-%m-%d %H:%M:%S");
-    match Timestamp::from_millisecond(at.0) {
-        Ok(instant) => instant.to_zoned(setting.zone.clone()).strftime(format).to_string(),
-        Err(_) => at.to_string(),
-    }
-}
-
-/// The two largest units: `2 giờ 5 phút`.
-fn duration(millis: i64, lang: Lang) -> String {
-    let seconds = millis.max(0) / 1000;
-    let units = [
-        (seconds / 86_400, lang.pick("ngày", "d")),
-        (seconds / 3600 % 24, lang.pick("giờ", "h")),
-        (seconds / 60 % 60, lang.pick("phút", "min")),
-        (seconds % 60, lang.pick("giây", "s")),
-    ];
-    let first = units.iter().position(|(count, _)| *count > 0).unwrap_or(units.len() - 1);
-    let shown: Vec<String> = units
-        .iter()
-        .skip(first)
-        .take(2)
-        .enumerate()
-        .filter(|(place, (count, _))| *place == 0 || *count > 0)
-        .map(|(_, (count, unit))| format!("{count} {unit}"))
-        .collect();
-    shown.join(" ")
+    localtime::show(at, setting.zone, format)
 }
