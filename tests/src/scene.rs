@@ -1,13 +1,24 @@
-//! One test's folder: fresh at its start, logs shown when it fails.
+//! One test's folder: fresh at its start, logs shown when it fails; and its turn on this machine.
+//!
+//! Scenes measure what real processes do in real time, but mostly wait for it: as many run at a time as there are cores (at most
+//! [`SLOTS`]), each holding a slot, which is a locked file. One whose subject is precise timing runs alone ([`Scene::alone`]) and holds
+//! all of them. Who waits for slots holds the gate, so that nobody is overtaken for ever.
 
 use std::fs::File;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::process;
 
+/// Most scenes at a time, on however large a machine.
+pub const SLOTS: usize = 4;
+/// How often one that waits for a slot looks.
+const LOOK: Duration = Duration::from_millis(50);
 /// How often a scenario is tried whose agents the host keeps from running.
 const ATTEMPTS: usize = 3;
 /// What an agent's log says when the host kept it from running for so long that a round or an answer is missing.
@@ -48,26 +59,32 @@ fn logs(dir: &Path) -> Vec<(PathBuf, String)> {
     paths.iter().map(|path| (path.clone(), text(path))).collect()
 }
 
-/// The folder `target/e2e/NAME` of one test, held alone until dropped: other scenes, of whatever test process, wait. Unless [`Scene::passed`] is called, dropping it prints the end of every log in it.
+/// The folder `target/e2e/NAME` of one test and its turn, held until dropped. Unless [`Scene::passed`] is called, dropping it prints
+/// the end of every log in it.
 #[derive(Debug)]
 pub struct Scene {
     dir: PathBuf,
     passed: bool,
-    /// One scene at a time on a machine: the tests measure what real processes do in real time, on few cores.
-    _turn: Flock<File>,
+    _turn: Vec<Flock<File>>,
 }
 
 impl Scene {
-    /// Waits for its turn and makes the folder anew.
+    /// Waits for a slot and makes the folder anew.
     pub fn new(name: &str) -> Result<Self> {
+        Self::begin(name, false)
+    }
+
+    /// Waits until no other scene runs, keeps others from beginning, and makes the folder anew.
+    pub fn alone(name: &str) -> Result<Self> {
+        Self::begin(name, true)
+    }
+
+    fn begin(name: &str, alone: bool) -> Result<Self> {
         let target = process::binary_dir()?;
         let all = target.parent().unwrap_or(&target).join("e2e");
         std::fs::create_dir_all(&all).with_context(|| format!("make {}", all.display()))?;
-        let lock = all.join("turn.lock");
-        let file = File::create(&lock).with_context(|| format!("open {}", lock.display()))?;
-        let turn = Flock::lock(file, FlockArg::LockExclusive)
-            .map_err(|(_, error)| error)
-            .with_context(|| format!("lock {}", lock.display()))?;
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let turn = turn(&all, cores.min(SLOTS), alone)?;
         let dir = all.join(name);
         if dir.exists() {
             std::fs::remove_dir_all(&dir).with_context(|| format!("empty {}", dir.display()))?;
@@ -102,6 +119,33 @@ impl Scene {
     }
 }
 
+/// Waits for one of the slots whose locks lie in the folder, or for all of them.
+fn turn(folder: &Path, slots: usize, alone: bool) -> Result<Vec<Flock<File>>> {
+    let lock = |name: &str, how| -> Result<Option<Flock<File>>> {
+        let path = folder.join(name);
+        let file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
+        match Flock::lock(file, how) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, error)) => Err(error).with_context(|| format!("lock {}", path.display())),
+        }
+    };
+    let names: Vec<String> = (0..slots).map(|slot| format!("turn-{slot}.lock")).collect();
+    let _gate = lock("gate.lock", FlockArg::LockExclusive)?;
+    if alone {
+        let all: Result<Vec<_>> = names.iter().map(|name| lock(name, FlockArg::LockExclusive)).collect();
+        return Ok(all?.into_iter().flatten().collect());
+    }
+    loop {
+        for name in &names {
+            if let Some(slot) = lock(name, FlockArg::LockExclusiveNonblock)? {
+                return Ok(vec![slot]);
+            }
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
 impl Drop for Scene {
     fn drop(&mut self) {
         if self.passed {
@@ -116,10 +160,45 @@ impl Drop for Scene {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::mpsc;
 
     use anyhow::ensure;
 
     use super::*;
+
+    /// Asks for a turn on a thread of its own; what comes back says when it has it, and lets it go.
+    fn ask(folder: &Path, alone: bool) -> (mpsc::Receiver<usize>, mpsc::Sender<()>) {
+        let (has, had) = mpsc::channel();
+        let (go, gone) = mpsc::channel::<()>();
+        let folder = folder.to_owned();
+        std::thread::spawn(move || {
+            let turn = turn(&folder, 2, alone).unwrap();
+            has.send(turn.len()).unwrap();
+            let _ = gone.recv();
+        });
+        (had, go)
+    }
+
+    #[test]
+    fn as_many_have_a_turn_as_there_are_slots_and_one_alone_has_them_all() {
+        let folder = std::env::temp_dir().join(format!("wan-turns-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (soon, long) = (Duration::from_millis(300), Duration::from_secs(60));
+        let (first, second) = (ask(&folder, false), ask(&folder, false));
+        assert_eq!((first.0.recv_timeout(long), second.0.recv_timeout(long)), (Ok(1), Ok(1)));
+        let alone = ask(&folder, true);
+        drop(first.1);
+        alone.0.recv_timeout(soon).unwrap_err();
+        let behind = ask(&folder, false);
+        behind.0.recv_timeout(soon).unwrap_err();
+        drop(second.1);
+        assert_eq!(alone.0.recv_timeout(long), Ok(2));
+        behind.0.recv_timeout(soon).unwrap_err();
+        drop(alone.1);
+        assert_eq!(behind.0.recv_timeout(long), Ok(1));
+        drop(behind.1);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     fn run(name: &str, fails: usize, log: &str) -> (Result<()>, usize) {
         let runs = Cell::new(0);

@@ -177,7 +177,7 @@ mod icmp_echo {
 
     #[tokio::test]
     async fn an_address_that_nobody_has_is_an_outage() {
-        // By loopback, so that nothing leaves the host. What a router says of such an address: `tests/instrument.rs`.
+        // By loopback, so that nothing leaves the host. What a router says of such an address: `tests/e2e/instrument.rs`.
         let attempts = ask_within(BRIEF, by_interface("lo"), icmp("240.0.0.1", IcmpSocket::Raw), 1).await;
         assert_eq!(attempts[0].end, End::Lost, "{attempts:?}");
     }

@@ -70,7 +70,7 @@ fn counts(sent: u32, received: u32) -> Counted {
 
 #[test]
 fn five_hundred_targets_in_a_second_lose_nothing_also_when_the_agent_stood_still() -> Result<()> {
-    let scene = Scene::new("instrument-burst")?;
+    let scene = Scene::alone("instrument-burst")?;
     let pair = Pair::build()?;
     pair.near.allow_ping_sockets(true)?;
     let v4: Vec<String> = (0..500).map(|at| format!("10.68.{}.{}", at / 250, at % 250 + 1)).collect();
@@ -115,7 +115,7 @@ const ONLY_THE_FIRST_ASKER: u8 = 10;
 
 #[test]
 fn only_its_own_answers_count_each_once_and_in_time() -> Result<()> {
-    let scene = Scene::new("instrument-answers")?;
+    let scene = Scene::alone("instrument-answers")?;
     let pair = Pair::build()?;
     pair.far.sysctl("net/ipv4/icmp_echo_ignore_all", "1")?;
     let targets: Vec<String> = (1..=10).map(|last| format!("10.68.0.{last}")).collect();

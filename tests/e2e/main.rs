@@ -1,0 +1,18 @@
+//! The end-to-end tests, one program: real processes in a province of network namespaces, see [`wan_tests`]. They mostly wait, so as many
+//! run at a time as there are cores ([`wan_tests::scene`]).
+
+mod access;
+mod alerts;
+mod central;
+mod clocks;
+mod durability;
+mod enrolment;
+mod hostile;
+mod instrument;
+mod outage;
+mod package;
+mod page;
+mod province;
+mod quickstart;
+mod tls;
+mod two_lines;
