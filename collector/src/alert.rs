@@ -23,6 +23,7 @@ pub mod notice;
 pub mod observe;
 pub mod orders;
 pub mod outbox;
+pub mod pulse;
 pub mod record;
 pub mod route;
 pub mod text;

@@ -167,14 +167,17 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether it can take what agents push: the state of now is loaded and the engine answers. Says so if older history is still being
-/// loaded.
+/// Whether it can take what agents push and tell of it: the state of now is loaded, the engine answers, alerts are looked for and delivered. Says
+/// so if older history is still being loaded.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, description = "Ready", body = String, content_type = "text/plain"),
-    (status = 503, description = "The engine does not answer, or the host's clock cannot be right", body = String, content_type = "text/plain")
+    (status = 503, description = "Why not: the engine does not answer, alerts stand still, or the host's clock cannot be right", body = String, content_type = "text/plain")
 ))]
 async fn readyz(Shared(app): Shared<App>) -> (StatusCode, Cow<'static, str>) {
     if let Some(trouble) = app.state.clock.trouble((app.clock)()) {
+        return (StatusCode::SERVICE_UNAVAILABLE, (trouble + "\n").into());
+    }
+    if let Some(trouble) = app.state.alerting.trouble(clock::monotonic()) {
         return (StatusCode::SERVICE_UNAVAILABLE, (trouble + "\n").into());
     }
     if crate::engine_answers(&app.engine, READY_LIMIT).await {

@@ -58,6 +58,9 @@ fn status(state: &State) -> String {
     if let Some(trouble) = state.clock.trouble(now) {
         return trouble;
     }
+    if let Some(trouble) = state.alerting.trouble(clock::monotonic()) {
+        return trouble;
+    }
     let directory = state.directory();
     let is_heard =
         |site: &SiteRuntime| site.last_push().is_some_and(|at| at >= now.minus(state.silence_limit(site)));

@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
 use wan_wire::{LinkName, Outcome, SiteId, UnixMillis};
 
+use crate::alert::pulse::Pulse;
 use crate::attempts::Attempts;
 use crate::central::{Central, Document, Slot};
 use crate::clock::guard::Guard;
@@ -625,6 +626,8 @@ pub struct State {
     pub central: Central,
     /// Whether this host's clock can be right.
     pub clock: Guard,
+    /// Whether alerts are looked after.
+    pub alerting: Pulse,
     /// How far back the evidence reaches that is in memory.
     pub history: History,
     /// Addresses that sent secrets of agents that are not good.
@@ -648,6 +651,7 @@ impl State {
             offers: UsedOffers::default(),
             central: Central::default(),
             clock: Guard::default(),
+            alerting: Pulse::default(),
             history: History::default(),
             wrong_secrets: Mutex::new(Attempts::new(credential::WRONG)),
             directory: ArcSwap::default(),

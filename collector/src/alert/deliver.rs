@@ -14,11 +14,12 @@
 
 mod pace;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use wan_wire::UnixMillis;
 
@@ -26,6 +27,7 @@ use crate::alert::channel::alertmanager::{self, Alertmanagers, BATCH};
 use crate::alert::channel::{Letter, Outcome, Sender};
 use crate::alert::notice::Notice;
 use crate::alert::outbox::{Attempt, Due, MOST_PENDING};
+use crate::alert::pulse::Pulse;
 use crate::alert::route;
 use crate::alert::text::{Engine, Loaded, Setting, load};
 use crate::clock;
@@ -47,6 +49,9 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 const LAST_TRY: Duration = Duration::from_secs(3);
 /// Most alerts that are told again to an Alertmanager.
 const MOST_FIRING: u32 = 20_000;
+
+/// What the task is called that gives up old notices.
+const EXPIRES: &str = "the outbox's expiry";
 
 /// Rung when something was written to the outbox.
 #[derive(Debug)]
@@ -74,7 +79,8 @@ pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, sh
     for mistake in alerts.unknown_places(&state.directory().register) {
         tracing::warn!("{mistake}");
     }
-    let mut tasks = JoinSet::new();
+    let _watch = state.alerting.watches("the outbox", &shutdown);
+    let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
     for channel in &alerts.channels {
         let setting = Setting::of(channel, &state.config);
         let Loaded { engine, mistakes } = load(channel, &setting);
@@ -90,10 +96,30 @@ pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, sh
             pace: Pace::default(),
             shutdown: shutdown.clone(),
         };
-        tasks.spawn(task.run(bell.0.subscribe()));
+        let task = tasks.spawn(task.run(bell.0.subscribe()));
+        names.insert(task.id(), channel.name.to_string());
     }
-    tasks.spawn(expire(Arc::clone(&state), store, bell, shutdown));
-    while tasks.join_next().await.is_some() {}
+    let task = tasks.spawn(expire(Arc::clone(&state), store, bell, shutdown.clone()));
+    names.insert(task.id(), EXPIRES.to_owned());
+    attend(tasks, &names, &state.alerting, &shutdown).await;
+}
+
+/// Waits for the end of all tasks. One that ends before the stop is told of by its name.
+async fn attend(
+    mut tasks: JoinSet<()>,
+    names: &HashMap<Id, String>,
+    alerting: &Pulse,
+    shutdown: &CancellationToken,
+) {
+    while let Some(ended) = tasks.join_next_with_id().await {
+        let task = match &ended {
+            Ok((task, ())) => *task,
+            Err(error) => error.id(),
+        };
+        if ended.is_err() || !shutdown.is_cancelled() {
+            alerting.ended(names.get(&task).map_or("the outbox", String::as_str));
+        }
+    }
 }
 
 /// Gives up what is too old, what is too much, and what is for channels that are gone.
@@ -335,4 +361,38 @@ impl<S: Store> Delivery<S> {
 /// How long to sleep until `at`. A clock that is set back must not make it long, nor one that jumps make it none.
 fn pause(now: UnixMillis, at: UnixMillis) -> Duration {
     at.since(now).clamp(SHORTEST, EXPIRY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_whose_task_dies_is_told_by_name_and_the_others_go_on() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (stop, pulse) = (CancellationToken::new(), Pulse::default());
+            let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
+            let died = tasks.spawn(async { std::panic::resume_unwind(Box::new(())) });
+            names.insert(died.id(), "mail".to_owned());
+            let waits = stop.clone();
+            let good = tasks.spawn(async move { waits.cancelled().await });
+            names.insert(good.id(), "sms".to_owned());
+            let attends = attend(tasks, &names, &pulse, &stop);
+            tokio::pin!(attends);
+            let told = async {
+                while pulse.trouble(clock::monotonic()).is_none() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                () = &mut attends => panic!("the other goes on"),
+                () = told => {}
+            }
+            stop.cancel();
+            attends.await;
+            let told = pulse.trouble(clock::monotonic()).unwrap();
+            assert!(told.contains(": mail ended by a defect"), "{told}");
+        });
+    }
 }

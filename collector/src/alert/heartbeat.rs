@@ -1,5 +1,5 @@
-//! The dead man's switch: as long as the collector serves and its engine answers, somebody else is told so regularly; that one raises the
-//! alarm when it stays away. What tells of everything else cannot tell of its own end.
+//! The dead man's switch: as long as the collector serves, its engine answers and alerts are looked after ([`super::pulse`]), somebody else is
+//! told so regularly; that one raises the alarm when it stays away. What tells of everything else cannot tell of its own end.
 //!
 //! To a URL it is a GET, as services for this take it; to an Alertmanager an alert that always fires, which its routes send on to one.
 
@@ -42,6 +42,9 @@ pub async fn run(state: Arc<State>, engine: EngineHandle, shutdown: Cancellation
         let beat = async {
             if !crate::engine_answers(&engine, ENGINE).await {
                 return Outcome::again("the engine does not answer, so no heartbeat is sent");
+            }
+            if let Some(trouble) = state.alerting.trouble(clock::monotonic()) {
+                return Outcome::again(format!("no heartbeat is sent: {trouble}"));
             }
             match &to {
                 To::Url(url, http) => match http.client().await {

@@ -34,6 +34,7 @@ pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, sh
     let mut rest = EVERY;
     // The newest notice of which the channels were told; the command line writes some too.
     let mut rung = 0;
+    state.alerting.begins(clock::monotonic());
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -41,11 +42,9 @@ pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, sh
         }
         let began = clock::monotonic();
         let now = clock::now();
-        match watcher.look(&state, &*store, now).await {
-            Ok(_) => state.counters.alerts_looked(now),
-            Err(error) => {
-                tracing::error!(%error, "alerts could not be written; the next look makes up for it")
-            }
+        let looked = watcher.look(&state, &*store, now).await;
+        if let Err(error) = &looked {
+            tracing::error!(%error, "a look for alerts failed; the next makes up for it");
         }
         match store.newest_notice().await {
             Ok(newest) if newest == rung => {}
@@ -55,7 +54,12 @@ pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, sh
             }
             Err(error) => tracing::error!(%error, "cannot see whether there is something to deliver"),
         }
-        rest = EVERY.max(clock::monotonic().duration_since(began) * REST);
+        let ended = clock::monotonic();
+        rest = EVERY.max(ended.duration_since(began) * REST);
+        if looked.is_ok() {
+            state.counters.alerts_looked(now);
+            state.alerting.looked(ended, rest);
+        }
     }
 }
 
@@ -65,6 +69,17 @@ pub struct Watcher {
     settings: Settings,
     machine: Option<Machine>,
     memory: Memory,
+}
+
+/// Why a look failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A defect: the log has the panic's words.
+    #[error("it panicked: a defect of the collector, of which the log has the place")]
+    Panicked,
 }
 
 /// What people have asked for, as the store has it.
@@ -84,13 +99,13 @@ impl Watcher {
     /// Looks at the province now, writes what has changed, and says what that was.
     ///
     /// # Errors
-    /// When the store cannot be read or written. Then it is as if nobody had looked.
+    /// When the store cannot be read or written, or the look itself failed. Then it is as if nobody had looked.
     pub async fn look<S: Store>(
         &mut self,
         state: &Arc<State>,
         store: &S,
         now: UnixMillis,
-    ) -> Result<AlertChanges, StoreError> {
+    ) -> Result<AlertChanges, LookError> {
         let mut machine = match self.machine.take() {
             Some(machine) => machine,
             None => Machine::restored(store.alert_states().await?),
@@ -109,8 +124,8 @@ impl Watcher {
             })
         };
         let Ok((changes, machine, memory)) = looked.await else {
-            // A panic was logged; what is stored is read again.
-            return Ok(AlertChanges::default());
+            // What is stored is read again.
+            return Err(LookError::Panicked);
         };
         self.memory = memory;
         if !changes.is_empty() {

@@ -3,11 +3,15 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use wan_journal::{FullPolicy, Journal, Options};
 use wan_wire::{Outcome, SiteId};
 
 use super::*;
+use crate::alert;
+use crate::alert::deliver::Bell;
+use crate::alert::pulse::Pulse;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::Painting;
@@ -363,6 +367,54 @@ fn while_the_history_is_loaded_the_present_is_told_and_what_reaches_back_waits_o
     });
     assert_eq!(get(&router, "/readyz").2, "ready\n");
     assert_eq!(answer(&router, "/api/v1/sites")["sites"][2]["since_before"], json!(false));
+}
+
+#[test]
+fn a_look_for_alerts_that_is_stuck_makes_it_unready_until_it_ends_and_so_does_a_delivery_that_died() {
+    let mut state = province();
+    Arc::get_mut(&mut state).unwrap().alerting = Pulse::impatient(Duration::from_secs(1));
+    let (router, folder) = served(&state);
+    let until = |path: &str, holds: &dyn Fn(u16, &str) -> bool| {
+        let begin = clock::monotonic();
+        loop {
+            let (status, _, body) = get(&router, path);
+            if holds(status, &body) {
+                return body;
+            }
+            assert!(clock::monotonic() - begin < Duration::from_secs(60), "{path}: {status}: {body}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    assert_eq!(get(&router, "/readyz").2, "ready\n", "nobody looks yet");
+    let looks = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let store = looks.block_on(SqliteStore::open(&folder.path().join("alerts.db"))).unwrap();
+    let (store, bell, stop) = (Arc::new(store), Arc::new(Bell::default()), CancellationToken::new());
+    let looking =
+        alert::watch::run(Arc::clone(&state), Arc::clone(&store), Arc::clone(&bell), stop.child_token());
+    let looking = looks.spawn(looking);
+    until("/metrics", &|_, body| !body.contains("wan_collector_alerts_look_timestamp_seconds 0\n"));
+    until("/readyz", &|status, _| status == 200);
+
+    let site = Arc::clone(&state.directory().runtimes[&id("trung-tam")]);
+    let held = site.evidence_mut();
+    let told = until("/readyz", &|status, _| status == 503);
+    assert!(told.starts_with("alerts stand still: no look at the province has ended for "), "{told}");
+    drop(held);
+    until("/readyz", &|status, _| status == 200);
+
+    // Taken up, and dropped like a task that panics.
+    let delivers = alert::deliver::run(Arc::clone(&state), store, bell, stop.child_token());
+    looks.block_on(async {
+        tokio::select! {
+            biased;
+            () = delivers => panic!("it goes on"),
+            () = tokio::task::yield_now() => {}
+        }
+    });
+    let told = until("/readyz", &|status, _| status == 503);
+    assert!(told.starts_with("alerts are not delivered: the outbox ended by a defect"), "{told}");
+    stop.cancel();
+    looks.block_on(looking).unwrap();
 }
 
 #[test]
