@@ -704,6 +704,7 @@ fn some_alerts(office: &Office) -> [String; 3] {
         cause: None,
         why: Both { vi: "không nghe thấy".to_owned(), en: "not heard, \"again\"".to_owned() },
         drill: false,
+        drill_ends: None,
         taken: None,
     };
     let site = "ban-dan-van-tinh-uy";

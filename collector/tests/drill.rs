@@ -9,14 +9,19 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use running::Running;
 use serde_json::Value;
+use wan_collector::alert::Rule;
+use wan_collector::alert::drill::Drill;
 use wan_collector::alert::record::WantedAlerts;
+use wan_collector::clock;
 use wan_collector::config::Config;
 use wan_collector::inventory::Register;
 use wan_collector::inventory::diff::Change;
 use wan_collector::inventory::read::{File, Format, read};
+use wan_collector::province::Province;
 use wan_collector::store::Store as _;
 use wan_collector::store::sqlite::SqliteStore;
 
@@ -165,6 +170,50 @@ async fn a_drill_that_was_killed_is_ended_by_the_next_and_one_that_is_interrupte
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert_eq!(broken.wait().unwrap().code(), Some(1));
     assert_eq!(open_drills(&config).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_that_was_killed_is_ended_by_the_server_when_its_time_is_over_and_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = office(folder.path(), TWO).await;
+    let store = SqliteStore::open(&config.database()).await.unwrap();
+    let state = wan_collector::load_read_only(config.clone()).await.unwrap();
+    let begun = |ago: u64, rule: Rule| {
+        let at = clock::now().minus(Duration::from_secs(ago));
+        let (province, site) = (Province::of(&state, at), "an-hoa".parse().unwrap());
+        Drill::begin(&province, &site, rule, Duration::from_secs(60)).unwrap()
+    };
+    // Killed a while ago, and one whose beginner may be there yet.
+    let (left, goes_on) = (begun(600, Rule::SiteOffline), begun(1, Rule::LinkDown));
+    for drill in [&left, &goes_on] {
+        store.write_alerts(&drill.changes(drill.channels(&config))).await.unwrap();
+    }
+    assert_eq!(open_drills(&config).await, 2);
+    let collector = Running::begin(config.clone()).await;
+    let ended = || {
+        let told = fs::read_to_string(folder.path().join("told")).unwrap_or_default();
+        let ends = told.lines().filter(|line| *line == "resolved 1 site_offline an-hoa ").count();
+        (ends, told)
+    };
+    for _ in 0..600 {
+        if ended().0 == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(ended().0, 2, "by both channels: {}", ended().1);
+    // The beginner was only slow, and writes the same end once more.
+    let number = store.newest_notice().await.unwrap();
+    let end = left.ended(clock::now());
+    store.write_alerts(&end.changes(left.channels(&config))).await.unwrap();
+    assert_eq!(store.newest_notice().await.unwrap(), number, "nothing new is to be told");
+    store.close().await;
+    collector.stop().await;
+    let open = SqliteStore::open(&config.database()).await.unwrap();
+    let ids: Vec<_> =
+        open.alerts(&WantedAlerts::open()).await.unwrap().into_iter().map(|record| record.id).collect();
+    assert_eq!(ids, [goes_on.record.id]);
+    open.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,11 @@
 //! A drill: an alert of a site that is told as a real one is, by the same routes and channels, and is marked everywhere as a drill.
 //! Pure: what to write at its beginning and at its end. Nothing of it is in any figure: no evidence is made up.
+//!
+//! Whoever begins a drill ends it. One that was killed cannot, so the time by which it would have is kept with it: then the server ends it
+//! ([`super::watch`]). A drill has one end, whoever writes it, so nobody is told of it twice.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use wan_wire::{SiteId, UnixMillis};
 
@@ -15,6 +19,11 @@ use crate::config::alerts::ChannelName;
 use crate::planned::draft::Wrong;
 use crate::province::Province;
 
+/// Nobody waits at a terminal for longer until its beginning is confirmed.
+pub const LONGEST: Duration = Duration::from_secs(3600);
+/// What writing the end may take, on a machine that is busy.
+const GRACE: Duration = Duration::from_secs(30);
+
 /// A drill that goes on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drill {
@@ -25,11 +34,16 @@ pub struct Drill {
 }
 
 impl Drill {
-    /// The drill of a rule at a registered site, that begins with the province's present.
+    /// The drill of a rule at a registered site, that begins with the province's present and is ended after `length` at the latest.
     ///
     /// # Errors
     /// When the rule is not about a site or a link, or about a link and the site has none.
-    pub fn begin(province: &Province<'_>, site: &SiteId, rule: Rule) -> Result<Self, Wrong> {
+    pub fn begin(
+        province: &Province<'_>,
+        site: &SiteId,
+        rule: Rule,
+        length: Duration,
+    ) -> Result<Self, Wrong> {
         let (now, config) = (province.now, province.config());
         let subject = subject(province, site, rule)?;
         let severity = config.alerts.settings.of(rule).severity;
@@ -75,6 +89,7 @@ impl Drill {
             cause: None,
             why,
             drill: true,
+            drill_ends: Some(now.plus(length)),
             taken: None,
         };
         Ok(Self { record, notice })
@@ -85,7 +100,8 @@ impl Drill {
     pub fn ended(&self, now: UnixMillis) -> Self {
         let event = Event::Resolved;
         let record = Record { until: Some(now), told: Some(now), ..self.record.clone() };
-        let id = NoticeId::of(&self.notice.alert, event, now);
+        // There is one end of it: a second one is the same in the outbox, which takes it in once.
+        let id = NoticeId::of(&self.notice.alert, event, self.record.fired);
         let notice = Notice { id, event, until: Some(now), at: now, ..self.notice.clone() };
         Self { record, notice }
     }
@@ -106,6 +122,14 @@ impl Drill {
             ..AlertChanges::default()
         }
     }
+}
+
+/// Whether nobody is there any more who would end a drill that is open. One that begins later than now was begun by a clock that was set back
+/// since.
+#[must_use]
+pub fn is_left(drill: &Record, now: UnixMillis) -> bool {
+    let ends = drill.drill_ends.unwrap_or_else(|| drill.fired.plus(LONGEST));
+    ends.plus(GRACE) <= now || now.plus(LONGEST) < drill.fired
 }
 
 /// Of what an alert of a rule at a site is.
@@ -129,5 +153,47 @@ fn subject(province: &Province<'_>, site: &SiteId, rule: Rule) -> Result<Subject
         Rule::CoverageUnderTarget | Rule::CollectorBlind | Rule::CertificateExpiring => {
             Err(Wrong::new("rule", rule.as_str(), "a rule about a site or a link", "try site_offline"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::tests::{NOW, province};
+
+    const MINUTE: i64 = 60_000;
+
+    fn drill(length: Duration) -> Drill {
+        let state = province();
+        let site = "ubnd-loc-hung".parse().unwrap();
+        Drill::begin(&Province::of(&state, NOW), &site, Rule::SiteOffline, length).unwrap()
+    }
+
+    #[test]
+    fn a_drill_is_left_when_its_own_time_is_over_or_the_clock_was_set_back_from_it() {
+        let mut record = drill(Duration::from_secs(120)).record;
+        let left = |record: &Record, after: i64| is_left(record, NOW.plus_millis(after));
+        for (after, expected) in [
+            (0, false),
+            (2 * MINUTE, false),
+            (2 * MINUTE + 29_999, false),
+            (2 * MINUTE + 30_000, true),
+            (-60 * MINUTE, false),
+            (-60 * MINUTE - 1, true),
+            (i64::MAX / 2, true),
+        ] {
+            assert_eq!(left(&record, after), expected, "{after}");
+        }
+        record.drill_ends = None;
+        assert_eq!((left(&record, 60 * MINUTE), left(&record, 61 * MINUTE)), (false, true), "one of old");
+    }
+
+    #[test]
+    fn a_drill_has_one_end_whoever_writes_it() {
+        let drill = drill(Duration::from_secs(60));
+        let (one, other) = (drill.ended(NOW.plus_millis(5)), drill.ended(NOW.plus_millis(99)));
+        assert_eq!(one.notice.id, other.notice.id);
+        assert_ne!(one.notice.id, drill.notice.id);
+        assert_eq!(one.record.until, Some(NOW.plus_millis(5)));
     }
 }

@@ -291,6 +291,7 @@ impl Asked {
             id: None,
             open,
             folded: params::flag("folded", question.folded, "")?.unwrap_or(false),
+            drills: false,
             // One more than is shown, to say whether there are more.
             limit: limit + 1,
         };

@@ -43,6 +43,8 @@ pub struct Record {
     pub why: Both,
     /// It is a drill.
     pub drill: bool,
+    /// Of a drill: when whoever began it has ended it at the latest.
+    pub drill_ends: Option<UnixMillis>,
     /// Who has taken it up.
     pub taken: Option<Acknowledgement>,
 }
@@ -185,6 +187,8 @@ pub struct WantedAlerts {
     pub open: bool,
     /// Not those for which an alert about many stands.
     pub folded: bool,
+    /// Only drills.
+    pub drills: bool,
     /// At most so many: the ones that fired last.
     pub limit: u32,
 }
@@ -201,6 +205,7 @@ impl WantedAlerts {
             id: None,
             open: true,
             folded: false,
+            drills: false,
             limit: u32::MAX,
         }
     }

@@ -12,10 +12,11 @@ use wan_wire::{SiteId, UnixMillis};
 
 use super::compose;
 use super::deliver::Bell;
+use super::drill::{self, Drill};
 use super::machine::{Ended, Firing, Key, Machine, Orders, Phase, Settings, Telling};
 use super::notice::{AlertId, Both, Notice};
 use super::observe::{Memory, Own, observe};
-use super::record::{Acknowledgement, AlertChanges, Record, Silence};
+use super::record::{Acknowledgement, AlertChanges, Record, Silence, WantedAlerts};
 use super::route;
 use crate::clock;
 use crate::config::alerts::ChannelName;
@@ -25,6 +26,8 @@ use crate::store::{Store, StoreError};
 
 /// The province is looked at this often at most: what it adds to the seconds in which a cut is seen.
 const EVERY: Duration = Duration::from_millis(500);
+/// Drills that nobody ends are looked for this often.
+const DRILLS: Duration = Duration::from_secs(10);
 /// A look is followed by a rest so many times as long.
 const REST: u32 = 10;
 
@@ -34,6 +37,7 @@ pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, sh
     let mut rest = EVERY;
     // The newest notice of which the channels were told; the command line writes some too.
     let mut rung = 0;
+    let mut drills = clock::monotonic();
     state.alerting.begins(clock::monotonic());
     loop {
         tokio::select! {
@@ -42,6 +46,12 @@ pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, sh
         }
         let began = clock::monotonic();
         let now = clock::now();
+        if drills <= began {
+            drills = began + DRILLS;
+            if let Err(error) = end_left_drills(&*store, now).await {
+                tracing::error!(%error, "cannot see whether a drill was left open");
+            }
+        }
         let looked = watcher.look(&state, &*store, now).await;
         if let Err(error) = &looked {
             tracing::error!(%error, "a look for alerts failed; the next makes up for it");
@@ -61,6 +71,31 @@ pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, sh
             state.alerting.looked(ended, rest);
         }
     }
+}
+
+/// Ends drills that were left open, as by a kill of whoever began them.
+async fn end_left_drills<S: Store>(store: &S, now: UnixMillis) -> Result<(), StoreError> {
+    let open = store.alerts(&WantedAlerts { drills: true, ..WantedAlerts::open() }).await?;
+    for record in open.into_iter().filter(|record| drill::is_left(record, now)) {
+        tracing::warn!(alert = %record.id, "a drill was left open: it is ended");
+        end_drill(store, record, now).await?;
+    }
+    Ok(())
+}
+
+/// Ends a drill that is open, and tells those who were told of its beginning.
+///
+/// # Errors
+/// What the store says.
+pub async fn end_drill<S: Store>(store: &S, record: Record, now: UnixMillis) -> Result<(), StoreError> {
+    let changes = match store.first_notice(&record.id).await? {
+        Some((notice, channels)) => Drill { record, notice }.ended(now).changes(channels),
+        None => {
+            let records = vec![Record { until: Some(now), ..record }];
+            AlertChanges { records, ..AlertChanges::default() }
+        }
+    };
+    store.write_alerts(&changes).await
 }
 
 /// What is remembered from one look to the next.
@@ -218,6 +253,7 @@ fn record(
         cause: notice.and_then(|notice| notice.cause),
         why: notice.map_or_else(Both::default, |notice| notice.why.clone()),
         drill: false,
+        drill_ends: None,
         taken: None,
     }
 }

@@ -11,10 +11,11 @@ use wan_settings::units::duration;
 
 use super::output::{block_on, find_site, print, say};
 use crate::alert::Rule;
-use crate::alert::drill::Drill;
+use crate::alert::drill::{Drill, LONGEST};
 use crate::alert::orders;
 use crate::alert::outbox::Progress;
-use crate::alert::record::{AlertChanges, Record, WantedAlerts};
+use crate::alert::record::WantedAlerts;
+use crate::alert::watch::end_drill;
 use crate::clock;
 use crate::config::Config;
 use crate::config::alerts::ChannelName;
@@ -26,13 +27,11 @@ use crate::store::sqlite::SqliteStore;
 
 /// The outbox is looked at this often: what the printed times are exact to is written by the server and does not depend on it.
 const LOOK: Duration = Duration::from_millis(50);
-/// Nobody waits at a terminal for longer.
-const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Try the way of alerts: send a marked test by the routes and channels, and print how long each step took.
 ///
 /// The alert is written as a real one is, goes by the routes that a real one of this site would, and is marked as a drill in every message,
-/// list and label. When it is confirmed everywhere, or the time is over, its end is told likewise. No figure is touched. Silences do not hold
+/// list and label. When it is confirmed everywhere, or the time is over, its end is told likewise; should this be killed, the server tells it. No figure is touched. Silences do not hold
 /// it back. The server must be running: it is what sends.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -73,7 +72,7 @@ async fn drill(config: Config, site: &str, rule: Rule, timeout: Duration) -> any
     let state = State::new(config, None, counters);
     state.replace_register(store.snapshot().await?);
     let site = find_site(&state.directory().register, site)?;
-    let drill = Drill::begin(&Province::of(&state, clock::now()), &site, rule)?;
+    let drill = Drill::begin(&Province::of(&state, clock::now()), &site, rule, timeout)?;
     let channels = drill.channels(&state.config);
     if channels.is_empty() {
         bail!(
@@ -107,18 +106,9 @@ async fn drill(config: Config, site: &str, rule: Rule, timeout: Duration) -> any
 
 /// Ends drills that were killed before they could end themselves.
 async fn end_earlier(store: &SqliteStore) -> anyhow::Result<()> {
-    let open = store.alerts(&WantedAlerts::open()).await?;
-    for record in open.into_iter().filter(|record| record.drill) {
+    for record in store.alerts(&WantedAlerts { drills: true, ..WantedAlerts::open() }).await? {
         say(format_args!("an earlier drill, {}, was left open: it is ended", record.id));
-        let now = clock::now();
-        let changes = match store.first_notice(&record.id).await? {
-            Some((notice, channels)) => Drill { record, notice }.ended(now).changes(channels),
-            None => {
-                let records = vec![Record { until: Some(now), ..record }];
-                AlertChanges { records, ..AlertChanges::default() }
-            }
-        };
-        store.write_alerts(&changes).await?;
+        end_drill(store, record, clock::now()).await?;
     }
     Ok(())
 }

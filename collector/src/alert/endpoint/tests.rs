@@ -48,6 +48,7 @@ fn record(rule: Rule, subject: Subject, ago: i64) -> Record {
         cause: None,
         why: Both { vi: "không nghe thấy".to_owned(), en: "not heard".to_owned() },
         drill: false,
+        drill_ends: None,
         taken: None,
     }
 }

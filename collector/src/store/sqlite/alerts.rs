@@ -17,7 +17,7 @@ use crate::planned::Scope;
 use crate::store::StoreError;
 
 const COLUMNS: &str = "id, rule, subject, site, severity, since_ms, fired_ms, until_ms, told_ms, under, members, flaps, cause, \
-                       why_vi, why_en, drill";
+                       why_vi, why_en, drill, drill_ends_ms";
 const TAKEN: &str =
     "taken.at_ms AS taken_ms, taken.taken_by, taken.reason AS taken_reason, taken.until_ms AS taken_until_ms";
 const SILENCES: &str = "SELECT id, scope, scope_of, rule, from_ms, to_ms, reason, added_by, added_ms, ended_ms FROM alert_silence \
@@ -78,7 +78,8 @@ impl SqliteStore {
                     .push_bind(record.cause.map(Cause::as_str))
                     .push_bind(&record.why.vi)
                     .push_bind(&record.why.en)
-                    .push_bind(record.drill);
+                    .push_bind(record.drill)
+                    .push_bind(record.drill_ends.map(|at| at.0));
             });
             query.push(
                 " ON CONFLICT (id) DO UPDATE SET since_ms = excluded.since_ms, until_ms = excluded.until_ms, \
@@ -119,6 +120,9 @@ impl SqliteStore {
         }
         if wanted.folded {
             query.push(" AND alert.under IS NULL");
+        }
+        if wanted.drills {
+            query.push(" AND alert.drill");
         }
         query.push(" ORDER BY alert.fired_ms DESC, alert.id LIMIT ").push_bind(wanted.limit);
         let rows = query.build().fetch_all(&self.readers).await.map_err(failed())?;
@@ -252,13 +256,13 @@ impl SqliteStore {
         let severity = text(4)?;
         let cause = row.try_get::<Option<&str>, _>(12).map_err(failed())?;
         let under = row.try_get::<Option<&str>, _>(9).map_err(failed())?;
-        let taken = match maybe(16)? {
+        let taken = match maybe(17)? {
             None => None,
             Some(taken) => Some(Acknowledgement {
                 at: taken,
-                by: text(17)?.to_owned(),
-                reason: text(18)?.to_owned(),
-                until: maybe(19)?,
+                by: text(18)?.to_owned(),
+                reason: text(19)?.to_owned(),
+                until: maybe(20)?,
             }),
         };
         Ok(Record {
@@ -287,6 +291,7 @@ impl SqliteStore {
                 .transpose()?,
             why: Both { vi: text(13)?.to_owned(), en: text(14)?.to_owned() },
             drill: row.try_get(15).map_err(failed())?,
+            drill_ends: maybe(16)?,
             taken,
         })
     }
