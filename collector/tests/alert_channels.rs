@@ -45,6 +45,10 @@ impl Heard {
 enum Answer {
     /// With this status, and this further header.
     Status(u16, &'static str),
+    /// With 200 and this body.
+    Says(&'static str),
+    /// With 200 and a body without end.
+    Floods,
     /// After a while, with 200.
     Late(Duration),
     /// Not at all: it reads and keeps the connection open.
@@ -132,6 +136,12 @@ async fn serve(mut stream: TcpStream, heard: Arc<Mutex<Vec<Heard>>>, answers: Ar
         let text = match answer {
             Answer::Status(status, header) => {
                 format!("HTTP/1.1 {status} X\r\n{header}Content-Length: 3\r\n\r\nwhy")
+            }
+            Answer::Says(body) => format!("HTTP/1.1 200 X\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+            Answer::Floods => {
+                let _ = stream.write_all(b"HTTP/1.1 200 X\r\n\r\n{\"error\":0,\"x\":\"").await;
+                while stream.write_all(&[b'x'; 1 << 16]).await.is_ok() {}
+                return;
             }
             Answer::Late(wait) => {
                 tokio::time::sleep(wait).await;
@@ -240,6 +250,45 @@ async fn what_is_refused_for_good_is_counted_and_holds_up_nothing_and_redirects_
         states.extend(progress.into_iter().map(|progress| progress.state));
     }
     assert_eq!(states, ["refused", "refused", "delivered"]);
+    post.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_answer_of_200_says_decides_where_the_configuration_expects_something_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "hunter22\n").unwrap();
+    let receiver = Receiver::new(&[
+        Answer::Says(r#"{"error":-216,"message":"hunter22 is no good token"}"#),
+        Answer::Floods,
+        Answer::Says(""),
+        Answer::Says(r#"{"error":0}"#),
+    ])
+    .await;
+    let hook = |url: &str| {
+        let (token, expect) = (folder.path().join("token"), "{json: /error, equals: 0, refused: -213}");
+        let token = token.display();
+        format!(
+            "  channels:\n    - {{name: a, webhook: {{url: '{url}/x', secret_file: {token}, expect: {expect}}}}}\n"
+        )
+    };
+    let post = Post::begin(folder.path(), &hook(&receiver.url)).await;
+    let fired = notice(1, Event::Fired);
+    post.push(&[&fired], &["a"]).await;
+    post.until("a", "failed", 1).await;
+    let said = async |of: &Notice| {
+        let progress = post.store.notice_progress(&of.id).await.unwrap().remove(0);
+        (progress.state, progress.complaint.unwrap_or_default())
+    };
+    post.until("a", "delivered", 1).await;
+    assert_eq!(post.count("a", "failed"), 3);
+    assert_eq!(receiver.heard().len(), 4);
+
+    receiver.answer(&[Answer::Says(r#"{"error":-213,"message":"hunter22: no follower"}"#)]);
+    let other = notice(2, Event::Fired);
+    post.push(&[&other], &["a"]).await;
+    post.until("a", "refused", 1).await;
+    let told = r#"answered 200, /error is -213, not 0: {"error":-213,"message":"…: no follower"}"#;
+    assert_eq!(said(&other).await, ("refused".to_owned(), told.to_owned()));
     post.stop().await;
 }
 

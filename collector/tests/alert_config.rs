@@ -207,6 +207,38 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
         ),
         ("channels: [{name: a, webhook: {url: 'https://h/', body: x, body_file: y}}]", "found body as well"),
         (
+            "channels: [{name: a, webhook: {url: 'https://h/', expect: {}}}]",
+            "alerts.channels[0].webhook.expect: found a mapping of 0 keys, expected one of json and contains",
+        ),
+        (
+            "channels: [{name: a, webhook: {url: 'https://h/', expect: {json: /a, equals: 0, contains: x}}}]",
+            "expected one of json and contains",
+        ),
+        (
+            "channels: [{name: a, webhook: {url: 'https://h/', expect: {json: error, equals: 0}}}]",
+            "expect.json: found “error”, expected a JSON pointer (RFC 6901)",
+        ),
+        (
+            "channels: [{name: a, webhook: {url: 'https://h/', expect: {json: /a~2, equals: 0}}}]",
+            "expected a JSON pointer (RFC 6901)",
+        ),
+        (
+            "channels: [{name: a, webhook: {url: 'https://h/', expect: {json: /error}}}]",
+            "expect.equals: found nothing, expected the value that says that it was taken",
+        ),
+        (
+            "channels: [{name: a, webhook: {url: 'https://h/', expect: {json: /error, equals: {a: 1}}}}]",
+            "expect.equals: found a mapping of 1 key",
+        ),
+        (
+            "channels: [{name: a, webhook: {url: 'https://h/', expect: {contains: '', refused: 1}}}]",
+            "expect.refused: found refused without json",
+        ),
+        (
+            "channels: [{name: a, webhook: {url: 'https://h/', expect: {contains: ''}}}]",
+            "expected a text that is not empty",
+        ),
+        (
             "channels: [{name: a, webhook: {url: 'https://h/', timeout: 10}}]",
             "expected a duration from 100ms to 5m",
         ),

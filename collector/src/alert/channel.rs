@@ -5,6 +5,7 @@
 
 pub mod alertmanager;
 pub mod command;
+pub mod expect;
 pub mod http;
 pub mod smtp;
 pub mod webhook;

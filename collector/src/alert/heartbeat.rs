@@ -48,7 +48,7 @@ pub async fn run(state: Arc<State>, engine: EngineHandle, shutdown: Cancellation
             }
             match &to {
                 To::Url(url, http) => match http.client().await {
-                    Ok(client) => http::exchange(client.get(*url), clock::now()).await,
+                    Ok(client) => http::exchange(client.get(*url), None, &[], clock::now()).await,
                     Err(outcome) => outcome,
                 },
                 To::Alertmanagers(managers) => {

@@ -330,7 +330,7 @@ fn format_value(out: &mut Output, state: &mut State<'_, '_>, value: &Value) -> R
 }
 
 /// RFC 3986: unreserved characters stay, and the colon, which is common in tokens and means nothing behind the host.
-fn percent_encoded(text: &str) -> String {
+pub(in crate::alert) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

@@ -18,8 +18,8 @@ use crate::inventory::Register;
 use crate::lang::Lang;
 
 pub use channel::{
-    Alertmanager, Channel, Command, Header, Hidden, Kind, SecretFrom, Security, Smtp, Source, SourceText,
-    Templates, Webhook, WebhookUrl,
+    Alertmanager, Channel, Command, Expect, Header, Hidden, Kind, SecretFrom, Security, Smtp, Source,
+    SourceText, Templates, Webhook, WebhookUrl,
 };
 pub(super) use read::alerts;
 

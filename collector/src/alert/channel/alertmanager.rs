@@ -73,7 +73,7 @@ impl Alertmanagers {
                 .post(format!("{url}/api/v2/alerts"))
                 .header(::http::header::CONTENT_TYPE, "application/json")
                 .body(body.clone());
-            async move { (url, exchange(request, now).await) }
+            async move { (url, exchange(request, None, &[], now).await) }
         });
         best(join_all(each).await)
     }

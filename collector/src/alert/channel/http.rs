@@ -14,12 +14,16 @@ use tokio::sync::OnceCell;
 use wan_settings::read_file;
 use wan_wire::UnixMillis;
 
+use super::expect::{MOST_ANSWER_BYTES, judge};
 use super::{Outcome, first};
 use crate::alert::outbox::LONGEST_WAIT;
 use crate::alert::text::one_line;
+use crate::config::alerts::Expect;
 
-/// So much of an answer's body is told of an error.
-const TOLD_BYTES: usize = 300;
+/// So much of an answer's body is read to tell of an error: more than is told, since secrets are taken out before it is cut.
+const TOLD_BYTES: usize = 4 << 10;
+/// Shorter words are not taken out: they would blacken what is told, and are no secrets.
+const LEAST_SECRET: usize = 4;
 /// Most bytes of a file with authorities.
 const MOST_CA_BYTES: u64 = 4 << 20;
 
@@ -28,6 +32,7 @@ const MOST_CA_BYTES: u64 = 4 << 20;
 /// | status | |
 /// | --- | --- |
 /// | 2xx | delivered |
+/// | 401, 407 | again: the secret has run out or is about to be replaced, and is read anew for each try |
 /// | 408, 425, 429, 5xx | again, not before `Retry-After` |
 /// | 3xx | never: redirects are not followed, since what is sent is for the configured receiver alone |
 /// | other 4xx, any other | never: the same request would be answered the same |
@@ -36,7 +41,7 @@ pub fn meaning(status: u16, retry_after: Option<&str>, now: UnixMillis) -> Outco
     let why = format!("answered {status}");
     match status {
         200..=299 => Outcome::Delivered(None),
-        408 | 425 | 429 | 500..=599 => {
+        401 | 407 | 408 | 425 | 429 | 500..=599 => {
             Outcome::Again { after: retry_after.and_then(|text| wait(text, now)), why }
         }
         300..=399 => {
@@ -87,37 +92,68 @@ impl Http {
     }
 }
 
-/// Sends a request, and says what its answer means. The address stands in no message: it may be a secret.
-pub(in crate::alert) async fn exchange(request: RequestBuilder, now: UnixMillis) -> Outcome {
-    let answer = match request.send().await {
+/// Sends a request, and says what its answer means. The address stands in no message: it may be a secret; nor does one of `secrets`, which a
+/// receiver may repeat.
+pub(in crate::alert) async fn exchange(
+    request: RequestBuilder,
+    expect: Option<&Expect>,
+    secrets: &[String],
+    now: UnixMillis,
+) -> Outcome {
+    let mut answer = match request.send().await {
         Ok(answer) => answer,
         Err(error) => return Outcome::again(causes(&error.without_url())),
     };
     let status = answer.status().as_u16();
     let retry_after = answer.headers().get(::http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    match meaning(status, retry_after, now) {
-        Outcome::Again { after, why } => Outcome::Again { after, why: with_body(why, answer).await },
-        Outcome::Never(why) => Outcome::Never(with_body(why, answer).await),
-        meant @ (Outcome::Delivered(_) | Outcome::Progress(_)) => meant,
+    let meant = meaning(status, retry_after, now);
+    let after = retry_after.and_then(|text| wait(text, now));
+    match (meant, expect) {
+        (Outcome::Delivered(_), Some(expect)) => {
+            let (body, whole) = read(&mut answer, MOST_ANSWER_BYTES).await;
+            let told = |why: &str| tell(&format!("answered {status}, {why}"), &body, secrets);
+            match judge(expect, &body, whole) {
+                Outcome::Again { why, after: _ } => Outcome::Again { after, why: told(&why) },
+                Outcome::Never(why) => Outcome::Never(told(&why)),
+                taken @ (Outcome::Delivered(_) | Outcome::Progress(_)) => taken,
+            }
+        }
+        (Outcome::Again { after, why }, _) => {
+            let (body, _) = read(&mut answer, TOLD_BYTES).await;
+            Outcome::Again { after, why: tell(&why, &body, secrets) }
+        }
+        (Outcome::Never(why), _) => {
+            let (body, _) = read(&mut answer, TOLD_BYTES).await;
+            Outcome::Never(tell(&why, &body, secrets))
+        }
+        (meant @ (Outcome::Delivered(_) | Outcome::Progress(_)), _) => meant,
     }
 }
 
-/// With the beginning of the answer's body, where it has one.
-async fn with_body(why: String, answer: Response) -> String {
-    let told = beginning(answer).await;
-    if told.is_empty() { why } else { format!("{why}: {told}") }
-}
-
-/// The beginning of an answer's body on one line.
-async fn beginning(mut answer: Response) -> String {
+/// At most so many bytes of an answer's body, and whether that is all of it.
+async fn read(answer: &mut Response, most: usize) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
-    while body.len() < TOLD_BYTES
-        && let Ok(Some(chunk)) = answer.chunk().await
-    {
-        body.extend_from_slice(&chunk);
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return (body, true),
+            Err(_) => return (body, false),
+        }
+        if body.len() > most {
+            body.truncate(most);
+            return (body, false);
+        }
     }
-    body.truncate(TOLD_BYTES);
-    one_line(&String::from_utf8_lossy(&body))
+}
+
+/// What went wrong, with the beginning of the answer's body on one line, where it has one.
+fn tell(why: &str, body: &[u8], secrets: &[String]) -> String {
+    let mut body = String::from_utf8_lossy(body).into_owned();
+    for secret in secrets.iter().filter(|secret| secret.len() >= LEAST_SECRET) {
+        body = body.replace(secret.as_str(), "…");
+    }
+    let (why, body) = (one_line(why), one_line(&body));
+    if body.is_empty() { why } else { format!("{why}: {body}") }
 }
 
 /// An error and what caused it, on one line.
@@ -173,7 +209,7 @@ mod tests {
             let meant = meaning(status, None, now);
             let expected = match status {
                 200..=299 => "delivered",
-                408 | 425 | 429 | 500..=599 => "again",
+                401 | 407 | 408 | 425 | 429 | 500..=599 => "again",
                 _ => "never",
             };
             let found = match meant {
@@ -186,6 +222,19 @@ mod tests {
             };
             assert_eq!(found, expected, "{status}");
         }
+    }
+
+    #[test]
+    fn what_is_told_of_an_answer_is_short_on_one_line_and_without_secrets() {
+        let secrets = ["hunter22".to_owned(), "ab".to_owned()];
+        let body = format!("bad\r\ntoken hunter22 of {}hunter22 ab", "x".repeat(5000));
+        let told = tell("answered 403", body.as_bytes(), &secrets);
+        assert!(told.starts_with("answered 403: bad token … of xxx") && !told.contains("hunter"), "{told}");
+        assert!(told.chars().count() < 250 && !told.contains('\n'), "{told}");
+        let cut = format!("{}hunter22", "y".repeat(195));
+        assert!(!tell("answered 403", cut.as_bytes(), &secrets).contains("hunt"), "nor a part of one");
+        assert_eq!(tell("answered 403", b" \xff ", &secrets), "answered 403: \u{fffd}");
+        assert_eq!(tell("answered 403", b"\r\n", &secrets), "answered 403");
     }
 
     #[test]

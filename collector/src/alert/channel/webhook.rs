@@ -8,7 +8,7 @@ use wan_wire::UnixMillis;
 
 use super::http::{Http, exchange};
 use super::{Letter, Outcome, read_line, read_secret};
-use crate::alert::text::{Engine, Slot, Words, Wrong, body_kind, one_line};
+use crate::alert::text::{Engine, Slot, Words, Wrong, body_kind, one_line, percent_encoded};
 use crate::config::alerts::{Webhook, WebhookUrl};
 
 /// A receiver of HTTP requests.
@@ -24,6 +24,8 @@ struct Call {
     url: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Option<String>,
+    /// What is not to be told, also where the receiver repeats it.
+    secrets: Vec<String>,
     /// What is wrong with the template of the body, for which the built-in one stands in.
     wrong: Option<Wrong>,
 }
@@ -58,7 +60,7 @@ impl Hook {
         if let Some(body) = call.body {
             request = request.body(body);
         }
-        exchange(request, now).await
+        exchange(request, self.settings.expect.as_ref(), &call.secrets, now).await
     }
 
     /// The request for a notice.
@@ -77,6 +79,12 @@ impl Hook {
             WebhookUrl::Inline(..) => part(engine, Slot::Url, &words, "url")?,
             WebhookUrl::File(path) => read_line(path)?.trim().to_owned(),
         };
+        let mut secrets = vec![percent_encoded(&secret), secret];
+        if let WebhookUrl::File(_) = &self.settings.url {
+            // The path alone is as good as the whole to whoever knows the host.
+            let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+            secrets.extend([url.clone(), path.map(|(_, path)| path.to_owned()).unwrap_or_default()]);
+        }
         let mut headers = Vec::with_capacity(self.settings.headers.len() + 2);
         for (number, header) in self.settings.headers.iter().enumerate() {
             let value = part(engine, Slot::Header(number), &words, &header.name)?;
@@ -109,7 +117,7 @@ impl Hook {
         if body.is_some() && !headers.iter().any(|(name, _)| *name == CONTENT_TYPE) {
             headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
         }
-        Ok(Call { url, headers, body, wrong })
+        Ok(Call { url, headers, body, secrets, wrong })
     }
 }
 

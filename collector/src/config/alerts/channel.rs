@@ -151,10 +151,28 @@ pub struct Webhook {
     pub body: Option<Source>,
     /// What `secret` is in the templates of URL, headers and body.
     pub secret: Option<SecretFrom>,
+    /// What a 2xx answer must say for the message to be delivered. Default: the status alone decides.
+    pub expect: Option<Expect>,
     /// Further authorities that are trusted, as PEM.
     pub ca_file: Option<PathBuf>,
     /// How long one try may take. Default 10 s.
     pub timeout: Duration,
+}
+
+/// What an answer must say ([`crate::alert::channel::expect`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// A value of its JSON.
+    Json {
+        /// Where that is: a JSON pointer (RFC 6901), such as `/error`.
+        pointer: String,
+        /// What it must be: one of these, as text.
+        equals: Vec<String>,
+        /// What says that it will never be taken.
+        refused: Vec<String>,
+    },
+    /// A text in it.
+    Contains(String),
 }
 
 /// Where a webhook is.

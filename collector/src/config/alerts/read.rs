@@ -13,8 +13,8 @@ use wan_settings::{At, Fields, nearest};
 use super::super::Plan;
 use super::super::parse::{self, is_url, path, set, truth};
 use super::{
-    Alertmanager, Alerts, Channel, ChannelName, Command, Header, Heartbeat, HeartbeatTo, Hidden, Kind, Place,
-    SecretFrom, Security, Smtp, Source, SourceText, Templates, Webhook, WebhookUrl,
+    Alertmanager, Alerts, Channel, ChannelName, Command, Expect, Header, Heartbeat, HeartbeatTo, Hidden,
+    Kind, Place, SecretFrom, Security, Smtp, Source, SourceText, Templates, Webhook, WebhookUrl,
 };
 use crate::alert::machine::{Flapping, Many, RuleSettings, Settings};
 use crate::alert::{Rule, Severity};
@@ -126,6 +126,7 @@ impl Reader<'_> {
             "body_file",
             "secret_file",
             "secret_env",
+            "expect",
             "ca_file",
             "timeout",
         ];
@@ -156,6 +157,7 @@ impl Reader<'_> {
             (None, None) => None,
         };
         let secret = secret(&fields, "secret_file", "secret_env");
+        let expect = fields.get("expect").map_or(Some(None), |at| expect(&at).map(Some));
         let ca_file = fields.get("ca_file").and_then(|at| path(&at, "a PEM file"));
         let timeout = timeout(&fields, SECOND * 10);
         Some(Webhook {
@@ -164,6 +166,7 @@ impl Reader<'_> {
             headers: headers?,
             body,
             secret,
+            expect: expect?,
             ca_file,
             timeout: timeout?,
         })
@@ -281,6 +284,53 @@ fn secret(fields: &Fields<'_>, file: &str, env: &str) -> Option<SecretFrom> {
         }
         (None, None) => None,
     }
+}
+
+/// `{json: POINTER, equals: VALUE, refused: VALUE}` or `{contains: TEXT}`; of values one or a list.
+fn expect(at: &At<'_>) -> Option<Expect> {
+    let fields = at.fields(&["json", "equals", "refused", "contains"])?;
+    let values = |at: At<'_>| -> Option<Vec<String>> {
+        let one = |at: &At<'_>| match at.truth() {
+            Some(truth) => Some(truth.to_string()),
+            None => at.scalar("a number, a text, true or false", "", |text| Some(text.to_owned())),
+        };
+        texts(&at)?.iter().map(one).collect()
+    };
+    match (fields.get("json"), fields.get("contains")) {
+        (Some(at), None) => {
+            let expected = "a JSON pointer (RFC 6901)";
+            let pointer = at.scalar(expected, "write it as in /error or /data/0/status", |text| {
+                is_pointer(text).then(|| text.to_owned())
+            });
+            let equals = fields.need("equals", "the value that says that it was taken").and_then(values);
+            let refused = fields.get("refused").map_or(Some(Vec::new()), values);
+            Some(Expect::Json { pointer: pointer?, equals: equals?, refused: refused? })
+        }
+        (None, Some(at)) => {
+            for key in ["equals", "refused"] {
+                if let Some(at) = fields.get(key) {
+                    at.wrong_as(
+                        format!("{key} without json"),
+                        "it beside json alone",
+                        "remove it, or write json: POINTER",
+                    );
+                }
+            }
+            let text =
+                at.scalar("a text that is not empty", "", |text| (!text.is_empty()).then(|| text.to_owned()));
+            text.map(Expect::Contains)
+        }
+        (None, None) | (Some(_), Some(_)) => {
+            at.wrong("one of json and contains", "write {json: /error, equals: 0} or {contains: TEXT}");
+            None
+        }
+    }
+}
+
+/// Whether a text is a JSON pointer: nothing, or parts that begin with a slash, in which `~` is written `~0` and a slash `~1`.
+fn is_pointer(text: &str) -> bool {
+    let escaped = |part: &str| part.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    text.is_empty() || (text.starts_with('/') && text.split('/').all(escaped))
 }
 
 fn alertmanager(at: &At<'_>) -> Option<Alertmanager> {
