@@ -372,6 +372,34 @@ async fn an_alertmanager_is_told_again_what_fires_until_its_end() {
 }
 
 /// The other test in a process of its own, by whose clock the machine's can be set back.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alertmanager_behind_a_proxy_gets_the_login_as_it_is_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    for (keys, first, then) in [
+        ("user: wan, password_file", "Basic d2FuOnNlY3JldDE=", "Basic d2FuOnNlY3JldDI="),
+        ("token_file", "Bearer secret1", "Bearer secret2"),
+    ] {
+        std::fs::write(&secret, "secret1\n").unwrap();
+        let receiver = Receiver::new(&[Answer::Status(401, "WWW-Authenticate: x\r\n")]).await;
+        let data = tempfile::tempdir().unwrap();
+        let settings = format!(
+            "  channels: [{{name: a, alertmanager: {{urls: ['{}'], {keys}: {}}}}}]\n",
+            receiver.url,
+            secret.display()
+        );
+        let post = Post::begin(data.path(), &settings).await;
+        post.push(&[&notice(1, Event::Fired)], &["a"]).await;
+        post.until("a", "failed", 1).await;
+        assert_eq!(receiver.heard()[0].headers["authorization"], first);
+        std::fs::write(&secret, "secret2\n").unwrap();
+        receiver.answer(&[GOOD]);
+        post.until("a", "delivered", 1).await;
+        assert_eq!(receiver.heard().last().unwrap().headers["authorization"], then);
+        post.stop().await;
+    }
+}
+
 #[test]
 fn a_clock_that_is_set_back_holds_up_no_resending() {
     let folder = tempfile::tempdir().unwrap();

@@ -267,6 +267,22 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "expected a whole number from 1 to 65535",
         ),
         (
+            "channels: [{name: a, alertmanager: {urls: ['http://h'], user: u}}]",
+            "found a user without a password, expected both or none",
+        ),
+        (
+            "channels: [{name: a, alertmanager: {urls: ['http://h'], user: u, password_env: P, token_env: T}}]",
+            "token_env: found a user as well, expected one of the two ways to log in",
+        ),
+        (
+            "channels: [{name: a, alertmanager: {urls: ['http://h'], token_env: T, token_file: f}}]",
+            "found token_file as well, expected one of token_file and token_env",
+        ),
+        (
+            "channels: [{name: a, alertmanager: {urls: ['http://h'], user: 'a:b', password_env: P}}]",
+            "user: found “a:b”, expected a name without a colon",
+        ),
+        (
             "channels: [{name: a, alertmanager: {urls: [h]}}]",
             "found “h”, expected an http:// or https:// address",
         ),

@@ -18,7 +18,7 @@ use crate::inventory::Register;
 use crate::lang::Lang;
 
 pub use channel::{
-    Alertmanager, Channel, Command, Expect, Header, Hidden, Kind, SecretFrom, Security, Smtp, Source,
+    Alertmanager, Channel, Command, Expect, Header, Hidden, Kind, Login, SecretFrom, Security, Smtp, Source,
     SourceText, Templates, Webhook, WebhookUrl,
 };
 pub(super) use read::alerts;

@@ -14,10 +14,10 @@ use serde::Serialize;
 use wan_wire::UnixMillis;
 
 use super::http::{Http, exchange};
-use super::{Letter, Outcome};
+use super::{Letter, Outcome, read_secret};
 use crate::alert::notice::{Common, Notice, Subject};
 use crate::alert::text::clean;
-use crate::config::alerts::Alertmanager;
+use crate::config::alerts::{Alertmanager, Login};
 
 /// The name of the alert that always fires, and whose absence is the alarm.
 const HEARTBEAT: &str = "wanwatch_heartbeat";
@@ -67,15 +67,47 @@ impl Alertmanagers {
             Ok(client) => client,
             Err(outcome) => return outcome,
         };
+        let login = match self.settings.login.as_ref().map(Credential::read).transpose() {
+            Ok(login) => login,
+            Err(why) => return Outcome::again(why),
+        };
+        let secrets: Vec<String> = login.iter().map(|login| login.secret().to_owned()).collect();
         let body = serde_json::to_string(alerts).unwrap_or_default();
         let each = self.settings.urls.iter().map(|url| {
             let request = client
                 .post(format!("{url}/api/v2/alerts"))
                 .header(::http::header::CONTENT_TYPE, "application/json")
                 .body(body.clone());
-            async move { (url, exchange(request, None, &[], now).await) }
+            let request = match &login {
+                None => request,
+                Some(Credential::Basic(user, password)) => request.basic_auth(user, Some(password)),
+                Some(Credential::Bearer(token)) => request.bearer_auth(token),
+            };
+            let secrets = &secrets;
+            async move { (url, exchange(request, None, secrets, now).await) }
         });
         best(join_all(each).await)
+    }
+}
+
+/// A login, with the secret as it is now.
+enum Credential<'s> {
+    Basic(&'s str, String),
+    Bearer(String),
+}
+
+impl<'s> Credential<'s> {
+    fn read(login: &'s Login) -> Result<Self, String> {
+        match login {
+            Login::Basic(user, password) => Ok(Self::Basic(user, read_secret(password)?)),
+            Login::Bearer(token) => Ok(Self::Bearer(read_secret(token)?)),
+        }
+    }
+
+    fn secret(&self) -> &str {
+        match self {
+            Self::Basic(_, secret) | Self::Bearer(secret) => secret,
+        }
     }
 }
 

@@ -96,12 +96,31 @@ pub enum SecretFrom {
 pub struct Alertmanager {
     /// Their addresses, as `http://127.0.0.1:9093`; a path prefix may follow.
     pub urls: Vec<String>,
+    /// How the collector logs in, as to a proxy in front of them; the same to each. Default not at all.
+    pub login: Option<Login>,
     /// How often alerts that fire are sent again: well within Alertmanager's `resolve_timeout` of 5 min. Default 1 min.
     pub resend: Duration,
     /// Further authorities that are trusted, as PEM.
     pub ca_file: Option<PathBuf>,
     /// How long one try may take. Default 10 s.
     pub timeout: Duration,
+}
+
+/// A login by a header of HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// By name and password (RFC 7617).
+    Basic(String, SecretFrom),
+    /// By a token (RFC 6750).
+    Bearer(SecretFrom),
+}
+
+impl Login {
+    fn secret(&mut self) -> &mut SecretFrom {
+        match self {
+            Self::Basic(_, secret) | Self::Bearer(secret) => secret,
+        }
+    }
 }
 
 /// E-mail.
@@ -233,7 +252,10 @@ impl Channel {
         let Templates { subject, text, html } = &mut self.templates;
         let mut found: Vec<PathSlot<'_>> = [subject, text, html].into_iter().filter_map(source).collect();
         match &mut self.kind {
-            Kind::Alertmanager(alertmanager) => found.extend(&mut alertmanager.ca_file),
+            Kind::Alertmanager(alertmanager) => {
+                found.extend(&mut alertmanager.ca_file);
+                found.extend(alertmanager.login.as_mut().and_then(|login| secret(login.secret())));
+            }
             Kind::Smtp(smtp) => {
                 found.extend(&mut smtp.ca_file);
                 found.extend(smtp.login.as_mut().and_then(|(_, password)| secret(password)));

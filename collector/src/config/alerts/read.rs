@@ -14,7 +14,7 @@ use super::super::Plan;
 use super::super::parse::{self, is_url, path, set, truth};
 use super::{
     Alertmanager, Alerts, Channel, ChannelName, Command, Expect, Header, Heartbeat, HeartbeatTo, Hidden,
-    Kind, Place, SecretFrom, Security, Smtp, Source, SourceText, Templates, Webhook, WebhookUrl,
+    Kind, Login, Place, SecretFrom, Security, Smtp, Source, SourceText, Templates, Webhook, WebhookUrl,
 };
 use crate::alert::machine::{Flapping, Many, RuleSettings, Settings};
 use crate::alert::{Rule, Severity};
@@ -334,7 +334,18 @@ fn is_pointer(text: &str) -> bool {
 }
 
 fn alertmanager(at: &At<'_>) -> Option<Alertmanager> {
-    let fields = at.fields(&["urls", "resend", "ca_file", "timeout"])?;
+    let keys = [
+        "urls",
+        "user",
+        "password_file",
+        "password_env",
+        "token_file",
+        "token_env",
+        "resend",
+        "ca_file",
+        "timeout",
+    ];
+    let fields = at.fields(&keys)?;
     let mut urls: Vec<String> = Vec::new();
     for at in fields.need("urls", "the addresses of Alertmanager").and_then(|at| texts(&at))? {
         let Some(found) = url(&at).map(|url| url.trim_end_matches('/').to_owned()) else { continue };
@@ -345,7 +356,47 @@ fn alertmanager(at: &At<'_>) -> Option<Alertmanager> {
     }
     let resend = fields.get("resend").map_or(Some(MINUTE), |at| at.duration(SECOND, MINUTE * 4));
     let ca_file = fields.get("ca_file").and_then(|at| path(&at, "a PEM file"));
-    Some(Alertmanager { urls, resend: resend?, ca_file, timeout: timeout(&fields, SECOND * 10)? })
+    let (basic, token) = (login(&fields), secret(&fields, "token_file", "token_env"));
+    let login = match (fields.get("token_file").or_else(|| fields.get("token_env")), basic?) {
+        (Some(at), Some(_)) => {
+            at.wrong_as(
+                "a user as well",
+                "one of the two ways to log in",
+                "remove the token, or the user and the password",
+            );
+            return None;
+        }
+        (Some(_), None) => Some(Login::Bearer(token?)),
+        (None, basic) => basic.map(|(user, password)| Login::Basic(user, password)),
+    };
+    if let Some(Login::Basic(user, _)) = &login
+        && user.contains(':')
+    {
+        fields.get("user")?.wrong("a name without a colon, which ends it (RFC 7617)", "");
+        return None;
+    }
+    Some(Alertmanager { urls, login, resend: resend?, ca_file, timeout: timeout(&fields, SECOND * 10)? })
+}
+
+/// Who logs in, and by what password; `Some(None)`: nobody.
+fn login(fields: &Fields<'_>) -> Option<Option<(String, SecretFrom)>> {
+    let user = fields.get("user").map(|at| at.text("the user").map(str::to_owned));
+    let password = secret(fields, "password_file", "password_env");
+    // One that is there and cannot be read is told already.
+    let has_password = fields.get("password_file").or_else(|| fields.get("password_env")).is_some();
+    match (user, has_password) {
+        (Some(user), true) => Some(Some((user?, password?))),
+        (None, false) => Some(None),
+        (Some(_), false) => {
+            let remedy = "write password_file: FILE, or password_env: VARIABLE";
+            fields.at().wrong_as("a user without a password", "both or none", remedy);
+            None
+        }
+        (None, true) => {
+            fields.at().wrong_as("a password without a user", "both or none", "write user: NAME");
+            None
+        }
+    }
 }
 
 fn smtp(at: &At<'_>) -> Option<Smtp> {
@@ -373,23 +424,7 @@ fn smtp(at: &At<'_>) -> Option<Smtp> {
         })
     });
     let port = fields.get("port").map(|at| at.whole(1, 65_535).and_then(|port| u16::try_from(port).ok()));
-    let user = fields.get("user").map(|at| at.text("the user").map(str::to_owned));
-    let password = secret(&fields, "password_file", "password_env");
-    // One that is there and cannot be read is told already.
-    let has_password = fields.get("password_file").or_else(|| fields.get("password_env")).is_some();
-    let login = match (user, has_password) {
-        (Some(user), true) => Some((user?, password?)),
-        (None, false) => None,
-        (Some(_), false) => {
-            let remedy = "write password_file: FILE, or password_env: VARIABLE";
-            fields.at().wrong_as("a user without a password", "both or none", remedy);
-            None
-        }
-        (None, true) => {
-            fields.at().wrong_as("a password without a user", "both or none", "write user: NAME");
-            None
-        }
-    };
+    let login = login(&fields)?;
     let from = fields.need("from", "the sender's address").and_then(|at| mailbox(&at));
     let mut to: Vec<String> = Vec::new();
     let mut known = BTreeSet::new();
