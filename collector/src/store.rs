@@ -530,10 +530,11 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a silence.
     fn add_silence(&self, silence: &Silence) -> impl Future<Output = Result<SilenceId, StoreError>> + Send;
 
-    /// Ends a silence before its time; says whether that was done, which it is not when there is none, or it is over.
+    /// Ends a silence before its time, as `by` asks for it; says whether that was done, which it is not when there is none, or it is over.
     fn end_silence(
         &self,
         id: SilenceId,
+        by: &str,
         at: UnixMillis,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 

@@ -786,13 +786,19 @@ fn alerts_are_listed_taken_up_and_silenced() {
             .out
             .contains("2 silences; times are those of Asia/Ho_Chi_Minh")
     );
-    let said = office.run(&["alerts", "unsilence", "1"]).ok();
+    let said = office.run(&["alerts", "unsilence", "1", "--by", "an"]).ok();
     assert_eq!(said.out, "silence 1 is ended\n");
     office.run(&["alerts", "unsilence", "1"]).failed("silence 1 is over or was ended already");
     office.run(&["alerts", "unsilence", "2", "9"]).failed("there is no silence 9");
     let all = office.run(&["alerts", "silences", "--all", "--format", "json"]).ok();
     let all: serde_json::Value = serde_json::from_str(&all.out).unwrap();
     assert_eq!(all["silences"][0]["state"], "ended");
+    assert_eq!(
+        (&all["silences"][0]["ended_by"], &all["silences"][1]["ended_by"]),
+        (&"an".into(), &serde_json::Value::Null)
+    );
+    let table = office.run(&["alerts", "silences", "--all"]).ok().out;
+    assert!(table.contains("ENDED BY") && table.lines().any(|line| line.ends_with(" an")), "{table}");
     assert_eq!(
         (&all["silences"][1]["of"], &all["silences"][1]["by"]),
         (&serde_json::Value::Null, &"binh".into())

@@ -341,11 +341,16 @@ impl<S: Store> App<S> {
         let (now, zone) = ((self.clock)(), &self.state.config.timezone);
         let all = self.store.silences(UnixMillis::MIN).await.map_err(|error| Problem::store(&error))?;
         let (_, silence) = all.into_iter().find(|(known, _)| *known == id).ok_or_else(missing)?;
-        if !self.store.end_silence(id, now).await.map_err(|error| Problem::store(&error))? {
+        if !self.store.end_silence(id, by, now).await.map_err(|error| Problem::store(&error))? {
             return Err(conflict(over(id), "GET /api/v1/silences lists those that hold or are to come"));
         }
         tracing::info!(id = id.0, by, "silence ended");
-        Ok(SilenceRow::of(id, &Silence { ended: Some(now), ..silence }, now, zone))
+        Ok(SilenceRow::of(
+            id,
+            &Silence { ended: Some(now), ended_by: Some(by.to_owned()), ..silence },
+            now,
+            zone,
+        ))
     }
 }
 

@@ -250,6 +250,8 @@ pub struct SilenceRow {
     pub ended: Option<i64>,
     /// The same, RFC 3339 in the province's zone.
     pub ended_local: Option<String>,
+    /// Who ended it; null: nobody has, or it is not known.
+    pub ended_by: Option<String>,
 }
 
 /// The silences.
@@ -464,6 +466,7 @@ impl SilenceRow {
             added_local: local(silence.added),
             ended: silence.ended.map(|at| at.0),
             ended_local: silence.ended.map(local),
+            ended_by: silence.ended_by.clone(),
         }
     }
 }

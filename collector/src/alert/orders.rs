@@ -134,7 +134,17 @@ impl SilenceDraft<'_> {
             self.reason.unwrap_or_default(),
             "it is shown to everybody who asks why an alert was not told",
         )?;
-        Ok(Silence { scope, rule, from, to, reason, by: name(by)?, added: known.now, ended: None })
+        Ok(Silence {
+            scope,
+            rule,
+            from,
+            to,
+            reason,
+            by: name(by)?,
+            added: known.now,
+            ended: None,
+            ended_by: None,
+        })
     }
 
     fn span(&self, zone: &TimeZone, now: UnixMillis) -> Result<(UnixMillis, UnixMillis), Wrong> {

@@ -96,6 +96,8 @@ pub struct Silence {
     pub added: UnixMillis,
     /// When it was ended before its time, if it was.
     pub ended: Option<UnixMillis>,
+    /// Who ended it, where that is known.
+    pub ended_by: Option<String>,
 }
 
 impl Silence {

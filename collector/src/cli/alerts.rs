@@ -454,9 +454,10 @@ impl Silences {
                 row.reason.clone(),
                 row.by.clone(),
                 row.ended_local.as_deref().map(local).unwrap_or_default(),
+                row.ended_by.clone().unwrap_or_default(),
             ]
         };
-        let head = ["id", "scope", "rule", "from", "to", "state", "reason", "by", "ended"];
+        let head = ["id", "scope", "rule", "from", "to", "state", "reason", "by", "ended", "ended by"];
         let summary = format!("{} silences; times are those of {}\n", answer.silences.len(), answer.zone);
         list(self.format, &head, answer.silences.iter().map(row), &summary)
     }
@@ -469,13 +470,16 @@ pub struct Unsilence {
     /// Numbers of silences, as `alerts silences` shows them.
     #[arg(required = true, value_name = "ID")]
     ids: Vec<i64>,
+    /// Who ends them [default: the user of this terminal].
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
 }
 
 impl Unsilence {
     async fn run(&self, file: &Path) -> anyhow::Result<()> {
         let config = Config::load(file)?;
         let store = SqliteStore::open(&config.database()).await?;
-        let now = clock::now();
+        let (by, now) = (who(self.by.as_deref())?, clock::now());
         let known = store.silences(UnixMillis::MIN).await?;
         for id in self.ids.iter().copied().map(SilenceId) {
             let Some((_, silence)) = known.iter().find(|(known, _)| *known == id) else {
@@ -486,7 +490,7 @@ impl Unsilence {
             }
         }
         for id in self.ids.iter().copied().map(SilenceId) {
-            if !store.end_silence(id, now).await? {
+            if !store.end_silence(id, &by, now).await? {
                 bail!("somebody else ended silence {} just now", id.0);
             }
             print(format_args!("silence {} is ended\n", id.0))?;

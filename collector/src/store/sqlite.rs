@@ -123,8 +123,8 @@ impl Store for SqliteStore {
         self.write_silence(silence).await
     }
 
-    async fn end_silence(&self, id: SilenceId, at: UnixMillis) -> Result<bool, StoreError> {
-        self.write_silence_end(id, at).await
+    async fn end_silence(&self, id: SilenceId, by: &str, at: UnixMillis) -> Result<bool, StoreError> {
+        self.write_silence_end(id, by, at).await
     }
 
     async fn revision(&self) -> Result<i64, StoreError> {

@@ -313,6 +313,7 @@ async fn a_silence_is_added_seen_on_its_alerts_and_ended() {
     assert_eq!(numbers("").await, [1, 2]);
     let (status, row) = server.ask("DELETE", "/api/v1/silences/1", "").await;
     assert_eq!((status, &row["state"], &row["ended"]), (200, &json!("ended"), &json!(NOW.0)));
+    assert_eq!(row["ended_by"], "binh");
     assert_eq!(server.ask("DELETE", "/api/v1/silences/1", "").await.0, 409);
     assert_eq!((numbers("").await, numbers("?state=all").await), (vec![2], vec![1, 2]), "nothing is deleted");
     let (_, list) = server.ask("GET", "/api/v1/alerts", "").await;
@@ -428,6 +429,7 @@ fn a_silence_covers_what_the_table_says() {
             by: "x".to_owned(),
             added: NOW,
             ended: None,
+            ended_by: None,
         };
         let covers = |silence: &Silence| -> String {
             let one = |subject| silence.covers(Rule::LinkDown, subject, &register, NOW, zone);

@@ -20,7 +20,7 @@ const COLUMNS: &str = "id, rule, subject, site, severity, since_ms, fired_ms, un
                        why_vi, why_en, drill, drill_ends_ms";
 const TAKEN: &str =
     "taken.at_ms AS taken_ms, taken.taken_by, taken.reason AS taken_reason, taken.until_ms AS taken_until_ms";
-const SILENCES: &str = "SELECT id, scope, scope_of, rule, from_ms, to_ms, reason, added_by, added_ms, ended_ms FROM alert_silence \
+const SILENCES: &str = "SELECT id, scope, scope_of, rule, from_ms, to_ms, reason, added_by, added_ms, ended_ms, ended_by FROM alert_silence \
                         WHERE to_ms > $1 ORDER BY id";
 
 fn json(value: &impl serde::Serialize) -> String {
@@ -216,12 +216,18 @@ impl SqliteStore {
         Ok(SilenceId(id))
     }
 
-    pub(super) async fn write_silence_end(&self, id: SilenceId, at: UnixMillis) -> Result<bool, StoreError> {
+    pub(super) async fn write_silence_end(
+        &self,
+        id: SilenceId,
+        by: &str,
+        at: UnixMillis,
+    ) -> Result<bool, StoreError> {
         let done = sqlx::query(
-            "UPDATE alert_silence SET ended_ms = $2 WHERE id = $1 AND ended_ms IS NULL AND to_ms > $2",
+            "UPDATE alert_silence SET ended_ms = $2, ended_by = $3 WHERE id = $1 AND ended_ms IS NULL AND to_ms > $2",
         )
         .bind(id.0)
         .bind(at.0)
+        .bind(by)
         .execute(&self.writer)
         .await
         .map_err(self.failed("end a silence"))?;
@@ -315,6 +321,7 @@ impl SqliteStore {
             by: text(7)?.to_owned(),
             added: at(8)?,
             ended: row.try_get::<Option<i64>, _>(9).map_err(failed())?.map(UnixMillis),
+            ended_by: row.try_get(10).map_err(failed())?,
         };
         Ok((SilenceId(row.try_get(0).map_err(failed())?), silence))
     }
