@@ -16,6 +16,7 @@ pub mod compose;
 pub mod deliver;
 pub mod drill;
 pub mod endpoint;
+pub mod follow;
 pub mod heartbeat;
 pub mod list;
 pub mod machine;

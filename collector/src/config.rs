@@ -68,6 +68,8 @@ pub struct Config {
     pub access: SessionRules,
     /// Proxies that are believed when they say for whom they ask. Default none.
     pub proxies: Vec<Network>,
+    /// The file that it was read from, if it was.
+    pub file: Option<PathBuf>,
 }
 
 /// How addresses that other machines reach are secured. Loopback is plain HTTP in any case.
@@ -145,6 +147,7 @@ impl Default for Config {
             checkpoint_interval: Duration::from_secs(10),
             access: SessionRules::default(),
             proxies: Vec::new(),
+            file: None,
         }
     }
 }
@@ -189,6 +192,7 @@ impl Config {
         if let Some(folder) = path.parent() {
             config.alerts.start_at(folder);
         }
+        config.file = Some(path.to_owned());
         Ok(config)
     }
 
@@ -221,9 +225,48 @@ impl Config {
         self.contracts.iter().find(|contract| contract.id == id)
     }
 
-    /// Where readers find the collector's page, without a slash at the end, where that is known.
-    pub fn page(&self) -> Option<&str> {
-        self.alerts.page.as_deref().or_else(|| self.urls.first().map(|url| url.url.as_str()))
+    /// Where readers of alerts find the collector's page, without a slash at the end, where that is known.
+    pub fn page<'c>(&'c self, alerts: &'c Alerts) -> Option<&'c str> {
+        alerts.page.as_deref().or_else(|| self.urls.first().map(|url| url.url.as_str()))
+    }
+
+    /// The keys of the file in which two configurations differ, `alerts` left out.
+    #[must_use]
+    pub fn other_than(&self, other: &Self) -> Vec<&'static str> {
+        let Self {
+            listen,
+            tls,
+            urls,
+            data,
+            timezone,
+            plan,
+            calendar,
+            contracts,
+            alerts: _,
+            ingest,
+            journal,
+            agents,
+            checkpoint_interval,
+            access,
+            proxies,
+            file: _,
+        } = self;
+        let same = [
+            ("listen", *listen == other.listen),
+            ("tls", *tls == other.tls),
+            ("urls", *urls == other.urls),
+            ("data", *data == other.data),
+            ("timezone", *timezone == other.timezone),
+            ("plan", *plan == other.plan),
+            ("calendar", *calendar == other.calendar),
+            ("contracts", *contracts == other.contracts),
+            ("ingest", *ingest == other.ingest),
+            ("journal", *journal == other.journal),
+            ("agents", *agents == other.agents),
+            ("checkpoint_interval", *checkpoint_interval == other.checkpoint_interval),
+            ("access", *access == other.access && *proxies == other.proxies),
+        ];
+        same.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
     }
 
     /// The database file of the embedded store.

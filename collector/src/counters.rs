@@ -79,6 +79,8 @@ pub struct Counters {
     certificate_ends: Gauge,
     /// 0 while the agents' configuration has mistakes.
     pub agent_config_good: IntGauge,
+    /// 0 while the configuration has mistakes and alerts go on by the former one.
+    pub alert_config_good: IntGauge,
     /// Alerts that fire, by rule and severity.
     alerts_firing: IntGaugeVec,
     /// When the province was last looked at for alerts, Unix seconds.
@@ -150,6 +152,8 @@ impl Counters {
         registry.register(Box::new(alerts_looked.clone()))?;
         let agent_config_good = gauge(Metric::CollectorAgentConfigGood)?;
         agent_config_good.set(1);
+        let alert_config_good = gauge(Metric::CollectorAlertConfigGood)?;
+        alert_config_good.set(1);
         // A quiet disk syncs in 0.2 ms, a busy one in 4 to 8 ms; past a second something is wrong.
         let sync = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0];
         Ok(Self {
@@ -190,6 +194,7 @@ impl Counters {
             connections: gauge(Metric::CollectorConnections)?,
             certificate_ends: Gauge::with_opts(opts(Metric::CollectorCertificateExpiryTimestampSeconds))?,
             agent_config_good,
+            alert_config_good,
             alerts_firing,
             alerts_looked,
             registry,

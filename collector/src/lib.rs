@@ -135,6 +135,8 @@ pub async fn run(
     ));
     let deliveries =
         tokio::spawn(alert::deliver::run(Arc::clone(&state), Arc::clone(&store), bell, background.clone()));
+    let reloads = alert::follow::Follower::new(Arc::clone(&state))
+        .map(|follower| tokio::spawn(follower.run(background.clone())));
     let heartbeat =
         tokio::spawn(alert::heartbeat::run(Arc::clone(&state), engine.clone(), background.clone()));
     let configurations = tokio::spawn(follower.run(background.clone()));
@@ -182,6 +184,9 @@ pub async fn run(
         manager,
         certificate
     );
+    if let Some(reloads) = reloads {
+        let _ = reloads.await;
+    }
     let stored = checkpoint::take(&state, &*store, &engine, Pace::AtOnce).await;
     anyhow::ensure!(by_itself.is_none(), "the engine stopped by itself; see the log above");
     anyhow::ensure!(stored, "the last checkpoint failed; the next start replays the journal instead");

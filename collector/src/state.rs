@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use wan_wire::{LinkName, Outcome, SiteId, UnixMillis};
 
 use crate::alert::pulse::Pulse;
@@ -20,6 +20,7 @@ use crate::attempts::Attempts;
 use crate::central::{Central, Document, Slot};
 use crate::clock::guard::Guard;
 use crate::config::Config;
+use crate::config::alerts::Alerts;
 use crate::counters::Counters;
 use crate::credential;
 use crate::engine::Painting;
@@ -614,8 +615,10 @@ impl UsedOffers {
 /// All that handlers, engine, checkpoint and readers share.
 #[derive(Debug)]
 pub struct State {
-    /// The configuration it was started with.
+    /// The configuration it was started with. What alerts do is in [`State::alerts`].
     pub config: Config,
+    alerts: watch::Sender<Arc<Alerts>>,
+    alert_mistakes: RwLock<Arc<[String]>>,
     /// When this process became the collector, by its clock; `None` where it only reads.
     started: AtomicI64,
     /// Counters of the collector's own work.
@@ -645,6 +648,8 @@ impl State {
     #[must_use]
     pub fn new(config: Config, started: Option<UnixMillis>, counters: Arc<Counters>) -> Self {
         Self {
+            alerts: watch::Sender::new(Arc::new(config.alerts.clone())),
+            alert_mistakes: RwLock::default(),
             config,
             started: AtomicI64::new(started.map_or(NOT_STARTED, |started| started.0)),
             counters,
@@ -660,6 +665,32 @@ impl State {
             open_incidents: RwLock::default(),
             rolling: RwLock::default(),
         }
+    }
+
+    /// What alerts do, as the configuration says it now.
+    #[must_use]
+    pub fn alerts(&self) -> Arc<Alerts> {
+        Arc::clone(&self.alerts.borrow())
+    }
+
+    /// The same, to be told when it changes.
+    #[must_use]
+    pub fn follow_alerts(&self) -> watch::Receiver<Arc<Alerts>> {
+        self.alerts.subscribe()
+    }
+
+    pub(crate) fn set_alerts(&self, alerts: Alerts) {
+        self.alerts.send_replace(Arc::new(alerts));
+    }
+
+    /// The first mistakes of the configuration that is there, for which alerts go on by the former one.
+    #[must_use]
+    pub fn alert_mistakes(&self) -> Arc<[String]> {
+        Arc::clone(&self.alert_mistakes.read())
+    }
+
+    pub(crate) fn set_alert_mistakes(&self, mistakes: Arc<[String]>) {
+        *self.alert_mistakes.write() = mistakes;
     }
 
     /// The incidents of sites that are open now, by kind; `None` before they were first derived.

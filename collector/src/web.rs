@@ -23,6 +23,7 @@
 //! | `.tile[data-site][data-verdict]` | a site; `data-since` (Unix milliseconds, absent: since ever), `.name`, `.state`, `time` |
 //! | `.tile .kinds [data-kind][data-state]` | the state of each kind of its links |
 //! | `#alerts [data-alert][data-rule][data-severity]` | an alert that fires, also on its site's page; `data-site`, `data-taken`, `data-silenced`; for operators the buttons `[data-act]`: `take`, `leave`, `silence`, each with a form in a `dialog` |
+//! | `#alerts .config` | shown while the configuration has mistakes: the first of them |
 //! | `#silences [data-silence]` | what is not told; `[data-act=unsilence]` |
 //! | `#alerts [data-act=silence-all]` | the form to silence the province, on a site's page the site |
 //!

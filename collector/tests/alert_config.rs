@@ -67,7 +67,7 @@ fn what_is_given_is_taken_and_the_rest_has_its_default() {
                 routes: [{rules: link_down, hours: outside, to: m, continue: true}]\n  \
                 rules: {link_down: {hold: 5s}, clock_wrong: {enabled: false}}\n  heartbeat: {channel: am}\n";
     let config = Config::parse("c", text.as_bytes()).unwrap();
-    assert_eq!(config.page(), Some("https://10.0.0.1:8443"));
+    assert_eq!(config.page(&config.alerts), Some("https://10.0.0.1:8443"));
     let alerts = &config.alerts;
     assert_eq!(
         (alerts.lang, alerts.expire, alerts.settings.remind),

@@ -174,6 +174,7 @@ metrics! {
     CollectorLoginsTotal "wan_collector_logins_total" Counter Collector "Logins by result";
     CollectorEnrolmentsTotal "wan_collector_enrolments_total" Counter Collector "Enrolments by result";
     CollectorAlertsLookTimestampSeconds "wan_collector_alerts_look_timestamp_seconds" Gauge Collector "When the province was last looked at for alerts and what was found was written, in Unix seconds";
+    CollectorAlertConfigGood "wan_collector_alert_config_good" Gauge Collector "0 while the configuration has mistakes and alerts go on by the former one, else 1";
     CollectorAgentConfigGood "wan_collector_agent_config_good" Gauge Collector "0 while the agents' configuration has mistakes, its own or by the register, and the last good one goes on, else 1";
     CollectorSeries "wan_collector_series" Gauge Collector "Series that the collector knows by their bytes";
     CollectorSites "wan_collector_sites" Gauge Collector "Sites in the register that are valid now";

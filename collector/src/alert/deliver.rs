@@ -2,7 +2,8 @@
 //!
 //! # Order and pace
 //!
-//! Each channel has a task of its own, so one that hangs delays no other. It sends one notice at a time, in the order of the
+//! Each channel has a task of its own, so one that hangs delays no other. When the configuration changes ([`super::follow`]), the tasks of channels that
+//! are as before go on; any other ends, a try that has begun included, before another of its name begins. It sends one notice at a time, in the order of the
 //! outbox. One that fails waits for its own next try, and those of the same alert behind it; those of other alerts go on, so a
 //! notice that its receiver cannot take holds up nothing else. Between failures the channel pauses ([`Pace`]), longer each
 //! time; with a new notice it asks again sooner than that.
@@ -14,12 +15,12 @@
 
 mod pace;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use wan_wire::UnixMillis;
 
@@ -31,7 +32,7 @@ use crate::alert::pulse::Pulse;
 use crate::alert::route;
 use crate::alert::text::{Engine, Loaded, Setting, load};
 use crate::clock;
-use crate::config::alerts::{Channel, ChannelName};
+use crate::config::alerts::{Alerts, Channel, ChannelName};
 use crate::state::State;
 use crate::store::{Store, StoreError};
 
@@ -70,63 +71,185 @@ impl Bell {
     }
 }
 
-/// Delivers until `shutdown`.
+/// Delivers until `shutdown`, by the channels that the configuration has at any time.
 pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, shutdown: CancellationToken) {
-    let alerts = &state.config.alerts;
-    for rule in route::unheard(alerts).into_iter().filter(|_| !alerts.channels.is_empty()) {
-        tracing::warn!(%rule, "no route of the configuration tells anybody of this rule's alerts");
-    }
-    for mistake in alerts.unknown_places(&state.directory().register) {
-        tracing::warn!("{mistake}");
-    }
     let _watch = state.alerting.watches("the outbox", &shutdown);
-    let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
-    for channel in &alerts.channels {
-        let setting = Setting::of(channel, &state.config);
+    let mut followed = state.follow_alerts();
+    let mut tasks = Tasks::default();
+    let posts = Posts {
+        state: Arc::clone(&state),
+        store: Arc::clone(&store),
+        bell: Arc::clone(&bell),
+        stop: shutdown.clone(),
+    };
+    let first = Arc::clone(&followed.borrow_and_update());
+    posts.take(&mut tasks, &first);
+    tasks.spawn(EXPIRES, expire(Arc::clone(&state), store, bell, shutdown.clone()));
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            changed = followed.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+                let alerts = Arc::clone(&followed.borrow_and_update());
+                posts.take(&mut tasks, &alerts);
+            }
+            Some(ended) = tasks.all.join_next_with_id() => {
+                tasks.note(&ended, &state.alerting, &shutdown);
+                posts.tidy(&mut tasks);
+            }
+        }
+    }
+    while let Some(ended) = tasks.all.join_next_with_id().await {
+        tasks.note(&ended, &state.alerting, &shutdown);
+    }
+}
+
+/// The tasks that deliver.
+#[derive(Debug, Default)]
+struct Tasks {
+    all: JoinSet<()>,
+    /// What those are called that are to go on until the stop.
+    names: HashMap<Id, String>,
+    /// Those of channels.
+    posts: BTreeMap<ChannelName, Post>,
+    /// Those of channels that are gone, or were replaced, until they have ended.
+    leaving: Vec<(ChannelName, CancellationToken)>,
+}
+
+/// A channel's task.
+#[derive(Debug)]
+struct Post {
+    task: Id,
+    channel: Channel,
+    page: Option<String>,
+    stop: CancellationToken,
+    /// It has ended.
+    done: CancellationToken,
+}
+
+impl Tasks {
+    fn spawn(&mut self, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) -> Id {
+        let task = self.all.spawn(task).id();
+        self.names.insert(task, name.into());
+        task
+    }
+
+    /// Ends a channel's task as a stop would: a try that has begun may end.
+    fn leave(&mut self, name: &ChannelName) {
+        if let Some(post) = self.posts.remove(name) {
+            self.names.remove(&post.task);
+            post.stop.cancel();
+            self.leaving.push((name.clone(), post.done));
+        }
+    }
+
+    /// Tells of one that has ended before it was to, by its name.
+    fn note(&mut self, ended: &Result<(Id, ()), JoinError>, alerting: &Pulse, shutdown: &CancellationToken) {
+        let task = match ended {
+            Ok((task, ())) => *task,
+            Err(error) => error.id(),
+        };
+        self.posts.retain(|_, post| post.task != task);
+        if let Some(name) = self.names.remove(&task)
+            && (ended.is_err() || !shutdown.is_cancelled())
+        {
+            alerting.ended(&name);
+        }
+    }
+}
+
+/// All that a channel's task is made with.
+struct Posts<S> {
+    state: Arc<State>,
+    store: Arc<S>,
+    bell: Arc<Bell>,
+    stop: CancellationToken,
+}
+
+impl<S: Store> Posts<S> {
+    /// Has exactly the channels of the configuration delivered by. Those of which nothing has changed go on undisturbed.
+    fn take(&self, tasks: &mut Tasks, alerts: &Arc<Alerts>) {
+        for rule in route::unheard(alerts).into_iter().filter(|_| !alerts.channels.is_empty()) {
+            tracing::warn!(%rule, "no route of the configuration tells anybody of this rule's alerts");
+        }
+        for mistake in alerts.unknown_places(&self.state.directory().register) {
+            tracing::warn!("{mistake}");
+        }
+        let gone: Vec<ChannelName> =
+            tasks.posts.keys().filter(|name| alerts.channel(name).is_none()).cloned().collect();
+        for name in gone {
+            // What still waits is given up by `expire`.
+            tasks.leave(&name);
+        }
+        let page = self.state.config.page(alerts);
+        for channel in &alerts.channels {
+            let as_before = tasks.posts.get(&channel.name).is_some_and(|post| {
+                // A file may say something else under the same name.
+                post.channel == *channel
+                    && post.page.as_deref() == page
+                    && channel.template_files().next().is_none()
+            });
+            if !as_before {
+                tasks.leave(&channel.name);
+                self.begin(tasks, channel, alerts);
+            }
+        }
+    }
+
+    /// Forgets those that have left.
+    fn tidy(&self, tasks: &mut Tasks) {
+        let Tasks { leaving, posts, .. } = tasks;
+        leaving.retain(|(name, done)| {
+            if done.is_cancelled() && !posts.contains_key(name) {
+                // An error means that it never said how many wait.
+                let _ = self.state.counters.outbox_pending.remove_label_values(&[name.as_str()]);
+            }
+            !done.is_cancelled()
+        });
+    }
+
+    fn begin(&self, tasks: &mut Tasks, channel: &Channel, alerts: &Arc<Alerts>) {
+        let setting = Setting::of(channel, alerts, &self.state.config);
         let Loaded { engine, mistakes } = load(channel, &setting);
         for mistake in mistakes {
             tracing::error!(channel = %channel.name, "{mistake}");
         }
-        let task = Delivery {
-            state: Arc::clone(&state),
-            store: Arc::clone(&store),
+        let (stop, done) = (self.stop.child_token(), CancellationToken::new());
+        let delivery = Delivery {
+            state: Arc::clone(&self.state),
+            store: Arc::clone(&self.store),
+            alerts: Arc::clone(alerts),
             sender: Sender::new(channel),
             channel: channel.clone(),
             engine,
             pace: Pace::default(),
-            shutdown: shutdown.clone(),
+            shutdown: stop.clone(),
         };
-        let task = tasks.spawn(task.run(bell.0.subscribe()));
-        names.insert(task.id(), channel.name.to_string());
-    }
-    let task = tasks.spawn(expire(Arc::clone(&state), store, bell, shutdown.clone()));
-    names.insert(task.id(), EXPIRES.to_owned());
-    attend(tasks, &names, &state.alerting, &shutdown).await;
-}
-
-/// Waits for the end of all tasks. One that ends before the stop is told of by its name.
-async fn attend(
-    mut tasks: JoinSet<()>,
-    names: &HashMap<Id, String>,
-    alerting: &Pulse,
-    shutdown: &CancellationToken,
-) {
-    while let Some(ended) = tasks.join_next_with_id().await {
-        let task = match &ended {
-            Ok((task, ())) => *task,
-            Err(error) => error.id(),
-        };
-        if ended.is_err() || !shutdown.is_cancelled() {
-            alerting.ended(names.get(&task).map_or("the outbox", String::as_str));
-        }
+        let name = &channel.name;
+        let before: Vec<CancellationToken> =
+            tasks.leaving.iter().filter(|(of, _)| of == name).map(|(_, done)| done.clone()).collect();
+        let (ends, bell) = (done.clone().drop_guard(), self.bell.0.subscribe());
+        let task = tasks.spawn(name.to_string(), async move {
+            let _ends = ends;
+            // Two at a time would send twice.
+            for done in before {
+                done.cancelled().await;
+            }
+            delivery.run(bell).await;
+        });
+        let page = self.state.config.page(alerts).map(str::to_owned);
+        tasks.posts.insert(name.clone(), Post { task, channel: channel.clone(), page, stop, done });
     }
 }
 
 /// Gives up what is too old, what is too much, and what is for channels that are gone.
 async fn expire<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, shutdown: CancellationToken) {
-    let alerts = &state.config.alerts;
-    let channels: Vec<ChannelName> = alerts.channels.iter().map(|channel| channel.name.clone()).collect();
+    let mut followed = state.follow_alerts();
     loop {
+        let alerts = Arc::clone(&followed.borrow_and_update());
+        let channels: Vec<ChannelName> = alerts.channels.iter().map(|channel| channel.name.clone()).collect();
         let now = clock::now();
         match store.expire_notices(now.minus(alerts.expire), MOST_PENDING, &channels, now).await {
             Ok(counts) => {
@@ -141,6 +264,7 @@ async fn expire<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, shu
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
+            changed = followed.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(EXPIRY) => {}
         }
     }
@@ -150,6 +274,8 @@ async fn expire<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, shu
 struct Delivery<S> {
     state: Arc<State>,
     store: Arc<S>,
+    /// The configuration that its channel is of.
+    alerts: Arc<Alerts>,
     channel: Channel,
     sender: Sender,
     engine: Engine,
@@ -229,7 +355,7 @@ impl<S: Store> Delivery<S> {
 
     /// Tries a notice until it is done with or fails; says whether something of it went through, so that others may.
     async fn deliver(&mut self, due: &Due) -> bool {
-        let setting = Setting::of(&self.channel, &self.state.config);
+        let setting = Setting::of(&self.channel, &self.alerts, &self.state.config);
         let notice = &due.notice;
         let (rendered, wrong) = self.engine.render(notice, &setting);
         if let Some(wrong) = wrong {
@@ -352,7 +478,7 @@ impl<S: Store> Delivery<S> {
     }
 
     fn as_alert(&self, notice: &Notice) -> alertmanager::Alert {
-        let setting = Setting::of(&self.channel, &self.state.config);
+        let setting = Setting::of(&self.channel, &self.alerts, &self.state.config);
         let (rendered, _) = self.engine.render(notice, &setting);
         alertmanager::alert(Letter { notice, rendered: &rendered, setting: &setting, progress: 0 })
     }
@@ -371,26 +497,16 @@ mod tests {
     fn a_channel_whose_task_dies_is_told_by_name_and_the_others_go_on() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let (stop, pulse) = (CancellationToken::new(), Pulse::default());
-            let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
-            let died = tasks.spawn(async { std::panic::resume_unwind(Box::new(())) });
-            names.insert(died.id(), "mail".to_owned());
+            let (stop, pulse, mut tasks) = (CancellationToken::new(), Pulse::default(), Tasks::default());
+            tasks.spawn("mail", async { std::panic::resume_unwind(Box::new(())) });
             let waits = stop.clone();
-            let good = tasks.spawn(async move { waits.cancelled().await });
-            names.insert(good.id(), "sms".to_owned());
-            let attends = attend(tasks, &names, &pulse, &stop);
-            tokio::pin!(attends);
-            let told = async {
-                while pulse.trouble(clock::monotonic()).is_none() {
-                    tokio::task::yield_now().await;
-                }
-            };
-            tokio::select! {
-                () = &mut attends => panic!("the other goes on"),
-                () = told => {}
-            }
+            tasks.spawn("sms", async move { waits.cancelled().await });
+            let ended = tasks.all.join_next_with_id().await.unwrap();
+            tasks.note(&ended, &pulse, &stop);
+            assert!(pulse.trouble(clock::monotonic()).is_some());
             stop.cancel();
-            attends.await;
+            let ended = tasks.all.join_next_with_id().await.unwrap();
+            tasks.note(&ended, &pulse, &stop);
             let told = pulse.trouble(clock::monotonic()).unwrap();
             assert!(told.contains(": mail ended by a defect"), "{told}");
         });

@@ -285,7 +285,8 @@ impl<S: Store> App<S> {
         let asked = Asked::read(&question, &register, &config.timezone, now)?;
         let records = self.store.alerts(asked.wanted()).await.map_err(|error| Problem::store(&error))?;
         let silences = self.store.silences(now).await.map_err(|error| Problem::store(&error))?;
-        api::json_response(&asked.answer(&records, &silences, &register, config, now))
+        let answer = asked.answer(&records, &silences, &register, config, now);
+        api::json_response(&AlertsAnswer { config_mistakes: self.state.alert_mistakes().to_vec(), ..answer })
     }
 
     async fn record(&self, text: &str) -> Result<Record, Problem> {

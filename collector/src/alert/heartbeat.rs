@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alert::channel::alertmanager::{Alertmanagers, heartbeat};
 use crate::alert::channel::{Outcome, http};
 use crate::clock;
-use crate::config::alerts::{HeartbeatTo, Kind};
+use crate::config::alerts::{Alerts, HeartbeatTo, Kind};
 use crate::engine::EngineHandle;
 use crate::state::State;
 
@@ -26,52 +26,59 @@ enum To<'c> {
     Alertmanagers(Alertmanagers),
 }
 
-/// Beats until `shutdown`, where the configuration asks for it.
+/// Beats until `shutdown`, where and as the configuration asks for it at any time.
 pub async fn run(state: Arc<State>, engine: EngineHandle, shutdown: CancellationToken) {
-    let alerts = &state.config.alerts;
-    let Some(settings) = &alerts.heartbeat else { return };
+    let mut followed = state.follow_alerts();
+    loop {
+        let alerts = Arc::clone(&followed.borrow_and_update());
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = beats(&state, &engine, &alerts) => {}
+            changed = followed.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Beats for ever, if at all.
+async fn beats(state: &State, engine: &EngineHandle, alerts: &Alerts) {
+    let Some(settings) = &alerts.heartbeat else { return std::future::pending().await };
     let to = match &settings.to {
         HeartbeatTo::Url(url) => To::Url(&url.0, http::Http::new(None, BEAT)),
         HeartbeatTo::Channel(name) => match alerts.channel(name).map(|channel| &channel.kind) {
             Some(Kind::Alertmanager(manager)) => To::Alertmanagers(Alertmanagers::new(manager.clone())),
             // The configuration allows no other.
-            Some(Kind::Smtp(_) | Kind::Webhook(_) | Kind::Command(_)) | None => return,
+            Some(Kind::Smtp(_) | Kind::Webhook(_) | Kind::Command(_)) | None => {
+                return std::future::pending().await;
+            }
         },
     };
     loop {
-        let beat = async {
-            if !crate::engine_answers(&engine, ENGINE).await {
-                return Outcome::again("the engine does not answer, so no heartbeat is sent");
-            }
-            if let Some(trouble) = state.alerting.trouble(clock::monotonic()) {
-                return Outcome::again(format!("no heartbeat is sent: {trouble}"));
-            }
-            match &to {
-                To::Url(url, http) => match http.client().await {
-                    Ok(client) => http::exchange(client.get(*url), None, &[], clock::now()).await,
-                    Err(outcome) => outcome,
-                },
-                To::Alertmanagers(managers) => {
-                    managers.post(&[heartbeat(state.config.page())], clock::now()).await
-                }
+        let result = match beat(state, engine, alerts, &to).await {
+            Outcome::Delivered(_) | Outcome::Progress(_) => "delivered",
+            Outcome::Again { why, .. } | Outcome::Never(why) => {
+                tracing::warn!("heartbeat: {why}");
+                "failed"
             }
         };
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            outcome = beat => {
-                let result = match outcome {
-                    Outcome::Delivered(_) | Outcome::Progress(_) => "delivered",
-                    Outcome::Again { why, .. } | Outcome::Never(why) => {
-                        tracing::warn!("heartbeat: {why}");
-                        "failed"
-                    }
-                };
-                state.counters.notices.with_label_values(&["heartbeat", result]).inc();
-            }
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(settings.every) => {}
+        state.counters.notices.with_label_values(&["heartbeat", result]).inc();
+        tokio::time::sleep(settings.every).await;
+    }
+}
+
+async fn beat(state: &State, engine: &EngineHandle, alerts: &Alerts, to: &To<'_>) -> Outcome {
+    if !crate::engine_answers(engine, ENGINE).await {
+        return Outcome::again("the engine does not answer, so no heartbeat is sent");
+    }
+    if let Some(trouble) = state.alerting.trouble(clock::monotonic()) {
+        return Outcome::again(format!("no heartbeat is sent: {trouble}"));
+    }
+    match to {
+        To::Url(url, http) => match http.client().await {
+            Ok(client) => http::exchange(client.get(*url), None, &[], clock::now()).await,
+            Err(outcome) => outcome,
+        },
+        To::Alertmanagers(managers) => {
+            managers.post(&[heartbeat(state.config.page(alerts))], clock::now()).await
         }
     }
 }

@@ -69,6 +69,8 @@ pub struct AlertsAnswer {
     pub alerts: Vec<AlertRow>,
     /// There are more than `limit`: ask for a shorter window.
     pub more: bool,
+    /// The first mistakes of the configuration that is there: alerts go on by the former one. Empty: there are none.
+    pub config_mistakes: Vec<String>,
 }
 
 /// One alert.
@@ -324,6 +326,7 @@ impl Asked {
             now: now.0,
             window: self.window.map(|window| Range::of(window, zone)),
             more: records.len() > self.limit,
+            config_mistakes: Vec::new(),
             alerts: records.iter().take(self.limit).map(|record| rows.row(record, MOST_LISTED)).collect(),
         }
     }

@@ -19,7 +19,7 @@ use super::observe::{Memory, Own, observe};
 use super::record::{Acknowledgement, AlertChanges, Record, Silence, WantedAlerts};
 use super::route;
 use crate::clock;
-use crate::config::alerts::ChannelName;
+use crate::config::alerts::{Alerts, ChannelName};
 use crate::province::Province;
 use crate::state::State;
 use crate::store::{Store, StoreError};
@@ -33,7 +33,7 @@ const REST: u32 = 10;
 
 /// Looks until `shutdown`.
 pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, shutdown: CancellationToken) {
-    let mut watcher = Watcher::new(state.config.alerts.settings.clone());
+    let mut watcher = Watcher::default();
     let mut rest = EVERY;
     // The newest notice of which the channels were told; the command line writes some too.
     let mut rung = 0;
@@ -99,9 +99,8 @@ pub async fn end_drill<S: Store>(store: &S, record: Record, now: UnixMillis) -> 
 }
 
 /// What is remembered from one look to the next.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Watcher {
-    settings: Settings,
     machine: Option<Machine>,
     memory: Memory,
 }
@@ -125,12 +124,6 @@ struct Asked {
 }
 
 impl Watcher {
-    /// One that has not looked yet.
-    #[must_use]
-    pub fn new(settings: Settings) -> Self {
-        Self { settings, machine: None, memory: Memory::default() }
-    }
-
     /// Looks at the province now, writes what has changed, and says what that was.
     ///
     /// # Errors
@@ -145,16 +138,19 @@ impl Watcher {
             Some(machine) => machine,
             None => Machine::restored(store.alert_states().await?),
         };
+        let alerts = state.alerts();
         let silences = store.silences(now).await?.into_iter().map(|(_, silence)| silence).collect();
         let asked = Asked { silences, taken: store.acknowledged().await? };
         let looked = {
-            let (state, settings) = (Arc::clone(state), self.settings.clone());
+            let (state, alerts) = (Arc::clone(state), Arc::clone(&alerts));
             let mut memory = std::mem::take(&mut self.memory);
             tokio::task::spawn_blocking(move || {
                 let province = Province::of(&state, now);
-                let own =
-                    Own { certificate_ends: state.counters.certificate_end(), many: settings.many.at_least };
-                let changes = step(&mut machine, &mut memory, &province, &own, &asked, &settings);
+                let own = Own {
+                    certificate_ends: state.counters.certificate_end(),
+                    many: alerts.settings.many.at_least,
+                };
+                let changes = step(&mut machine, &mut memory, &province, &own, &asked, &alerts);
                 (changes, machine, memory)
             })
         };
@@ -176,9 +172,9 @@ impl Watcher {
             }
         }
         state.counters.alerts_firing(
-            machine
-                .firing()
-                .map(|(key, firing)| (key.rule, self.settings.of(key.rule).severity, firing.under.is_some())),
+            machine.firing().map(|(key, firing)| {
+                (key.rule, alerts.settings.of(key.rule).severity, firing.under.is_some())
+            }),
         );
         self.machine = Some(machine);
         Ok(changes)
@@ -192,10 +188,10 @@ fn step(
     province: &Province<'_>,
     own: &Own,
     asked: &Asked,
-    settings: &Settings,
+    alerts: &Alerts,
 ) -> AlertChanges {
     let now = province.now;
-    let config = province.config();
+    let (config, settings) = (province.config(), &alerts.settings);
     let sight = observe(province, own, memory);
     let holding: Vec<&Silence> = asked.silences.iter().filter(|silence| silence.holds(now)).collect();
     let silenced = |key: &Key| {
@@ -209,7 +205,7 @@ fn step(
     let composed = |telling: &Telling| {
         let notice = compose::notice(telling, province, now);
         let service = route::is_service(&config.calendar, &config.timezone, telling.fired);
-        let channels = route::channels(&config.alerts, &notice, service).into_iter().collect();
+        let channels = route::channels(alerts, &notice, service).into_iter().collect();
         (notice, channels)
     };
     let notices: Vec<(Notice, Vec<ChannelName>)> = changes.tellings.iter().map(composed).collect();

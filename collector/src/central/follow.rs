@@ -70,9 +70,9 @@ pub fn kept_documents(data: &Path) -> BTreeMap<SiteId, Document> {
 }
 
 /// What a change is seen by: when it was written, when anything about it was changed (its mode, say), length and inode.
-type Look = Option<[(i64, i64); 3]>;
+pub(crate) type Look = Option<[(i64, i64); 3]>;
 
-fn look_at(path: &Path) -> Look {
+pub(crate) fn look_at(path: &Path) -> Look {
     let found = fs::metadata(path).ok()?;
     let (length, inode) = (found.len().cast_signed(), found.ino().cast_signed());
     Some([(found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()), (length, inode)])

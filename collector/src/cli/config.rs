@@ -111,7 +111,7 @@ async fn check(file: &Path) -> anyhow::Result<()> {
 fn of_alerts(config: &Config, register: Option<&Register>) -> Vec<Mistake> {
     let mut mistakes = register.map(|register| config.alerts.unknown_places(register)).unwrap_or_default();
     for channel in &config.alerts.channels {
-        mistakes.extend(load(channel, &Setting::of(channel, config)).mistakes);
+        mistakes.extend(load(channel, &Setting::of(channel, &config.alerts, config)).mistakes);
     }
     mistakes
 }

@@ -65,6 +65,9 @@ export function alerts({ query, every, now, history = () => {} }) {
     said.hidden = !failed;
     say(said, failed ? t('alerts_failed') : '');
     if (!answer) return;
+    const config = find('#alerts .config');
+    config.hidden = answer.config_mistakes.length === 0;
+    say(config, config.hidden ? '' : t('alerts_config', { first: answer.config_mistakes[0] }));
     const open = answer.alerts.filter((alert) => alert.until == null);
     const held = (alert) => alert.ack?.holds === true || alert.silences.length > 0;
     open.sort((a, b) => held(a) - held(b) || rank[a.severity] - rank[b.severity] || b.since - a.since);

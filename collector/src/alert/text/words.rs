@@ -8,7 +8,7 @@ use wan_wire::UnixMillis;
 use super::clean;
 use crate::alert::notice::{Common, Notice, Subject};
 use crate::config::Config;
-use crate::config::alerts::Channel;
+use crate::config::alerts::{Alerts, Channel};
 use crate::lang::Lang;
 use crate::localtime;
 
@@ -26,8 +26,8 @@ pub struct Setting<'s> {
 impl<'s> Setting<'s> {
     /// That of a channel's readers.
     #[must_use]
-    pub fn of(channel: &Channel, config: &'s Config) -> Self {
-        Self { lang: channel.lang, zone: &config.timezone, page: config.page() }
+    pub fn of(channel: &Channel, alerts: &'s Alerts, config: &'s Config) -> Self {
+        Self { lang: channel.lang, zone: &config.timezone, page: config.page(alerts) }
     }
 }
 

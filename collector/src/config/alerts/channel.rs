@@ -235,6 +235,19 @@ impl Channel {
         }
     }
 
+    /// The files that hold its templates.
+    pub fn template_files(&self) -> impl Iterator<Item = &PathBuf> {
+        let Templates { subject, text, html } = &self.templates;
+        let body = match &self.kind {
+            Kind::Webhook(webhook) => &webhook.body,
+            Kind::Alertmanager(_) | Kind::Smtp(_) | Kind::Command(_) => &None,
+        };
+        [subject, text, html, body].into_iter().flatten().filter_map(|source| match &source.text {
+            SourceText::File(path) => Some(path),
+            SourceText::Inline(_) => None,
+        })
+    }
+
     /// All paths in it, to have them start at the configuration's folder.
     pub(super) fn paths(&mut self) -> Vec<PathSlot<'_>> {
         fn source(source: &mut Option<Source>) -> Option<PathSlot<'_>> {
