@@ -1,4 +1,5 @@
-//! The page in a real browser: the sample province, three sites that report, and a line that fails while the page is open.
+//! The page in a real browser: the sample province, three sites that report, a line that fails while the page is open, and an operator who takes
+//! its alert up and silences it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,8 +31,12 @@ fn the_page_shows_the_province_in_two_languages_and_follows_it() -> Result<()> {
     // The plan with its targets is the sample's; the rest is a test's.
     let config = std::fs::read_to_string(examples.join("collector.yaml"))?;
     let plan = config.find("\nplan:").and_then(|at| config.get(at..)).context("the sample has no plan")?;
+    // A line that is down is told at once.
+    let usual = "link_down: {enabled: true, severity: warning, hold: 30s,";
+    ensure!(plan.contains(usual), "the sample has no {usual:?}");
+    let plan = plan.replace(usual, "link_down: {enabled: true, severity: warning, hold: 0s,");
     let reporting = [WHOLE, NO_INTERNET, FAILING];
-    let mut collector = Collector::prepare_from(&scene, listen, plan, &sample, &reporting)?;
+    let mut collector = Collector::prepare_from(&scene, listen, &plan, &sample, &reporting)?;
     collector.start()?;
 
     let (stop, wan_fails) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -131,9 +136,60 @@ fn look(scene: &Scene, url: &str, wan_fails: &AtomicBool) -> Result<()> {
         Ok(())
     })?;
     browser.screenshot("site")?;
+    browser.go(&format!("{url}sites/{NO_INTERNET}"))?;
+    operate(&mut browser)?;
     let errors = browser.console_errors()?;
     ensure!(errors.is_empty(), "the browser's console: {errors:?}");
     Ok(())
+}
+
+/// What an operator does about an alert, by the forms of a site's page.
+fn operate(browser: &mut Browser) -> Result<()> {
+    const ALERT: &str = "#alerts [data-alert][data-rule=link_down]";
+    const REASON: &str = "đã gọi <b>VNPT</b> & \"chờ\"";
+    let is = |browser: &mut Browser, what: &str, expected: &str| {
+        eventually(&format!("{what} is {expected}"), PATIENCE, || {
+            let found = browser.attribute(ALERT, what)?;
+            ensure!(found.as_deref() == Some(expected), "{found:?}: {}", browser.text("#alerts")?);
+            Ok(())
+        })
+    };
+    // The card may be drawn anew at any time: whoever finds no form tries again.
+    let fill = |browser: &mut Browser, act: &str| -> Result<()> {
+        eventually(&format!("the form of {act} is open"), PATIENCE, || {
+            if browser.count("dialog[open]")? == 0 {
+                browser.click(&format!("{ALERT} [data-act={act}]"))?;
+            }
+            ensure!(browser.count("dialog[open] [name=reason]")? == 1, "no form of {act}");
+            Ok(())
+        })?;
+        browser.click("dialog .main")?;
+        ensure!(browser.count("dialog[open]")? == 1, "{act} without a reason was sent");
+        browser.fill("dialog [name=reason]", REASON)?;
+        browser.click("dialog .main")?;
+        eventually(&format!("the form of {act} is closed"), PATIENCE, || {
+            ensure!(browser.count("dialog")? == 0, "{}", browser.text("dialog")?);
+            Ok(())
+        })
+    };
+    is(browser, "data-taken", "false")?;
+    fill(browser, "take")?;
+    is(browser, "data-taken", "true")?;
+    let told = browser.text(ALERT)?;
+    ensure!(told.contains(REASON), "who has taken it up, and why: {told:?}");
+    fill(browser, "silence")?;
+    is(browser, "data-silenced", "true")?;
+    browser.screenshot("site-taken-and-silenced")?;
+    browser.click(&format!("{ALERT} [data-act=leave]"))?;
+    is(browser, "data-taken", "false")?;
+    ensure!(browser.count("#silences [data-silence]")? == 1, "one silence");
+    browser.click("#silences summary")?;
+    browser.click("#silences [data-act=unsilence]")?;
+    is(browser, "data-silenced", "false")?;
+    eventually("no silence is left", PATIENCE, || {
+        ensure!(browser.count("#silences:not([hidden])")? == 0, "{}", browser.text("#silences")?);
+        Ok(())
+    })
 }
 
 fn tile(site: &str) -> String {
