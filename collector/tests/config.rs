@@ -44,6 +44,7 @@ fn the_shipped_sample_shows_every_key() {
         "alerts: {channels: [{smtp: {x: 1}}]}",
         "alerts: {channels: [{alertmanager: {x: 1}}]}",
         "alerts: {channels: [{webhook: {x: 1}}]}",
+        "alerts: {channels: [{webhook: {expect: {x: 1}}}]}",
         "alerts: {channels: [{command: {x: 1}}]}",
         "alerts: {routes: [{x: 1}]}",
         "alerts: {rules: {x: 1}}",
