@@ -131,7 +131,7 @@ async fn channels_come_and_go_without_a_restart_and_what_waits_for_one_that_is_g
 async fn a_mistake_is_told_everywhere_and_alerts_go_on_until_it_is_mended() {
     let office = Office::new(&["one"]).await;
     let good = "wan_collector_alert_config_good 1";
-    assert!(office.metric(good).await);
+    office.until("it is good", async |office| office.metric(good).await).await;
     let bad = "alerts:\n  channels:\n    - {name: one, comand: {run: [/bin/true]}}\n";
     replace(office.folder.path(), bad);
     office
