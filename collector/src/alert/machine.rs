@@ -62,7 +62,8 @@ pub struct Key {
 pub enum Held {
     /// The site's parent is cut off.
     Parent,
-    /// It may be that the parent is: nothing has been heard of it since this began.
+    /// It may be that the parent is: nothing has been heard of it since this began. Or what was heard of a link is of the time in which its site
+    /// was not.
     Doubt,
     /// Something at the site that is nearer to the root is down.
     Nearer,

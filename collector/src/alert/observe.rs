@@ -3,8 +3,8 @@
 //! | rule | bad while | nothing is said while |
 //! | --- | --- | --- |
 //! | `site_offline` | the verdict is `offline`; held up while `unreachable`, or while nothing was heard of the parent, or by those who see it down, since | the verdict is `unknown`, `maintenance`, the agent silent and nobody else looks, or nothing was heard since the collector's start |
-//! | `agent_silent` | the verdict is `agent_silent` | `unknown`, `maintenance`, `offline`, `unreachable` |
-//! | `link_down` | the site is heard and the newest word about the link is `down`; held up while the LAN is down, a service also while all WAN lines are, an Internet line while its carrier's WAN line is | the site is not heard, the word is old, works are planned |
+//! | `agent_silent` | the verdict is `agent_silent`, since the last push or, after a cut, since others see it again | `unknown`, `maintenance`, `offline`, `unreachable` |
+//! | `link_down` | the site is heard and the newest word about the link is `down`; held up while the LAN is down, a service also while all WAN lines are, an Internet line while its carrier's WAN line is, and all until a round that began after the site was heard again | the site is not heard, the word is old, works are planned |
 //! | `link_degraded`, `instrument_fault` | the same for `degraded`, and for an instrument that failed | the same |
 //! | `coverage_under_target` | a tier's high bound is under its target, though enough sites are equipped | the collector does not hear |
 //! | `collector_blind` | the centre is cut off, or nothing at all of the province is heard or seen | |
@@ -49,9 +49,12 @@ pub struct Own {
     pub many: u32,
 }
 
-/// What is remembered from one look to the next. Losing it, as a restart does, costs a rise of a counter that nobody saw.
+/// What is remembered from one look to the next. Losing it, as a restart does, costs a rise of a counter that nobody saw, and a round's
+/// wait for what links do.
 #[derive(Debug, Default)]
 pub struct Memory {
+    /// Since when each site that is heard is heard without a gap.
+    heard: BTreeMap<SiteId, UnixMillis>,
     dropped: BTreeMap<SiteId, (f64, Option<UnixMillis>)>,
     coverage: Option<(UnixMillis, BTreeSet<String>)>,
 }
@@ -77,6 +80,7 @@ pub fn observe(province: &Province<'_>, own: &Own, memory: &mut Memory) -> Sight
         look.bad(Rule::CertificateExpiring, Subject::Collector, None, None, Vec::new());
     }
     memory.dropped.retain(|site, _| standings.contains_key(site));
+    memory.heard.retain(|site, _| standings.contains_key(site));
     look.sight
 }
 
@@ -113,6 +117,12 @@ fn wan_seen<'s>(site: &'s SiteNow<'_>) -> impl Iterator<Item = (&'s SiteId, &'s 
 fn answered(spans: &Spans, round: Duration) -> Option<UnixMillis> {
     let newest = spans.iter().rev().find(|span| span.outcome >= Outcome::Degraded)?;
     Some(newest.end.minus(round).max(newest.start))
+}
+
+/// Since when no round of a vantage was lost whole, as far as its newest words go.
+fn answers_since(spans: &Spans) -> Option<UnixMillis> {
+    let answered = spans.iter().rev().take_while(|span| span.outcome != Outcome::Down);
+    answered.filter(|span| span.outcome >= Outcome::Degraded).last().map(|span| span.start)
 }
 
 /// Until when a site is proved to have been connected: its agent was heard, or a round of another vantage that began then had an
@@ -207,7 +217,9 @@ impl Look<'_> {
                 if standing.rule == verdict::Rule::NobodyElseSees {
                     self.unsure(Rule::SiteOffline, subject());
                 }
-                self.bad(Rule::AgentSilent, subject(), since, None, commons.clone());
+                // While it was cut off nothing could be heard of it, and that was told: its agent may take as long as ever from when it is back.
+                let back = wan_seen(site).filter_map(|(_, seen)| answers_since(&seen.spans)).min();
+                self.bad(Rule::AgentSilent, subject(), since.max(back), None, commons.clone());
             }
             Verdict::Unknown | Verdict::Maintenance => {
                 self.unsure(Rule::SiteOffline, subject());
@@ -217,9 +229,11 @@ impl Look<'_> {
         }
         if heard {
             self.suspect(site, &commons);
-            self.links(site, &commons);
+            let returned = *memory.heard.entry(id.clone()).or_insert(self.province.now);
+            self.links(site, returned, &commons);
             self.agent(site, memory);
         } else {
+            memory.heard.remove(id);
             for link in site.seen_links() {
                 let of_link = || Subject::Link { site: id.clone(), link: link.name.clone() };
                 for rule in [Rule::LinkDown, Rule::LinkDegraded, Rule::InstrumentFault] {
@@ -278,7 +292,7 @@ impl Look<'_> {
         }
     }
 
-    fn links(&mut self, site: &SiteNow<'_>, commons: &[Common]) {
+    fn links(&mut self, site: &SiteNow<'_>, returned: UnixMillis, commons: &[Common]) {
         let (now, hold) = (self.province.now, self.province.config().ingest.silence_limit);
         let valid: Vec<&Link> = site.seen_links().filter(|link| link.valid.holds(now)).collect();
         let words: Vec<(&Link, Option<Span>)> =
@@ -323,7 +337,9 @@ impl Look<'_> {
                 && ((depth(kind) > depth(LinkKind::Lan) && lan)
                     || (kind == LinkKind::Service && wan)
                     || (kind == LinkKind::Internet && same_line()));
-            let held = nearer.then_some(Held::Nearer);
+            // A round that began before the site was heard again is of what kept it from being heard, and that was told of the site.
+            let stale = span.end < returned.plus(link.round);
+            let held = nearer.then_some(Held::Nearer).or(stale.then_some(Held::Doubt));
             let mut commons = commons.to_vec();
             commons.retain(|common| !matches!(common, Common::Carrier(_)));
             commons.extend(carrier(name).map(|carrier| Common::Carrier(carrier.to_owned())));

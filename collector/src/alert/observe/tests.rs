@@ -3,8 +3,15 @@ use crate::alert::machine::Seen::{Bad as IsBad, Unsure};
 use crate::province::tests::{NOW, id, province, see};
 use crate::state::{AgentFacts, State};
 
+/// A look at a province whose agents have been heard for an hour.
 fn look(state: &State) -> Sight {
-    observe(&Province::of(state, NOW), &Own { many: 2, ..Own::default() }, &mut Memory::default())
+    let directory = state.directory();
+    let heard = directory.register.sites().map(|site| (site.id.clone(), NOW.plus_millis(-3_600_000)));
+    look_at(state, NOW, &mut Memory { heard: heard.collect(), ..Memory::default() })
+}
+
+fn look_at(state: &State, now: UnixMillis, memory: &mut Memory) -> Sight {
+    observe(&Province::of(state, now), &Own { many: 2, ..Own::default() }, memory)
 }
 
 fn of_site(rule: Rule, site: &str) -> Key {
@@ -157,6 +164,38 @@ fn the_first_sign_of_a_cut_makes_a_suspect_and_no_alert() {
     assert_eq!(bad(&sight), BTreeMap::new());
     assert_eq!(sight.suspects.keys().collect::<Vec<_>>(), [&id("xa-1")]);
     assert_eq!(sight.suspects[&id("xa-1")].since, NOW.plus_millis(-6000));
+}
+
+#[test]
+fn a_round_from_before_the_site_was_heard_again_says_nothing_of_its_links() {
+    let state = province();
+    well(&state, &["centre", "hub", "xa-2"]);
+    seen_by_centre(&state, &["hub", "xa-1", "xa-2"], (60, 2), Outcome::Up);
+    see(&state, "xa-1", "wan", "xa-1", (60, 3), Outcome::Down);
+    let mut memory = Memory::default();
+    let key = of_link(Rule::LinkDown, "xa-1", "wan");
+    let held = |sight: &Sight| bad(sight).get(&key).copied();
+    assert_eq!(held(&look_at(&state, NOW, &mut memory)), Some(Some(Held::Doubt)));
+    let later = NOW.plus_millis(57_000 + 1_000);
+    assert_eq!(memory.heard[&id("xa-1")], NOW);
+    see(&state, "xa-1", "wan", "xa-1", (3, -58), Outcome::Down);
+    seen_by_centre(&state, &["hub", "xa-1", "xa-2"], (2, -58), Outcome::Up);
+    assert_eq!(held(&look_at(&state, later, &mut memory)), Some(None));
+}
+
+#[test]
+fn an_agent_is_silent_from_when_its_site_can_be_reached_again() {
+    let state = province();
+    well(&state, &["centre", "hub", "xa-2"]);
+    seen_by_centre(&state, &["hub", "xa-2"], (600, 1), Outcome::Up);
+    seen_by_centre(&state, &["xa-1"], (600, 500), Outcome::Up);
+    see(&state, "xa-1", "wan", "xa-1", (600, 500), Outcome::Up);
+    seen_by_centre(&state, &["xa-1"], (500, 20), Outcome::Down);
+    seen_by_centre(&state, &["xa-1"], (20, 10), Outcome::Degraded);
+    seen_by_centre(&state, &["xa-1"], (10, 1), Outcome::Up);
+    let sight = look(&state);
+    let Some(IsBad(bad)) = sight.seen.get(&of_site(Rule::AgentSilent, "xa-1")) else { panic!("{sight:?}") };
+    assert_eq!(bad.since, Some(NOW.plus_millis(-20_000)));
 }
 
 #[test]
