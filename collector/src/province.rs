@@ -10,7 +10,7 @@ mod planned;
 pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use causes::Causes;
@@ -153,6 +153,8 @@ pub struct Province<'c> {
     hears_since: Option<UnixMillis>,
     planned: Arc<Planned>,
     memo: planned::Memo,
+    /// By site, those whose path leads through it now: made when it is first asked for.
+    behind: OnceLock<BTreeMap<SiteId, Vec<SiteId>>>,
     loading: Option<Loading>,
     /// The present of all that is derived.
     pub now: UnixMillis,
@@ -264,6 +266,7 @@ impl<'c> Province<'c> {
             hears_since,
             planned: Arc::clone(&directory.planned),
             memo: planned::Memo::default(),
+            behind: OnceLock::new(),
             loading,
             now,
         }
@@ -386,6 +389,24 @@ impl<'c> Province<'c> {
     #[must_use]
     pub fn parent_at(&self, site: &SiteId, at: UnixMillis) -> Option<&Site> {
         self.register.parent_at(site, at, &self.config.timezone)
+    }
+
+    /// The sites whose path leads through a site now, by id.
+    pub fn behind(&self, site: &SiteId) -> impl Iterator<Item = &SiteId> {
+        let made = || {
+            let (register, zone) = (self.register(), &self.config.timezone);
+            let mut behind: BTreeMap<SiteId, Vec<SiteId>> = BTreeMap::new();
+            for site in register.sites().filter(|site| site.registered_at(self.now, zone)) {
+                let mut below = site;
+                // On no day do parents form a circle.
+                while let Some(parent) = self.parent_at(&below.id, self.now) {
+                    behind.entry(parent.id.clone()).or_default().push(site.id.clone());
+                    below = parent;
+                }
+            }
+            behind
+        };
+        self.behind.get_or_init(made).get(site).into_iter().flatten()
     }
 
     /// The verdict of one site now.

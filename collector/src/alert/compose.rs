@@ -13,7 +13,6 @@ use crate::inventory::Site;
 use crate::lang::Lang;
 use crate::ledger::cause::{Cause, Charge};
 use crate::ledger::timeline::Window;
-use crate::planned::{Scope, SiteAt};
 use crate::province::{Province, SiteNow};
 use crate::verdict;
 
@@ -125,20 +124,10 @@ fn affected(telling: &Telling, province: &Province<'_>) -> Vec<Affected> {
     match &telling.key.subject {
         Subject::Many { .. } => telling.members.iter().map(name).collect(),
         Subject::Site { site } if telling.key.rule == Rule::SiteOffline => {
-            behind(site, province).map(name).collect()
+            province.behind(site).map(name).collect()
         }
         Subject::Site { .. } | Subject::Link { .. } | Subject::Tier { .. } | Subject::Collector => Vec::new(),
     }
-}
-
-/// The sites whose path leads through a site now.
-fn behind<'p>(site: &'p SiteId, province: &'p Province<'_>) -> impl Iterator<Item = &'p SiteId> {
-    let (register, zone) = (province.register(), &province.config().timezone);
-    let below = Scope::Subtree(site.clone());
-    let others = register.sites().filter(move |other| other.id != *site);
-    others
-        .filter(move |other| below.touches(&SiteAt::of(other, register, province.now, zone)))
-        .map(|other| &other.id)
 }
 
 struct Words<'w> {

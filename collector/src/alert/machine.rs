@@ -40,6 +40,9 @@
 //! A silence keeps an alert from being told, not from firing; when it is over and the alert still fires, it is told then. What was never told
 //! to fire is not told to be over.
 
+mod crowd;
+
+use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -47,6 +50,7 @@ use serde::{Deserialize, Serialize};
 use wan_wire::{SiteId, UnixMillis};
 
 use super::notice::{AlertId, Common, Event, Rule, Severity, Subject};
+use crowd::Crowd;
 
 /// What an alert is known by while it lasts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -462,29 +466,29 @@ impl Tick<'_> {
     /// What is due fires, for itself or as one of many; what stood for many ends when they are few.
     fn many(&mut self, entries: &mut BTreeMap<Key, Entry>, mut due: BTreeSet<Key>) {
         self.few(entries);
+        let (sight, now) = (self.sight, self.now);
+        let mut crowds: BTreeMap<Rule, Crowd<'_>> = BTreeMap::new();
         while let Some(key) = due.first().cloned() {
-            match self.common(&key, entries) {
-                Some((common, members)) => {
-                    let group = Key { rule: key.rule, subject: Subject::Many { common: common.clone() } };
-                    self.join(entries, &group, members);
-                    let joins = |other: &Key| {
-                        other.rule == key.rule
-                            && self.bad(other).is_some_and(|bad| bad.commons.contains(&common))
-                    };
-                    let joining: Vec<Key> = due.iter().filter(|other| joins(other)).cloned().collect();
-                    for joining in joining {
-                        due.remove(&joining);
-                        self.fire(entries, &joining, Some(group.subject.clone()), BTreeSet::new());
-                    }
-                    // A key that has nothing in common with what was found for it would come again for ever.
-                    if due.remove(&key) {
-                        self.fire(entries, &key, Some(group.subject), BTreeSet::new());
-                    }
+            let crowd = match crowds.entry(key.rule) {
+                Place::Occupied(known) => known.into_mut(),
+                Place::Vacant(place) => place.insert(Crowd::of(sight, key.rule, now)),
+            };
+            let under = self.common(&key, entries, crowd);
+            if let Some(common) = &under {
+                let subject = Subject::Many { common: common.clone() };
+                let joining: Vec<&Key> = crowd.keys(common).filter(|other| due.contains(*other)).collect();
+                let group = Key { rule: key.rule, subject: subject.clone() };
+                let members = joining.iter().filter_map(|other| other.subject.site().cloned());
+                self.join(entries, &group, members.collect(), None);
+                for joining in joining {
+                    due.remove(joining);
+                    self.fire(entries, joining, Some(subject.clone()), BTreeSet::new(), now);
                 }
-                None => {
-                    due.remove(&key);
-                    self.fire(entries, &key, None, BTreeSet::new());
-                }
+            }
+            // Also where it has nothing in common with what was found for it: it would come again for ever.
+            if due.remove(&key) {
+                let under = under.map(|common| Subject::Many { common });
+                self.fire(entries, &key, under, BTreeSet::new(), now);
             }
         }
     }
@@ -493,6 +497,12 @@ impl Tick<'_> {
     fn few(&mut self, entries: &mut BTreeMap<Key, Entry>) {
         let groups: Vec<Key> =
             entries.keys().filter(|key| matches!(key.subject, Subject::Many { .. })).cloned().collect();
+        if groups.is_empty() {
+            return;
+        }
+        let down = self.sight.seen.keys().filter(|key| key.rule == Rule::LinkDown);
+        let down: BTreeSet<&SiteId> = down.filter_map(|key| key.subject.site()).collect();
+        let mut released = BTreeSet::new();
         for group in groups {
             let Some(entry) = entries.remove(&group) else { continue };
             let before = entry.clone();
@@ -500,7 +510,8 @@ impl Tick<'_> {
             changes.retain(|at| self.now.since(*at) <= self.settings.flapping.within);
             let phase = match phase {
                 Phase::Firing(firing) => {
-                    let left = firing.members.iter().filter(|site| self.still_bad(group.rule, site)).count();
+                    let left =
+                        firing.members.iter().filter(|site| self.still_bad(group.rule, site, &down)).count();
                     let least = usize::try_from(self.settings.many.at_least).unwrap_or(usize::MAX);
                     if left >= least.div_ceil(2).max(1) {
                         Phase::Firing(Firing { well: None, ..firing })
@@ -519,26 +530,26 @@ impl Tick<'_> {
                 entries.insert(group.clone(), after);
             }
             if over {
-                self.release(entries, &group);
+                released.insert(group);
             }
         }
+        self.release(entries, &released);
     }
 
-    /// Whether a site is bad by a rule, or nothing is sure.
-    fn still_bad(&self, rule: Rule, site: &SiteId) -> bool {
+    /// Whether a site is bad by a rule, or nothing is sure; `down` are those of which a link is.
+    fn still_bad(&self, rule: Rule, site: &SiteId, down: &BTreeSet<&SiteId>) -> bool {
         let of_site = Key { rule, subject: Subject::Site { site: site.clone() } };
-        let is = |key: &Key| self.sight.seen.contains_key(key);
-        let of_link = |key: &Key| key.rule == rule && key.subject.site() == Some(site);
-        is(&of_site)
+        self.sight.seen.contains_key(&of_site)
             || (rule == Rule::SiteOffline && self.sight.suspects.contains_key(site))
-            || (rule == Rule::LinkDown && self.sight.seen.keys().any(of_link))
+            || (rule == Rule::LinkDown && down.contains(site))
     }
 
-    /// Those that an alert about many stood for go on for themselves: they wait for a while, and then fire.
-    fn release(&mut self, entries: &mut BTreeMap<Key, Entry>, group: &Key) {
-        for (key, entry) in entries.iter_mut().filter(|(key, _)| key.rule == group.rule) {
+    /// Those that alerts about many stood for go on for themselves: they wait for a while, and then fire.
+    fn release(&mut self, entries: &mut BTreeMap<Key, Entry>, groups: &BTreeSet<Key>) {
+        for (key, entry) in entries.iter_mut().filter(|_| !groups.is_empty()) {
             let Phase::Firing(firing) = &entry.phase else { continue };
-            if firing.under.as_ref() == Some(&group.subject) {
+            let Some(subject) = firing.under.clone() else { continue };
+            if groups.contains(&Key { rule: key.rule, subject }) {
                 let ended = Ended { key: key.clone(), firing: firing.clone(), until: self.now };
                 self.changes.ended.push(ended);
                 entry.phase = Phase::Pending { since: firing.since, let_go: Some(self.now) };
@@ -547,59 +558,36 @@ impl Tick<'_> {
         }
     }
 
-    /// What a key that is due has in common with enough others, and who they are.
-    fn common(&self, key: &Key, entries: &BTreeMap<Key, Entry>) -> Option<(Common, BTreeSet<SiteId>)> {
+    /// What a key that is due has in common with enough others. The alert about them fires then, and knows who they are.
+    fn common(&mut self, key: &Key, entries: &mut BTreeMap<Key, Entry>, crowd: &Crowd<'_>) -> Option<Common> {
         let site = key.subject.site()?;
-        let bad = self.bad(key)?;
-        let within = self.settings.many.within;
+        let Bad { since, commons, .. } = self.bad(key)?.clone();
+        let many = self.settings.many;
+        let group =
+            |common: &Common| Key { rule: key.rule, subject: Subject::Many { common: common.clone() } };
         // One that stands for many already takes it in.
-        for common in &bad.commons {
-            let group = Key { rule: key.rule, subject: Subject::Many { common: common.clone() } };
+        for common in &commons {
+            let group = group(common);
             if let Some(Entry { phase: Phase::Firing(firing), .. }) = entries.get(&group)
-                && (firing.members.contains(site) || self.now.since(firing.joined) <= within)
+                && (firing.members.contains(site) || self.now.since(firing.joined) <= many.within)
             {
-                return Some((common.clone(), BTreeSet::from([site.clone()])));
+                self.join(entries, &group, BTreeSet::from([site.clone()]), None);
+                return Some(common.clone());
             }
         }
-        let since = bad.since.unwrap_or(self.now);
-        let near = |other: UnixMillis| since.since(other) <= within && other.since(since) <= within;
-        let mut best: Option<(f64, Common, BTreeSet<SiteId>)> = None;
-        for common in &bad.commons {
-            let others = self.sight.seen.iter().filter(|(other, _)| other.rule == key.rule);
-            let mut members: BTreeSet<SiteId> = others
-                .filter_map(|(other, seen)| match seen {
-                    Seen::Bad(Bad { since, held: None, commons })
-                        if commons.contains(common) && near(since.unwrap_or(self.now)) =>
-                    {
-                        other.subject.site().cloned()
-                    }
-                    Seen::Bad(_) | Seen::Unsure => None,
-                })
-                .collect();
-            if key.rule == Rule::SiteOffline {
-                let suspects = self.sight.suspects.iter();
-                members.extend(
-                    suspects
-                        .filter(|(_, suspect)| suspect.commons.contains(common) && near(suspect.since))
-                        .map(|(site, _)| site.clone()),
-                );
-            }
-            let total = f64::from(self.sight.totals.get(common).copied().unwrap_or_default().max(1));
-            let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
-            let share = f64::from(count) / total;
-            let enough = count >= self.settings.many.at_least && share >= self.settings.many.share;
-            // Of two that are as true, the one with more sites says more.
-            let better = best.as_ref().is_none_or(|(other, _, others)| {
-                share > *other || (share >= *other && members.len() > others.len())
-            });
-            if enough && better {
-                best = Some((share, common.clone(), members));
-            }
-        }
-        best.map(|(_, common, members)| (common, members))
+        let found = crowd.around(&commons, since.unwrap_or(self.now), &many, &self.sight.totals)?;
+        self.join(entries, &group(&found.common), found.members, found.first);
+        Some(found.common)
     }
 
-    fn join(&mut self, entries: &mut BTreeMap<Key, Entry>, group: &Key, members: BTreeSet<SiteId>) {
+    /// Those of a group that fires are more now; one that does not begins to, as of when the `first` of them went bad.
+    fn join(
+        &mut self,
+        entries: &mut BTreeMap<Key, Entry>,
+        group: &Key,
+        members: BTreeSet<SiteId>,
+        first: Option<UnixMillis>,
+    ) {
         match entries.get_mut(group) {
             Some(Entry { phase: Phase::Firing(firing), .. }) => {
                 if !members.is_subset(&firing.members) {
@@ -609,23 +597,26 @@ impl Tick<'_> {
                 }
             }
             Some(Entry { phase: Phase::Pending { .. } | Phase::Quiet, .. }) | None => {
-                self.fire(entries, group, None, members);
+                let first = first.unwrap_or(self.now).min(self.now);
+                self.fire(entries, group, None, members, first);
             }
         }
     }
 
+    /// `begun` is when it began where that was not seen.
     fn fire(
         &mut self,
         entries: &mut BTreeMap<Key, Entry>,
         key: &Key,
         under: Option<Subject>,
         members: BTreeSet<SiteId>,
+        begun: UnixMillis,
     ) {
         let entry = entries.entry(key.clone()).or_insert(Entry { phase: Phase::Quiet, changes: Vec::new() });
         let since = match &entry.phase {
             Phase::Pending { since, .. } => *since,
             Phase::Firing(firing) => firing.since,
-            Phase::Quiet => self.first_of(key, &members),
+            Phase::Quiet => begun,
         };
         entry.changes.push(self.now);
         let changes = u32::try_from(entry.changes.len()).unwrap_or(u32::MAX);
@@ -641,18 +632,6 @@ impl Tick<'_> {
             joined: self.now,
         });
         self.changes.keys.insert(key.clone());
-    }
-
-    /// When the first of many went bad.
-    fn first_of(&self, key: &Key, members: &BTreeSet<SiteId>) -> UnixMillis {
-        let bad = self.sight.seen.iter().filter(|(other, _)| other.rule == key.rule);
-        let bad = bad.filter_map(|(other, seen)| match seen {
-            Seen::Bad(Bad { since: Some(since), held: None, .. }) => {
-                other.subject.site().filter(|site| members.contains(*site)).map(|_| *since)
-            }
-            Seen::Bad(_) | Seen::Unsure => None,
-        });
-        bad.min().unwrap_or(self.now).min(self.now)
     }
 
     /// What fires and was not told yet, or not for long.

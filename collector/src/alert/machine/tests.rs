@@ -215,6 +215,107 @@ fn many_sites_of_one_carrier_are_one_notice_from_the_first_of_them_on() {
 }
 
 #[test]
+fn a_second_wave_that_joins_is_listed_whole() {
+    let mut desk = Desk::default();
+    assert_eq!(desk.sight(10, &storm(0..20, 20, 4)).tellings.len(), 1);
+    let mut sight = storm(0..20, 20, 4);
+    sight.seen.extend(storm(20..30, 30, 14).seen);
+    assert_eq!(desk.sight(20, &sight).tellings, []);
+    let group = Key { rule: Rule::SiteOffline, subject: Subject::Many { common: vnpt() } };
+    let firing = desk.machine.firing().find(|(key, _)| **key == group).unwrap().1;
+    assert_eq!(firing.members, (0..30).map(|number| id(&format!("xa-{number}"))).collect());
+}
+
+/// `sites` with a WAN line each, all down; every five of them in a district of their own. A look that compares each with each takes minutes for
+/// as many as below.
+fn collapse(sites: u32, key: impl Fn(SiteId) -> Key) -> Sight {
+    let district = |number: u32| Common::District(format!("Huyện {}", number / 5));
+    let totals = (0..sites / 5).map(|number| (district(number * 5), 5));
+    let mut sight = Sight { totals: totals.chain([(Common::All, 3 * sites)]).collect(), ..Sight::default() };
+    for number in 0..sites {
+        let commons = vec![district(number), Common::All];
+        sight.seen.insert(key(id(&format!("xa-{number:05}"))), Seen::Bad(Bad { commons, ..bad(4) }));
+    }
+    sight
+}
+
+#[test]
+fn ten_thousand_sites_that_are_no_storm_are_told_in_one_look() {
+    let mut desk = Desk::default();
+    desk.settings.many.at_least = 1_000_000;
+    let sight = collapse(10_000, |site| Key { rule: Rule::SiteOffline, subject: Subject::Site { site } });
+    assert_eq!(desk.sight(10, &sight).tellings.len(), 10_000);
+    assert_eq!(desk.sight(11, &sight), Changes::default());
+    assert_eq!(desk.sight(12, &Sight::default()).tellings.len(), 10_000);
+}
+
+#[test]
+fn ten_thousand_lines_in_two_thousand_storms_are_told_and_looked_at_again_soon() {
+    let mut desk = Desk::default();
+    desk.settings.many.share = 1.0;
+    let wan: LinkName = "wan".parse().unwrap();
+    let sight = collapse(10_000, |site| Key {
+        rule: Rule::LinkDown,
+        subject: Subject::Link { site, link: wan.clone() },
+    });
+    let first = desk.sight(40, &sight);
+    assert_eq!((first.tellings.len(), first.keys.len()), (2_000, 12_000));
+    assert!(first.tellings.iter().all(|told| told.members.len() == 5 && told.since == s(4)));
+    assert_eq!(desk.sight(41, &sight), Changes::default());
+    assert_eq!(desk.sight(42, &Sight::default()).tellings.len(), 2_000);
+}
+
+proptest! {
+    /// What is found by order of time is what is found by comparing with each.
+    #[test]
+    fn those_around_a_site_are_those_within_the_time_that_have_something_in_common(
+        sites in prop::collection::vec((0i64..120, 0u8..3, 0u8..4), 1..30), at_least in 1u32..8, share in 0.0..1.0f64, within in 0u64..60,
+    ) {
+        let commons = |number: u8| match number {
+            0 => vec![vnpt(), Common::All],
+            1 => vec![Common::District("Tân Biên".into()), Common::All],
+            2 => vec![vnpt(), Common::District("Tân Biên".into()), Common::All],
+            _ => Vec::new(),
+        };
+        let mut sight = Sight { totals: BTreeMap::from([(vnpt(), 20), (Common::All, 30)]), ..Sight::default() };
+        for (number, (since, kind, of)) in sites.iter().enumerate() {
+            let (site, commons) = (format!("xa-{number}"), commons(*of));
+            match kind {
+                0 => drop(sight.seen.insert(offline(&site), Seen::Bad(Bad { commons, ..bad(*since) }))),
+                1 => {
+                    let held = Some(Held::Parent);
+                    sight.seen.insert(offline(&site), Seen::Bad(Bad { commons, held, ..bad(*since) }));
+                }
+                _ => drop(sight.suspects.insert(id(&site), Suspect { since: s(*since), commons })),
+            }
+        }
+        let many = Many { at_least, share, within: Duration::from_secs(within) };
+        let (since, _, of) = sites[0];
+        let crowd = Crowd::of(&sight, Rule::SiteOffline, s(200));
+        let found = crowd.around(&commons(of), s(since), &many, &sight.totals);
+        let expected = commons(of).into_iter().filter_map(|common| {
+            let near: Vec<usize> = (0..sites.len())
+                .filter(|number| {
+                    let (other, kind, of) = sites[*number];
+                    kind != 1 && commons(of).contains(&common) && other.abs_diff(since) <= within
+                })
+                .collect();
+            let total = f64::from(sight.totals.get(&common).copied().unwrap_or(1));
+            let part = near.len() as f64 / total;
+            let first = near.iter().filter(|number| sites[**number].1 == 0).map(|number| s(sites[*number].0)).min();
+            let members: BTreeSet<SiteId> = near.iter().map(|number| id(&format!("xa-{number}"))).collect();
+            (members.len() >= at_least as usize && part >= share).then_some((part, members.len(), common, members, first))
+        });
+        let best = expected.fold(None, |best: Option<(f64, usize, _, _, _)>, one| match best {
+            Some(best) if (best.0, best.1) >= (one.0, one.1) => Some(best),
+            Some(_) | None => Some(one),
+        });
+        let best = best.map(|(_, _, common, members, first)| (common, members, first));
+        prop_assert_eq!(found.map(|found| (found.common, found.members, found.first)), best);
+    }
+}
+
+#[test]
 fn of_what_many_have_in_common_the_truest_is_told() {
     let mut desk = Desk::default();
     // All hundred of VNPT and nobody else: a third of the province, but all of the carrier.
