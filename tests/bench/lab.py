@@ -79,7 +79,7 @@ def need(*tools):
     if os.geteuid() != 0:
         sys.exit("this benchmark makes network namespaces: run it as root")
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    packages = {"ip": "iproute2", "tcpdump": "tcpdump", "ping": "iputils-ping", "taskset": "util-linux", "strace": "strace"}
+    packages = {"ip": "iproute2", "ping": "iputils-ping", "taskset": "util-linux", "nft": "nftables"}
     for tool in tools:
         if shutil.which(tool) is None:
             sys.exit(f"`{tool}` is missing: apt-get install {packages.get(tool, tool)}")
@@ -218,6 +218,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        time.sleep(self.server.delay)
         self.server.heard.append((time.time(), body))
         self.send_response(204)
         self.send_header("X-Prometheus-Remote-Write-Samples-Written", "1")
@@ -235,9 +236,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Sink:
-    """Acknowledges every push as a remote write 2.0 receiver would, and keeps the bodies; a process of its own, in `space`."""
+    """Acknowledges every push as a remote write 2.0 receiver would, after `delay` seconds, and keeps the bodies; a process of its own, in
+    `space`."""
 
-    def __init__(self, space, address="127.0.0.1", core=None):
+    def __init__(self, space=None, address="127.0.0.1", core=None, delay=0):
         context = multiprocessing.get_context("fork")
         self.pipe, theirs = context.Pipe()
 
@@ -251,7 +253,7 @@ class Sink:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             server = http.server.ThreadingHTTPServer((address, 0), Handler)
             server.daemon_threads = True
-            server.heard = []
+            server.heard, server.delay = [], delay
             threading.Thread(target=server.serve_forever, daemon=True).start()
             theirs.send(server.server_port)
             while theirs.recv() == "take":
@@ -479,17 +481,21 @@ class BusyLoop:
 
 
 class Collector:
-    """A real collector in `space` on `address`, with TLS by its own certificate, `sites` registered, and a secret for each."""
+    """A real collector in `space` on `address`, with TLS by its own certificate, `sites` registered (by `register`, YAML, where they are more
+    than their names), and a secret for each. `files` are those that `further` configuration names: {name: text}."""
 
-    def __init__(self, binary, space, address, sites=("tan-bien",), port=8443, core=None, further=""):
+    def __init__(self, binary, space, address, sites=("tan-bien",), port=8443, core=None, further="", register=None, files=()):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wan-bench-"))
+        for name, text in dict(files).items():
+            (self.folder / name).write_text(text)
         host = f"[{address}]" if ":" in address else address
         self.binary, self.space, self.core, self.address = binary, space, core, (address, port)
         self.config = self.folder / "collector.yaml"
         self.config.write_text(f"listen: '{host}:{port}'\ndata: {self.folder}/data\n{further}")
-        register = self.folder / "sites.csv"
-        register.write_text("id,name,tier,branch\n" + "".join(f"{site},Cơ quan {site},commune,state\n" for site in sites))
-        self.cli("sites", "import", register)
+        plain = "id,name,tier,branch\n" + "".join(f"{site},Cơ quan {site},commune,state\n" for site in sites)
+        file = self.folder / ("sites.csv" if register is None else "sites.yaml")
+        file.write_text(plain if register is None else register)
+        self.cli("sites", "import", file)
         self.secrets = {}
         for site in sites:
             printed = self.cli("agents", "issue", site)

@@ -281,7 +281,7 @@ fn a_collector_that_says_nonsense_is_refused_and_told_why_while_the_last_good_go
         ("\"web\"", "<html><body>Sign in to this network</body></html>", "expected"),
         ("\"torn\"", "links: [{name: wan, targets: [{icmp: 127.0", "not YAML"),
         ("\"newer\"", "probes: {}", "unknown key"),
-        ("\"slow\"", "round: {interval: 0s}", "from 1s to 5m"),
+        ("\"slow\"", "round: {interval: 0s}", "from 500ms to 5m"),
         ("\"long\"", &format!("{huge}links: []\n"), "more than 1048576 bytes"),
     ] {
         fake.say(etag, document);

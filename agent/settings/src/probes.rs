@@ -43,8 +43,9 @@ pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long an HTTP answer may take unless configured: it is several round trips and the server's own work.
 pub const DEFAULT_HTTP_TIMEOUT: Duration = Duration::from_secs(5);
-/// The shortest round: a packet needs room for its answer.
-pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest round: a packet needs room for its answer. Half a second is for the centre's agent, which looks twice as often as agents of
+/// sites that make rounds of a second.
+pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(500);
 /// The longest round: an outage's start is not told more coarsely.
 pub const LONGEST_INTERVAL: Duration = Duration::from_secs(300);
 /// The shortest time that an answer is given.
