@@ -1,7 +1,7 @@
 //! The shell of alerts: looks at the province twice a second, and writes what has changed and what is to be told in one transaction.
 //!
 //! A look that fails to be written is as if it had not been made: the next one comes to the same. So a restart or `kill -9` at any
-//! moment neither loses an alert nor makes one twice. It is background work, and followed by a rest at least ten times as long as it took.
+//! moment neither loses an alert nor makes one twice. It is background work, and followed by a rest ten times as long as it took, but of no more than five seconds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +30,9 @@ const EVERY: Duration = Duration::from_millis(500);
 const DRILLS: Duration = Duration::from_secs(10);
 /// A look is followed by a rest so many times as long.
 const REST: u32 = 10;
+/// But never longer than this: a look that took seconds, as one at thousands of sites that change together may, would hold up what comes next
+/// for as many minutes.
+const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// Looks until `shutdown`.
 pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, shutdown: CancellationToken) {
@@ -65,12 +68,17 @@ pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, bell: Arc<Bell>, sh
             Err(error) => tracing::error!(%error, "cannot see whether there is something to deliver"),
         }
         let ended = clock::monotonic();
-        rest = EVERY.max(ended.duration_since(began) * REST);
+        rest = rest_after(ended.duration_since(began));
         if looked.is_ok() {
             state.counters.alerts_looked(now);
             state.alerting.looked(ended, rest);
         }
     }
+}
+
+/// How long to rest after a look that took so long.
+fn rest_after(took: Duration) -> Duration {
+    took.saturating_mul(REST).clamp(EVERY, LONGEST_REST)
 }
 
 /// Ends drills that were left open, as by a kill of whoever began them.
@@ -251,5 +259,19 @@ fn record(
         drill: false,
         drill_ends: None,
         taken: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_followed_by_a_rest_ten_times_as_long_but_by_no_long_one() {
+        let millis = Duration::from_millis;
+        for (took, rest) in [(0, 500), (50, 500), (51, 510), (200, 2_000), (500, 5_000), (30_000, 5_000)] {
+            assert_eq!(rest_after(millis(took)), millis(rest), "after {took} ms");
+        }
+        assert_eq!(rest_after(Duration::MAX), LONGEST_REST);
     }
 }

@@ -7,6 +7,12 @@
 //! Closed loop (default): every connection sends its next request when the last is answered; gives throughput and CPU. Open loop
 //! (`--rate`): requests are due at fixed times whether or not the server keeps up, and latency counts from when a request was
 //! *due*, so a stall is charged to every request it delayed (no coordinated omission).
+//!
+//! Live (`--live up:60,down:120,stop:30,up:60`): the sites' rounds end when they are sent, and all sites change their state together. In a
+//! phase's first second every site pushes once what it is now; after that each pushes every five seconds, evenly spread, in open loop. A site that is
+//! down has lost its WAN and its Internet. A push that the server puts off (429, 503) is sent again, as an agent would.
+
+mod live;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -77,6 +83,12 @@ struct Arguments {
     /// After the run, wait this long before the server's CPU is read: work that it put off counts too.
     #[arg(long, default_value_t = 3.0)]
     settle_seconds: f64,
+    /// Phases of state and seconds, such as up:60,down:120,stop:30, in place of a fixed number of rounds; one line of JSON each.
+    #[arg(long, value_delimiter = ',')]
+    live: Vec<live::Phase>,
+    /// So many of the first sites are up in every phase, as the centre is.
+    #[arg(long, default_value_t = 0, requires = "live")]
+    steady: usize,
     /// Seed of the made-up round-trip times and losses.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -85,6 +97,9 @@ struct Arguments {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let agents = agents(&arguments)?;
+    if !arguments.live.is_empty() {
+        return live::run(&arguments, &agents);
+    }
     let total = arguments.warmup_rounds + arguments.rounds;
     let requests = Requests::make(&arguments, &agents, total)?;
     let first_measured = arguments.warmup_rounds * agents.len();
@@ -191,14 +206,7 @@ impl Requests {
         let newest = clock::unix_millis();
         let mut encoder = snap::raw::Encoder::new();
         let mut plain = Vec::with_capacity(16 * 1024);
-        let heads: Vec<String> = agents
-            .iter()
-            .map(|agent| {
-                let bearer = format!("Bearer {}", agent.secret);
-                let head = sender::request("POST", &arguments.path, &sender::push_headers(&bearer), b"");
-                String::from_utf8_lossy(&head).replace("Content-Length: 0\r\n\r\n", "Content-Length: ")
-            })
-            .collect();
+        let heads: Vec<String> = agents.iter().map(|agent| head(&arguments.path, agent)).collect();
         for round in 0..rounds {
             for (index, (agent, head)) in agents.iter().zip(&heads).enumerate() {
                 // The sites' rounds are spread over the interval, as the agents spread theirs.
@@ -217,6 +225,13 @@ impl Requests {
         }
         Ok(requests)
     }
+}
+
+/// A request up to the length of its body.
+fn head(path: &str, agent: &Agent) -> String {
+    let bearer = format!("Bearer {}", agent.secret);
+    let head = sender::request("POST", path, &sender::push_headers(&bearer), b"");
+    String::from_utf8_lossy(&head).replace("Content-Length: 0\r\n\r\n", "Content-Length: ")
 }
 
 /// One round of all targets. One target in fifty lost packets, one in five hundred most of them; none all,
@@ -329,8 +344,15 @@ fn wait_until(due: Instant) -> Instant {
     due
 }
 
-/// Sends one request and reads its whole answer.
+/// Sends one request and reads its whole answer, which must be 2xx.
 fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut [u8]) -> Result<()> {
+    let (status, text) = ask(stream, request, answer)?;
+    ensure!(status / 100 == 2, "answered with {}", String::from_utf8_lossy(text));
+    Ok(())
+}
+
+/// Sends one request and reads its whole answer: the status, and all of it.
+fn ask<'a>(stream: &mut TcpStream, request: &[u8], answer: &'a mut [u8]) -> Result<(u16, &'a [u8])> {
     stream.write_all(request).context("send")?;
     let mut filled = 0;
     loop {
@@ -339,14 +361,15 @@ fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut [u8]) -> Result
         filled += read;
         let text = &answer[..filled];
         let Some(head_end) = text.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        ensure!(text.get(9) == Some(&b'2'), "answered with {}", String::from_utf8_lossy(text));
         let head = String::from_utf8_lossy(&text[..head_end]);
         let length = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
         });
         if filled >= head_end + 4 + length.unwrap_or(0) {
-            return Ok(());
+            let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+            let status = status.with_context(|| format!("no status in {head:?}"))?;
+            return Ok((status, &answer[..filled]));
         }
     }
 }
