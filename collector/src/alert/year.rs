@@ -401,7 +401,9 @@ fn outages(pace: Pace, seed: u64, count: usize) -> ((i64, i64), (i64, i64)) {
         (values[values.len() / 2], values[values.len() - 1])
     };
     let (fired, resolved) = (summed(&mut fired), summed(&mut resolved));
-    println!("{count} outages at {pace:?}: told after (median, most) {fired:?} ms, over after {resolved:?} ms");
+    println!(
+        "{count} outages at {pace:?}: told after (median, most) {fired:?} ms, over after {resolved:?} ms"
+    );
     (fired, resolved)
 }
 
