@@ -13,11 +13,13 @@
 
 pub mod channel;
 pub mod compose;
+pub mod correct;
 pub mod deliver;
 pub mod drill;
 pub mod endpoint;
 pub mod follow;
 pub mod heartbeat;
+pub mod hindsight;
 pub mod list;
 pub mod machine;
 pub mod notice;

@@ -701,6 +701,13 @@ pub trait Store: Send + Sync + 'static {
         notice: &NoticeId,
     ) -> impl Future<Output = Result<Vec<Progress>, StoreError>> + Send;
 
+    /// Those of `channels` that have been told something of an alert, or will be; not where it was refused, or given up.
+    fn channels_told(
+        &self,
+        alert: &AlertId,
+        channels: &[ChannelName],
+    ) -> impl Future<Output = Result<Vec<ChannelName>, StoreError>> + Send;
+
     /// The first notice of an alert, and the channels that it was for.
     fn first_notice(
         &self,

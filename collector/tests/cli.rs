@@ -683,8 +683,10 @@ fn works_are_planned_listed_ended_and_taken_back() {
 
 /// Two alerts that fire, of which one is of a carrier's sites, and one that is over.
 fn some_alerts(office: &Office) -> [String; 3] {
+    use wan_collector::alert::correct::{Correction, Found, Said};
     use wan_collector::alert::notice::{AlertId, Both, Common, Rule, Severity, Subject};
     use wan_collector::alert::record::{AlertChanges, Record};
+    use wan_collector::ledger::told::Because;
     use wan_collector::store::{Store as _, sqlite::SqliteStore};
     use wan_wire::UnixMillis;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -706,6 +708,7 @@ fn some_alerts(office: &Office) -> [String; 3] {
         drill: false,
         drill_ends: None,
         taken: None,
+        corrections: Vec::new(),
     };
     let site = "ban-dan-van-tinh-uy";
     let one = record(Rule::AgentSilent, Subject::Site { site: site.parse().unwrap() }, 5, &[]);
@@ -713,6 +716,9 @@ fn some_alerts(office: &Office) -> [String; 3] {
     let many = record(Rule::SiteOffline, vnpt, 90, &[site, "ban-noi-chinh-tinh-uy"]);
     let mut over = record(Rule::CollectorBlind, Subject::Collector, 200, &[]);
     over.until = Some(now.plus_millis(-100 * 60_000));
+    let was = over.said().unwrap();
+    let is = Said { found: Found::NotKnown, ..was };
+    over.corrections = vec![Correction { at: now.plus_millis(-60_000), was, is, because: Because::Evidence }];
     let records = vec![one, many, over];
     let ids = std::array::from_fn(|index| records[index].id.to_string());
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -743,6 +749,13 @@ fn alerts_are_listed_taken_up_and_silenced() {
     assert_eq!(history.lines().count(), 4, "{history}");
     assert!(history.contains(&format!("{over},collector_blind,critical,collector,")), "{history}");
     assert!(history.contains("\"not heard, \"\"again\"\"\""), "{history}");
+    assert!(history.lines().next().unwrap().ends_with(",corrections"), "{history}");
+    assert!(
+        history.contains(",\"corrected 20") && history.contains("; because of other evidence\""),
+        "{history}"
+    );
+    let table = office.run(&["alerts", "history", "--from", "-4h", "--lang", "vi"]).ok().out;
+    assert!(table.contains("không nghe thấy; đính chính ") && table.contains("không nghe thấy"), "{table}");
     let json =
         office.run(&["alerts", "list", "--rule", "agent_silent", "--lang", "vi", "--format", "json"]).ok();
     let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();

@@ -143,6 +143,36 @@ fn what_waits_is_superseded_exactly_by_what_the_rule_says() {
 }
 
 #[test]
+fn who_was_told_of_an_alert_is_whoever_got_or_will_get_a_word_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = store(&folder).await;
+        let all = ["a", "b", "c", "d", "e", "f"].map(channel);
+        let (fired, resolved) = (notice(1, Event::Fired, 0), notice(1, Event::Resolved, 9));
+        for name in &all[..4] {
+            push(&store, &[(fired.clone(), name.clone())]).await;
+        }
+        push(&store, &[(notice(2, Event::Fired, 0), channel("e"))]).await;
+        let end = |attempt: Attempt| {
+            let store = &store;
+            async move |name: &ChannelName| {
+                let number = store.due_notices(name, at(5), 1).await.unwrap()[0].number;
+                store.note_delivery(number, &attempt, at(5)).await.unwrap();
+            }
+        };
+        end(Attempt::Delivered(None))(&all[0]).await;
+        end(Attempt::Refused("no".into()))(&all[1]).await;
+        end(Attempt::Refused("no".into()))(&all[2]).await;
+        push(&store, &[(resolved, all[2].clone())]).await;
+        // The fourth still waits; the fifth was told of another alert, the sixth of nothing.
+        let told = store.channels_told(&fired.alert, &all).await.unwrap();
+        assert_eq!(told, [all[0].clone(), all[2].clone(), all[3].clone()]);
+        assert_eq!(store.channels_told(&fired.alert, &all[3..]).await.unwrap(), [all[3].clone()]);
+        assert_eq!(store.channels_told(&fired.alert, &[]).await.unwrap(), []);
+    });
+}
+
+#[test]
 fn what_fires_is_known_until_its_end_whether_it_was_delivered_or_not() {
     let folder = tempfile::tempdir().unwrap();
     runtime().block_on(async {

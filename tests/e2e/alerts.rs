@@ -1,7 +1,7 @@
 //! Alerts as they are in life: real agents, the centre's agent that watches by the register alone, the defaults everywhere, and a webhook.
 //!
 //! A site behind another is cut while the collector is killed and started again; the hub is cut with all behind it; the centre's own line is
-//! cut. Each is one message, and one when it is over.
+//! cut. Each is one message, and one when it is over; and one note when the agents' backlogs have told whose fault it was.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,6 +9,7 @@ use std::path::Path as File;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use wan_tests::clock::{self, eventually};
 use wan_tests::collector::{self, Collector};
 use wan_tests::hooks::{Hooks, Post};
@@ -29,22 +30,34 @@ struct Room {
 impl Room {
     /// Waits for the next message that was taken, and gives it.
     fn next(&mut self, what: &str) -> Result<Post> {
-        let post = eventually(what, PATIENCE, || {
-            self.hooks
-                .posts()
-                .into_iter()
-                .filter(|post| post.status == 200)
-                .nth(self.read)
-                .context("nothing yet")
-        })?;
+        let post =
+            eventually(what, PATIENCE, || self.taken().into_iter().nth(self.read).context("nothing yet"))?;
         self.read += 1;
+        Ok(post)
+    }
+
+    /// What was taken, but the notes about what had been told before.
+    fn taken(&self) -> Vec<Post> {
+        let is_note = |post: &Post| post.body["event"] == "corrected";
+        self.hooks.posts().into_iter().filter(|post| post.status == 200 && !is_note(post)).collect()
+    }
+
+    /// Waits for the one note about an alert, and gives it.
+    fn note(&self, alert: &Value) -> Result<Post> {
+        let of_alert = |post: &Post| post.body["event"] == "corrected" && post.body["alert"] == *alert;
+        // It comes a minute after the backlog, and at most a look later.
+        let post = eventually("the note about an alert", PATIENCE * 2, || {
+            self.hooks.posts().into_iter().find(of_alert).context("nothing yet")
+        })?;
+        let all: BTreeSet<String> =
+            self.hooks.posts().into_iter().filter(of_alert).map(|post| post.key).collect();
+        ensure!(all.len() == 1, "told once: {all:?}");
         Ok(post)
     }
 
     /// Nothing more was told.
     fn quiet(&self) -> Result<()> {
-        let more: Vec<Post> =
-            self.hooks.posts().into_iter().filter(|post| post.status == 200).skip(self.read).collect();
+        let more: Vec<Post> = self.taken().into_iter().skip(self.read).collect();
         ensure!(more.is_empty(), "told without need: {more:#?}");
         Ok(())
     }
@@ -131,6 +144,7 @@ fn told_once(scene: Scene) -> Result<()> {
     let over = room.next("the commune is back")?;
     is(&over, "resolved", "site_offline", Some(sites[2]))?;
     ensure!(over.body["alert"] == fired.body["alert"], "the same alert: {:#}", over.body);
+    let commune = over;
     all_are(&collector, &sites, "online")?;
 
     // The hub, and with it all that is behind it.
@@ -145,6 +159,7 @@ fn told_once(scene: Scene) -> Result<()> {
         province.heal(number, Path::Wan)?;
     }
     is(&room.next("the hub is back")?, "resolved", "site_offline", Some(sites[0]))?;
+    let hub = fired;
     all_are(&collector, &sites, "online")?;
 
     // The centre's own line: nothing is said of sites.
@@ -157,6 +172,14 @@ fn told_once(scene: Scene) -> Result<()> {
     all_are(&collector, &sites, "online")?;
     std::thread::sleep(Duration::from_secs(3));
     room.quiet()?;
+
+    // Their agents have told since that their gateways had answered: it was the carrier.
+    for (alert, site) in [(&commune, sites[2]), (&hub, sites[0])] {
+        let note = room.note(&alert.body["alert"])?;
+        is(&note, "corrected", "site_offline", Some(site))?;
+        let found = (&note.body["cause"], &note.body["correction"]["is"]["found"]);
+        ensure!(*found.0 == "carrier" && *found.1 == "as_told", "{:#}", note.body);
+    }
     for agent in &mut agents {
         agent.stop()?;
     }

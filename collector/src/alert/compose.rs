@@ -1,14 +1,16 @@
 //! From what is to be told to the notice: with names, reasons, who is responsible and who else is affected. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 
+use super::correct::Found;
 use super::machine::{Key, Telling};
 use super::notice::{
     Affected, Both, Common, Event, LinkFacts, MOST_LISTED, Notice, NoticeId, Rule, SiteFacts, Subject,
 };
+use super::record::Record;
 use crate::inventory::Site;
 use crate::lang::Lang;
 use crate::ledger::cause::{Cause, Charge};
@@ -26,7 +28,10 @@ const FURTHEST: Duration = Duration::from_secs(86_400);
 pub fn notice(telling: &Telling, province: &Province<'_>, at: UnixMillis) -> Notice {
     let subject = &telling.key.subject;
     let site = subject.site().and_then(|id| province.site(id));
-    let charge = site.as_ref().and_then(|site| charge(province, site, subject.link(), telling));
+    let charge = site.as_ref().and_then(|site| {
+        let Telling { key, since, until, event, .. } = telling;
+        charge(province, site, subject.link(), key.rule, *since, *until, event.goes_on())
+    });
     let cause = charge.as_ref().map(|charge| charge.rule.cause());
     let affected = affected(telling, province);
     let link = site.as_ref().zip(subject.link()).map(|(site, name)| link_facts(site.site, name));
@@ -51,7 +56,44 @@ pub fn notice(telling: &Telling, province: &Province<'_>, at: UnixMillis) -> Not
         flaps: telling.flaps,
         path: path(subject),
         drill: false,
+        correction: None,
     }
+}
+
+/// The notice that what was told of an alert turned out to be otherwise: `record` is the alert with its newest correction. `None`: it has none.
+#[must_use]
+pub fn correction(record: &Record, province: &Province<'_>, at: UnixMillis) -> Option<Notice> {
+    let correction = record.corrections.last()?;
+    let telling = Telling {
+        key: Key { rule: record.rule, subject: record.subject.clone() },
+        id: record.id.clone(),
+        event: Event::Corrected,
+        severity: record.severity,
+        since: record.since,
+        fired: record.fired,
+        until: record.until,
+        flaps: 0,
+        members: BTreeSet::new(),
+    };
+    let notice = notice(&telling, province, at);
+    let found = correction.is.found;
+    let why = |lang: Lang| {
+        let charged = notice.why.get(lang);
+        let parts = [found.sentence(record.rule, lang), if found == Found::Worked { "" } else { charged }];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+    };
+    let nobody = Both { vi: "Không ai phải xử lý".to_owned(), en: "Nobody has to act".to_owned() };
+    let (affected, affected_count) =
+        if found.failed() { (notice.affected.clone(), notice.affected_count) } else { (Vec::new(), 0) };
+    Some(Notice {
+        why: Both::of(why),
+        responsible: if found == Found::Worked { nobody } else { notice.responsible.clone() },
+        cause: correction.is.cause,
+        affected,
+        affected_count,
+        correction: Some(*correction),
+        ..notice
+    })
 }
 
 /// Where the page tells more.
@@ -83,15 +125,20 @@ fn link_facts(site: &Site, name: &LinkName) -> LinkFacts {
     }
 }
 
-/// What most of the time since the alert's beginning is charged to: once it is over what the backlog tells, before that the newest word.
-fn charge(
+/// What most of the time since an alert's beginning is charged to: once it is over what the backlog tells, before that the newest word. Of a silence
+/// it can be said only when it is over.
+pub(super) fn charge(
     province: &Province<'_>,
     site: &SiteNow<'_>,
     link: Option<&LinkName>,
-    telling: &Telling,
+    rule: Rule,
+    since: UnixMillis,
+    until: Option<UnixMillis>,
+    goes_on: bool,
 ) -> Option<Charge> {
-    match telling.key.rule {
+    match rule {
         Rule::SiteOffline | Rule::LinkDown | Rule::LinkDegraded => {}
+        Rule::AgentSilent if !goes_on => {}
         Rule::AgentSilent
         | Rule::InstrumentFault
         | Rule::CoverageUnderTarget
@@ -100,10 +147,10 @@ fn charge(
         | Rule::CertificateExpiring
         | Rule::QueueDropping => return None,
     }
-    let end = telling.until.unwrap_or(province.now);
-    let start = telling.since.minus(BEFORE).max(end.minus(FURTHEST));
+    let end = until.unwrap_or(province.now);
+    let start = since.minus(BEFORE).max(end.minus(FURTHEST));
     let mut charges = province.causes(Window::new(start, end)).of(site).remove(&link.cloned())?;
-    if telling.event.goes_on() {
+    if goes_on {
         return charges.pop();
     }
     let mut totals: BTreeMap<Cause, i64> = BTreeMap::new();
@@ -289,8 +336,11 @@ impl Words<'_> {
                 _,
             )
             | (_, Subject::Many { common: Common::District(_) | Common::All }) => return centre.to_owned(),
-            (Rule::ClockWrong | Rule::AgentSilent, _) => return own.to_owned(),
-            (Rule::SiteOffline | Rule::LinkDown | Rule::LinkDegraded, _) => {}
+            (Rule::ClockWrong, _) => return own.to_owned(),
+            (Rule::AgentSilent, _) if cause.is_none_or(|cause| cause == Cause::Unknown) => {
+                return own.to_owned();
+            }
+            (Rule::SiteOffline | Rule::LinkDown | Rule::LinkDegraded | Rule::AgentSilent, _) => {}
         }
         match cause {
             Some(Cause::Carrier) => carrier(of_kind(LinkKind::Wan)),

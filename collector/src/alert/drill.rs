@@ -91,6 +91,7 @@ impl Drill {
             drill: true,
             drill_ends: Some(now.plus(length)),
             taken: None,
+            corrections: Vec::new(),
         };
         Ok(Self { record, notice })
     }

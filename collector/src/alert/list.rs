@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use wan_wire::{SiteId, UnixMillis};
 
 use super::compose;
+use super::correct::{Correction, Said};
 use super::notice::{Affected, Common, MOST_LISTED, Rule, Severity, Subject};
 use super::orders;
 use super::record::{Acknowledgement, Record, Silence, SilenceId, WantedAlerts};
@@ -17,6 +18,7 @@ use crate::inventory::Register;
 use crate::lang::Lang;
 use crate::ledger::cause::Cause;
 use crate::ledger::timeline::Window;
+use crate::ledger::told::Because;
 use crate::localtime;
 
 /// The parameters of the list.
@@ -136,6 +138,25 @@ pub struct AlertRow {
     pub ack: Option<AckRow>,
     /// The silences that keep it from being told now.
     pub silences: Vec<SilencedBy>,
+    /// What was said otherwise of it, once it was over, than before; the newest last.
+    pub corrections: Vec<CorrectionRow>,
+}
+
+/// That something which had been told turned out to be otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CorrectionRow {
+    /// When that was said, Unix milliseconds.
+    pub at: i64,
+    /// The same, RFC 3339 in the province's zone.
+    pub at_local: String,
+    /// What had been said.
+    pub was: Said,
+    /// What is said now.
+    pub is: Said,
+    /// Because of what.
+    pub because: Because,
+    /// All of it in a sentence.
+    pub text: String,
 }
 
 /// That somebody has taken an alert up.
@@ -384,6 +405,20 @@ impl Rows<'_> {
             drill: record.drill,
             ack: record.taken.as_ref().map(|taken| self.ack(taken)),
             silences: self.silenced(record),
+            corrections: record.corrections.iter().map(|one| self.correction(record.rule, one)).collect(),
+        }
+    }
+
+    fn correction(&self, rule: Rule, correction: &Correction) -> CorrectionRow {
+        let Correction { at, was, is, because } = *correction;
+        let zone = &self.config.timezone;
+        CorrectionRow {
+            at: at.0,
+            at_local: localtime::rfc3339(at, zone),
+            was,
+            is,
+            because,
+            text: correction.sentence(rule, self.lang, zone),
         }
     }
 

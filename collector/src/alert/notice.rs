@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::correct::Correction;
 use crate::lang::Lang;
 use crate::ledger::cause;
 
@@ -438,6 +439,8 @@ pub struct Notice {
     pub path: String,
     /// It is a drill: nothing has happened.
     pub drill: bool,
+    /// Of a correction: what had been said, and what is said now.
+    pub correction: Option<Correction>,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wan_wire::{SiteId, UnixMillis};
 
+use super::correct::{Correction, Found, Said};
 use super::machine::{Entry, Key};
 use super::notice::{AlertId, Both, Common, Notice, Rule, Severity, Subject};
 use crate::config::alerts::ChannelName;
@@ -47,6 +48,24 @@ pub struct Record {
     pub drill_ends: Option<UnixMillis>,
     /// Who has taken it up.
     pub taken: Option<Acknowledgement>,
+    /// What was said otherwise of it, once it was over, than before; the newest last.
+    pub corrections: Vec<Correction>,
+}
+
+impl Record {
+    /// What is said of it now; `None` while it fires.
+    #[must_use]
+    pub fn said(&self) -> Option<Said> {
+        let until = self.until?;
+        let found = self.corrections.last().map_or(Found::AsTold, |last| last.is.found);
+        Some(Said { found, since: self.since, until, cause: self.cause })
+    }
+
+    /// What was first said of it when it was over; `None` while it fires.
+    #[must_use]
+    pub fn first_said(&self) -> Option<Said> {
+        self.corrections.first().map(|first| first.was).or_else(|| self.said())
+    }
 }
 
 /// That somebody has taken an alert up.

@@ -1,5 +1,7 @@
 //! The shell of alerts: looks at the province twice a second, and writes what has changed and what is to be told in one transaction.
 //!
+//! The same look corrects what was told of alerts that are over ([`super::correct`]), with their records and in the same transaction.
+//!
 //! A look that fails to be written is as if it had not been made: the next one comes to the same. So a restart or `kill -9` at any
 //! moment neither loses an alert nor makes one twice. It is background work, and followed by a rest ten times as long as it took, but of no more than five seconds.
 
@@ -11,15 +13,17 @@ use tokio_util::sync::CancellationToken;
 use wan_wire::{SiteId, UnixMillis};
 
 use super::compose;
+use super::correct::{Corrector, LOOK_BACK, may_be_corrected};
 use super::deliver::Bell;
 use super::drill::{self, Drill};
+use super::hindsight;
 use super::machine::{Ended, Firing, Key, Machine, Orders, Phase, Settings, Telling};
-use super::notice::{AlertId, Both, Notice};
+use super::notice::{AlertId, Both, Event, Notice};
 use super::observe::{Memory, Own, observe};
 use super::record::{Acknowledgement, AlertChanges, Record, Silence, WantedAlerts};
 use super::route;
 use crate::clock;
-use crate::config::alerts::{Alerts, ChannelName};
+use crate::config::alerts::{Alerts, ChannelName, Kind};
 use crate::province::Province;
 use crate::state::State;
 use crate::store::{Store, StoreError};
@@ -110,6 +114,7 @@ pub async fn end_drill<S: Store>(store: &S, record: Record, now: UnixMillis) -> 
 #[derive(Debug, Default)]
 pub struct Watcher {
     machine: Option<Machine>,
+    corrector: Option<Corrector>,
     memory: Memory,
 }
 
@@ -146,6 +151,10 @@ impl Watcher {
             Some(machine) => machine,
             None => Machine::restored(store.alert_states().await?),
         };
+        let mut corrector = match self.corrector.take() {
+            Some(corrector) => corrector,
+            None => Corrector::restored(store.alerts(&over_since(now.minus(LOOK_BACK))).await?, now),
+        };
         let alerts = state.alerts();
         let silences = store.silences(now).await?.into_iter().map(|(_, silence)| silence).collect();
         let asked = Asked { silences, taken: store.acknowledged().await? };
@@ -158,15 +167,22 @@ impl Watcher {
                     certificate_ends: state.counters.certificate_end(),
                     many: alerts.settings.many.at_least,
                 };
-                let changes = step(&mut machine, &mut memory, &province, &own, &asked, &alerts);
-                (changes, machine, memory)
+                let looking = Looking { province: &province, own: &own, asked: &asked, alerts: &alerts };
+                let changes = looking.step(&mut machine, &mut corrector, &mut memory);
+                (changes, machine, corrector, memory)
             })
         };
-        let Ok((changes, machine, memory)) = looked.await else {
+        let Ok((mut changes, machine, mut corrector, memory)) = looked.await else {
             // What is stored is read again.
             return Err(LookError::Panicked);
         };
         self.memory = memory;
+        for (notice, channels) in &mut changes.notices {
+            if notice.event == Event::Corrected {
+                // Whoever was not told what is corrected is not told that it was wrong.
+                *channels = store.channels_told(&notice.alert, channels).await?;
+            }
+        }
         if !changes.is_empty() {
             store.write_alerts(&changes).await?;
             for (notice, _) in &changes.notices {
@@ -185,53 +201,94 @@ impl Watcher {
             }),
         );
         self.machine = Some(machine);
+        // As the store has them: what was said earlier is not in what has changed.
+        for over in
+            changes.records.iter().filter(|record| may_be_corrected(record) && record.corrections.is_empty())
+        {
+            let wanted = WantedAlerts { id: Some(over.id.clone()), ..over_since(UnixMillis::MIN) };
+            for record in store.alerts(&wanted).await? {
+                corrector.watch(record, now);
+            }
+        }
+        self.corrector = Some(corrector);
         Ok(changes)
     }
 }
 
+/// All alerts but those that were over before `after`.
+fn over_since(after: UnixMillis) -> WantedAlerts {
+    WantedAlerts { after, open: false, ..WantedAlerts::open() }
+}
+
 /// One look: pure.
-fn step(
-    machine: &mut Machine,
-    memory: &mut Memory,
-    province: &Province<'_>,
-    own: &Own,
-    asked: &Asked,
-    alerts: &Alerts,
-) -> AlertChanges {
-    let now = province.now;
-    let (config, settings) = (province.config(), &alerts.settings);
-    let sight = observe(province, own, memory);
-    let holding: Vec<&Silence> = asked.silences.iter().filter(|silence| silence.holds(now)).collect();
-    let silenced = |key: &Key| {
-        holding
-            .iter()
-            .any(|silence| silence.covers(key.rule, &key.subject, province.register(), now, &config.timezone))
-    };
-    let acknowledged = |id: &AlertId| asked.taken.get(id).is_some_and(|taken| taken.holds(now));
-    let orders = Orders { silenced: &silenced, acknowledged: &acknowledged };
-    let changes = machine.tick(&sight, &orders, settings, now);
-    let composed = |telling: &Telling| {
-        let notice = compose::notice(telling, province, now);
-        let service = route::is_service(&config.calendar, &config.timezone, telling.fired);
-        let channels = route::channels(alerts, &notice, service).into_iter().collect();
-        (notice, channels)
-    };
-    let notices: Vec<(Notice, Vec<ChannelName>)> = changes.tellings.iter().map(composed).collect();
-    let told: BTreeMap<&AlertId, &Notice> =
-        notices.iter().map(|(notice, _)| (&notice.alert, notice)).collect();
-    let mut records = Vec::new();
-    for Ended { key, firing, until } in &changes.ended {
-        records.push(record(key, firing, Some(*until), &told, settings));
-    }
-    let mut entries = Vec::with_capacity(changes.keys.len());
-    for key in &changes.keys {
-        let entry = machine.entries().get(key).cloned();
-        if let Some(Phase::Firing(firing)) = entry.as_ref().map(|entry| &entry.phase) {
-            records.push(record(key, firing, None, &told, settings));
+struct Looking<'l> {
+    province: &'l Province<'l>,
+    own: &'l Own,
+    asked: &'l Asked,
+    alerts: &'l Alerts,
+}
+
+impl Looking<'_> {
+    fn step(&self, machine: &mut Machine, corrector: &mut Corrector, memory: &mut Memory) -> AlertChanges {
+        let (province, settings) = (self.province, &self.alerts.settings);
+        let now = province.now;
+        let sight = observe(province, self.own, memory);
+        let holding: Vec<&Silence> =
+            self.asked.silences.iter().filter(|silence| silence.holds(now)).collect();
+        let silenced = |key: &Key| {
+            let zone = &province.config().timezone;
+            holding
+                .iter()
+                .any(|silence| silence.covers(key.rule, &key.subject, province.register(), now, zone))
+        };
+        let acknowledged = |id: &AlertId| self.asked.taken.get(id).is_some_and(|taken| taken.holds(now));
+        let orders = Orders { silenced: &silenced, acknowledged: &acknowledged };
+        let changes = machine.tick(&sight, &orders, settings, now);
+        let composed = |telling: &Telling| {
+            let notice = compose::notice(telling, province, now);
+            let channels = self.channels(&notice, telling.fired);
+            (notice, channels)
+        };
+        let mut notices: Vec<(Notice, Vec<ChannelName>)> = changes.tellings.iter().map(composed).collect();
+        let told: BTreeMap<&AlertId, &Notice> =
+            notices.iter().map(|(notice, _)| (&notice.alert, notice)).collect();
+        let mut records = Vec::new();
+        for Ended { key, firing, until } in &changes.ended {
+            records.push(record(key, firing, Some(*until), &told, settings));
         }
-        entries.push((key.clone(), entry));
+        let mut entries = Vec::with_capacity(changes.keys.len());
+        for key in &changes.keys {
+            let entry = machine.entries().get(key).cloned();
+            if let Some(Phase::Firing(firing)) = entry.as_ref().map(|entry| &entry.phase) {
+                records.push(record(key, firing, None, &told, settings));
+            }
+            entries.push((key.clone(), entry));
+        }
+        let may_tell = |record: &Record| {
+            let key = Key { rule: record.rule, subject: record.subject.clone() };
+            settings.of(record.rule).enabled && !silenced(&key)
+        };
+        for corrected in corrector.tick(now, may_tell, |record| hindsight::look(record, province)) {
+            if let Some(notice) = compose::correction(&corrected, province, now) {
+                records.push(Record { why: notice.why.clone(), ..corrected.clone() });
+                let channels = self.channels(&notice, corrected.fired);
+                notices.push((notice, channels));
+            }
+        }
+        AlertChanges { entries, records, notices }
     }
-    AlertChanges { entries, records, notices }
+
+    /// By which channels a notice of an alert that fired at a time is told. An Alertmanager is told of no
+    /// correction: of what is over there it would tell nobody.
+    fn channels(&self, notice: &Notice, fired: UnixMillis) -> Vec<ChannelName> {
+        let config = self.province.config();
+        let service = route::is_service(&config.calendar, &config.timezone, fired);
+        let takes = |name: &ChannelName| match self.alerts.channel(name).map(|channel| &channel.kind) {
+            Some(Kind::Alertmanager(_)) => notice.event != Event::Corrected,
+            Some(Kind::Smtp(_) | Kind::Webhook(_) | Kind::Command(_)) | None => true,
+        };
+        route::channels(self.alerts, notice, service).into_iter().filter(takes).collect()
+    }
 }
 
 fn record(
@@ -259,19 +316,9 @@ fn record(
         drill: false,
         drill_ends: None,
         taken: None,
+        corrections: Vec::new(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_look_is_followed_by_a_rest_ten_times_as_long_but_by_no_long_one() {
-        let millis = Duration::from_millis;
-        for (took, rest) in [(0, 500), (50, 500), (51, 510), (200, 2_000), (500, 5_000), (30_000, 5_000)] {
-            assert_eq!(rest_after(millis(took)), millis(rest), "after {took} ms");
-        }
-        assert_eq!(rest_after(Duration::MAX), LONGEST_REST);
-    }
-}
+mod tests;

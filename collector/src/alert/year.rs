@@ -16,9 +16,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use wan_wire::{Outcome, SiteId, UnixMillis};
 
+use super::correct::Said;
+use super::hindsight;
 use super::machine::{Key, Machine, Orders, Settings};
-use super::notice::{Event, Rule, Subject};
+use super::notice::{AlertId, Both, Event, Rule, Severity, Subject};
 use super::observe::{Memory, Own, observe};
+use super::record::Record;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::{Painting, apply};
@@ -102,6 +105,7 @@ struct Told {
     event: Event,
     key: Key,
     since: i64,
+    until: Option<i64>,
 }
 
 fn id(site: usize) -> SiteId {
@@ -234,6 +238,11 @@ impl Stretch {
     }
 
     fn run(&self, dice: &mut StdRng) -> Vec<Told> {
+        self.run_whole(dice).0
+    }
+
+    /// What was told, and all that the collector knows in the end.
+    fn run_whole(&self, dice: &mut StdRng) -> (Vec<Told>, State) {
         let mut arrivals = self.arrivals(dice);
         let mut state = self.state(BEGIN - 3_600_000);
         let (mut machine, mut memory, settings) =
@@ -290,10 +299,11 @@ impl Stretch {
             let orders = Orders { silenced: &|_| false, acknowledged: &|_| false };
             for telling in machine.tick(&sight, &orders, &settings, UnixMillis(now)).tellings {
                 let (event, key) = (telling.event, telling.key);
-                told.push(Told { at: now, event, key, since: telling.since.0 });
+                let until = telling.until.map(|at| at.0);
+                told.push(Told { at: now, event, key, since: telling.since.0, until });
             }
         }
-        told
+        (told, state)
     }
 }
 
@@ -391,8 +401,14 @@ fn outages(pace: Pace, seed: u64, count: usize) -> ((i64, i64), (i64, i64)) {
         let end = start + dice.random_range(30_000..120_000);
         let truth = Truth { dead: BTreeMap::from([(2, vec![(start, end)])]), ..Truth::default() };
         let stretch = Stretch { pace, sites: 6, behind: BTreeSet::from([2, 3, 4]), truth, length: 190_000 };
-        let told = stretch.run(&mut dice);
+        let (told, state) = stretch.run_whole(&mut dice);
         told_once(&told, 2, start, pace);
+        // What was told holds when all is known: an outage like any other needs no correction.
+        let record = record_of(&told[0], &told[1]);
+        let province = Province::of(&state, UnixMillis(BEGIN + stretch.length));
+        let found = hindsight::look(&record, &province).unwrap().said;
+        assert_eq!(Some(found), record.said().map(|said| Said { cause: found.cause, ..said }));
+        assert!((found.until.0 - end).abs() <= 2 * (pace.own.0 + pace.watch.0), "{found:?} at {end}");
         fired.push(told[0].at - start);
         resolved.push(told[1].at - end);
     }
@@ -413,6 +429,29 @@ fn told_once(told: &[Told], site: usize, start: i64, pace: Pace) {
     assert_eq!(events, [Event::Fired, Event::Resolved], "{told:?}");
     assert_eq!(told[0].key.subject, Subject::Site { site: id(site) });
     assert!((told[0].since - start).abs() <= pace.own.0 + pace.watch.0, "{told:?} at {start}");
+}
+
+fn record_of(fired: &Told, over: &Told) -> Record {
+    let Key { rule, subject } = fired.key.clone();
+    Record {
+        id: AlertId::of(rule, &subject, UnixMillis(fired.at)),
+        rule,
+        subject,
+        severity: Severity::Critical,
+        since: UnixMillis(over.since),
+        fired: UnixMillis(fired.at),
+        until: over.until.map(UnixMillis),
+        told: Some(UnixMillis(over.at)),
+        under: None,
+        members: Vec::new(),
+        flaps: false,
+        cause: None,
+        why: Both::default(),
+        drill: false,
+        drill_ends: None,
+        taken: None,
+        corrections: Vec::new(),
+    }
 }
 
 /// A hub with all that is behind it: one alert, and one word when it is over.

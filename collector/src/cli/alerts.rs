@@ -201,7 +201,8 @@ fn remarks(row: &AlertRow) -> String {
     let flaps = row.flaps.then(|| "flaps".to_owned());
     let silenced = row.silences.first().map(|silence| format!("silenced until {}", local(&silence.to_local)));
     let why = (!row.why.is_empty()).then(|| row.why.clone());
-    let parts = [drill, under, members, flaps, silenced, why];
+    let corrected = row.corrections.last().map(|correction| correction.text.clone());
+    let parts = [drill, under, members, flaps, silenced, why, corrected];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
@@ -228,9 +229,11 @@ fn csv(answer: &AlertsAnswer) -> anyhow::Result<String> {
         "taken_by",
         "taken_reason",
         "silenced_by",
+        "corrections",
     ];
     let row = |row: &AlertRow| {
         let ack = row.ack.as_ref();
+        let corrections: Vec<&str> = row.corrections.iter().map(|one| one.text.as_str()).collect();
         let silences: Vec<String> = row.silences.iter().map(|silence| silence.id.to_string()).collect();
         vec![
             row.id.clone(),
@@ -254,6 +257,7 @@ fn csv(answer: &AlertsAnswer) -> anyhow::Result<String> {
             ack.map(|ack| ack.by.clone()).unwrap_or_default(),
             ack.map(|ack| ack.reason.clone()).unwrap_or_default(),
             silences.join(" "),
+            corrections.join(" | "),
         ]
     };
     figures::csv(&header, answer.alerts.iter().map(row))

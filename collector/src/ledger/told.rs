@@ -30,6 +30,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::cause::{Cause, EDGE, Rule, Scene, Voice};
 use super::incident::{Incident, IncidentKind};
 use super::timeline::Window;
+use crate::lang::Lang;
 
 /// An incident's id: 13 characters of Crockford's base 32.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
@@ -200,6 +201,17 @@ impl Because {
             Self::Boot => "boot",
             Self::Planned => "planned",
             Self::Evidence => "evidence",
+        }
+    }
+
+    /// The reason for people.
+    #[must_use]
+    pub const fn name(self, lang: Lang) -> &'static str {
+        match self {
+            Self::Backlog => lang.pick("số liệu gửi bù của đơn vị", "the site's backlog"),
+            Self::Boot => lang.pick("thời điểm khởi động được gửi sau", "boot times told later"),
+            Self::Planned => lang.pick("kế hoạch nhập hoặc bỏ sau", "planned work entered or taken out"),
+            Self::Evidence => lang.pick("bằng chứng khác đến sau", "other evidence"),
         }
     }
 

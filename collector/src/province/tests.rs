@@ -38,11 +38,13 @@ fn site(name: &str, parent: Option<&str>) -> Site {
 
 /// A centre that watches a hub and two communes behind it. All were well until a minute ago.
 pub(crate) fn province() -> State {
-    let state = State::new(
-        Config::default(),
-        Some(NOW.plus_millis(-10 * HOUR_S * 1000)),
-        Arc::new(Counters::new().unwrap()),
-    );
+    province_with(Config::default())
+}
+
+/// The same, configured so.
+pub(crate) fn province_with(config: Config) -> State {
+    let state =
+        State::new(config, Some(NOW.plus_millis(-10 * HOUR_S * 1000)), Arc::new(Counters::new().unwrap()));
     let names = ["centre", "hub", "xa-1", "xa-2"];
     let sites = names.map(|name| site(name, name.starts_with("xa").then_some("hub")));
     let secrets = (0u8..).zip(names).map(|(number, name)| AgentSecret {

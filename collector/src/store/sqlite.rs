@@ -399,6 +399,14 @@ impl Store for SqliteStore {
         self.read_progress(notice).await
     }
 
+    async fn channels_told(
+        &self,
+        alert: &AlertId,
+        channels: &[ChannelName],
+    ) -> Result<Vec<ChannelName>, StoreError> {
+        self.read_channels_told(alert, channels).await
+    }
+
     async fn first_notice(&self, alert: &AlertId) -> Result<Option<(Notice, Vec<ChannelName>)>, StoreError> {
         self.read_first_notice(alert).await
     }

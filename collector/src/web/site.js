@@ -239,7 +239,7 @@ function reasons(incident) {
 
 function alertHistory(found, more) {
   const table = find('#history table');
-  const drawn = JSON.stringify([text.lang(), found.map(({ id: alert, until, ack }) => [alert, until, ack]), more]);
+  const drawn = JSON.stringify([text.lang(), found.map(({ id: alert, until, ack, corrections }) => [alert, until, ack, corrections.length]), more]);
   if (table.drawn === drawn) return;
   table.drawn = drawn;
   if (found.length === 0) {
@@ -250,7 +250,7 @@ function alertHistory(found, more) {
   const body = found.map((alert) => row('td', [
     [alert.rule_name, alert.link].filter(Boolean).join(' · '), alert.severity_name, text.exact(alert.since), alert.until == null ? t('goes_on') : text.exact(alert.until),
     text.duration(alert.duration_ms), alert.cause ? text.cause(alert.cause) : '–',
-    [alert.drill && t('drill'), alert.under && t('one_of_many', { about: alert.under_about }), alert.flaps && t('flaps'), alert.why].filter(Boolean).join('; '),
+    [alert.drill && t('drill'), alert.under && t('one_of_many', { about: alert.under_about }), alert.flaps && t('flaps'), alert.why, alert.corrections.at(-1)?.text].filter(Boolean).join('; '),
     alert.ack ? `${alert.ack.by}: ${alert.ack.reason}` : '',
   ], { 'data-alert': alert.id, 'data-rule': alert.rule, 'data-open': String(alert.until == null) }));
   if (more) body.push(el('tr', {}, el('td', { colspan: 8 }, t('more_incidents'))));

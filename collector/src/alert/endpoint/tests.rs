@@ -50,7 +50,35 @@ fn record(rule: Rule, subject: Subject, ago: i64) -> Record {
         drill: false,
         drill_ends: None,
         taken: None,
+        corrections: Vec::new(),
     }
+}
+
+#[tokio::test]
+async fn what_was_corrected_is_listed_with_what_had_been_said() {
+    use crate::alert::correct::{Correction, Found};
+    use crate::ledger::told::Because;
+    let mut over = record(Rule::SiteOffline, of_site("hostile"), 300);
+    (over.until, over.cause) = (Some(NOW.plus_millis(-240 * MINUTE)), Some(Cause::Carrier));
+    let was = over.said().unwrap();
+    let at = NOW.plus_millis(-200 * MINUTE);
+    let is = crate::alert::correct::Said { found: Found::Worked, cause: None, ..was };
+    over.corrections = vec![Correction { at, was, is, because: Because::Backlog }];
+    let id = over.id.to_string();
+    let server = Server::new(None, vec![over.clone()]).await;
+    let (status, answer) = server.ask("GET", &format!("/api/v1/alerts/{id}?lang=en"), "").await;
+    assert_eq!(status, 200, "{answer}");
+    let [row] = &answer["corrections"].as_array().unwrap()[..] else { panic!("{answer}") };
+    assert_eq!((&row["was"]["cause"], &row["is"]["found"]), (&json!("carrier"), &json!("worked")));
+    assert_eq!((&row["at"], &row["because"]), (&json!(at.0), &json!("backlog")));
+    let text = row["text"].as_str().unwrap();
+    assert!(text.contains("; now: the site was not cut off at that time"), "{text}");
+    // Written once more as it was when it ended, it keeps what was corrected.
+    let before = Record { corrections: Vec::new(), ..over };
+    let changes = AlertChanges { records: vec![before], ..AlertChanges::default() };
+    server.store.write_alerts(&changes).await.unwrap();
+    let (_, answer) = server.ask("GET", "/api/v1/alerts?from=-6h", "").await;
+    assert_eq!(answer["alerts"][0]["corrections"].as_array().unwrap().len(), 1, "{answer}");
 }
 
 struct Server {

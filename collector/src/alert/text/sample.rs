@@ -1,18 +1,22 @@
-//! Notices on which a template is tried: one with all that there can be, one with as little.
+//! Notices on which a template is tried: one with all that there can be, one with as little, and a correction.
 
 use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 
+use crate::alert::correct::{Correction, Found, Said};
 use crate::alert::notice::{
     Affected, AlertId, Both, Event, LinkFacts, Notice, NoticeId, Rule, Severity, SiteFacts, Subject,
 };
 use crate::ledger::cause::Cause;
+use crate::ledger::told::Because;
 
 /// They are of no real site.
 #[must_use]
 pub fn samples() -> Vec<Notice> {
     let mut all = vec![collector()];
     if let Ok(site) = "xa-mau".parse::<SiteId>() {
-        all.push(of_link(&site, &LinkName::from(LinkKind::Wan)));
+        let link = of_link(&site, &LinkName::from(LinkKind::Wan));
+        all.push(link.clone());
+        all.push(corrected(link));
     }
     all
 }
@@ -41,6 +45,7 @@ pub(in crate::alert) fn collector() -> Notice {
         flaps: 0,
         path: String::new(),
         drill: false,
+        correction: None,
     }
 }
 
@@ -48,6 +53,32 @@ pub(in crate::alert) fn collector() -> Notice {
 #[cfg(test)]
 pub(in crate::alert) fn link() -> Notice {
     samples().into_iter().find(|notice| notice.site.is_some()).unwrap()
+}
+
+/// The correction of one that is over: the line had worked.
+#[cfg(test)]
+pub(in crate::alert) fn correction() -> Notice {
+    corrected(link())
+}
+
+fn corrected(link: Notice) -> Notice {
+    let (since, at) = (link.since, UnixMillis(link.at.0 + 3_600_000));
+    let was = Said { found: Found::AsTold, since, until: link.at, cause: link.cause };
+    let is = Said { found: Found::Worked, cause: None, ..was };
+    Notice {
+        id: NoticeId::of(&link.alert, Event::Corrected, at),
+        event: Event::Corrected,
+        at,
+        cause: None,
+        why: Both::of(|lang| Found::Worked.sentence(link.rule, lang).to_owned()),
+        responsible: Both::default(),
+        affected: Vec::new(),
+        affected_count: 0,
+        flaps: 0,
+        drill: false,
+        correction: Some(Correction { at, was, is, because: Because::Backlog }),
+        ..link
+    }
 }
 
 fn of_link(site: &SiteId, link: &LinkName) -> Notice {
@@ -89,5 +120,6 @@ fn of_link(site: &SiteId, link: &LinkName) -> Notice {
         flaps: 6,
         path: "/sites/xa-mau".to_owned(),
         drill: true,
+        correction: None,
     }
 }

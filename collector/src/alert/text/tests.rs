@@ -1,7 +1,7 @@
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
-use super::sample::{collector, link};
+use super::sample::{collector, correction, link};
 use super::*;
 use crate::alert::notice::{Affected, Event};
 use crate::config::Config;
@@ -68,6 +68,46 @@ fn a_beginning_of_little_is_short_in_english_too() {
         let drill = rendered(&link(), lang);
         let word = lang.pick("DIỄN TẬP", "DRILL");
         assert!(drill.subject.contains(word) && drill.text.starts_with(word) && drill.html.contains(word));
+    }
+}
+
+#[test]
+fn a_correction_says_what_had_been_told_and_what_is_so() {
+    let told = rendered(&correction(), Lang::Vi);
+    assert_eq!(told.subject, "[ĐÍNH CHÍNH] Ủy ban nhân dân xã Mẫu, wan: Đường truyền mất kết nối");
+    let text = format!(
+        "ĐÍNH CHÍNH: Ủy ban nhân dân xã Mẫu, wan\n\
+         Đường truyền mất kết nối (mức: Cảnh báo)\n\
+         đường truyền vẫn hoạt động trong thời gian này\n\
+         \n\
+         Trước đó đã báo: từ 00:00:00 ngày 01/11/2026 đến 02:05:00 ngày 01/11/2026, nguyên nhân: Nhà mạng (WAN)\n\
+         Lý do đính chính: số liệu gửi bù của đơn vị\n\
+         Đơn vị: Ủy ban nhân dân xã Mẫu (xa-mau), Châu Thành\n\
+         Liên hệ: Nguyễn Văn A, 0276 3822 123\n\
+         Đường truyền: wan, VNPT, hợp đồng VNPT-2026/01\n\
+         Chi tiết: https://wan.example.vn:8443/sites/xa-mau\n\
+         Mã cảnh báo: {}\n",
+        link().alert
+    );
+    assert_eq!(told.text, text);
+    // It had begun earlier, and was the ISP's.
+    let mut moved = correction();
+    moved.since = wan_wire::UnixMillis(moved.since.0 - 600_000);
+    moved.cause = Some(crate::ledger::cause::Cause::Isp);
+    if let Some(correction) = &mut moved.correction {
+        correction.is.found = crate::alert::correct::Found::AsTold;
+    }
+    let told = rendered(&moved, Lang::En);
+    let expected = "Formerly told: from 2026-11-01 00:00:00 until 2026-11-01 02:05:00, cause: Carrier (WAN)\n\
+                    Corrected because of: the site's backlog\n\
+                    Since: 2026-10-31 23:50:00\nUntil: 2026-11-01 02:05:00\nDuration: 2 h 15 min\n\
+                    Cause: Internet provider\n";
+    assert!(told.text.contains(expected), "{}", told.text);
+    for lang in [Lang::Vi, Lang::En] {
+        let html = rendered(&correction(), lang).html;
+        assert!(html.contains(lang.pick("Trước đó đã báo", "Formerly told")), "{html}");
+        assert!(!html.contains(lang.pick("Kéo dài", "Duration")), "it did not last: {html}");
+        assert!(!rendered(&link(), lang).html.contains(lang.pick("Trước đó đã báo", "Formerly told")));
     }
 }
 
@@ -147,7 +187,7 @@ fn one_that_fails_later_is_told_and_the_built_in_ones_stand_in() {
     let zone = zone();
     let setting = Setting { lang: Lang::En, zone: &zone, page: None };
     let mut engine = Engine::new(Lang::En);
-    // Both samples have no flaps or six.
+    // The samples have no flaps or six.
     engine.add(Slot::Text, "{% if flaps == 7 %}{{ nobody.knows }}{% endif %}fine", &setting).unwrap();
     assert_eq!(engine.render(&link(), &setting).0.text, "fine\n");
     let (told, wrong) = engine.render(&Notice { flaps: 7, ..link() }, &setting);

@@ -66,6 +66,20 @@ impl Words {
             .iter()
             .map(|site| json!({"id": site.id.as_str(), "name": clean(&site.name)}))
             .collect();
+        let was = notice.correction.map(|correction| {
+            json!({
+                "since": time(correction.was.since),
+                "since_ms": correction.was.since.0,
+                "until": time(correction.was.until),
+                "until_ms": correction.was.until.0,
+                "cause": correction.was.cause.map(crate::ledger::cause::Cause::as_str),
+                "cause_name": correction.was.cause.map(|cause| cause.name(lang)),
+                "found": correction.is.found,
+                "failed": correction.is.found.failed(),
+                "because": correction.because.as_str(),
+                "because_name": correction.because.name(lang),
+            })
+        });
         let listed = u32::try_from(affected.len()).unwrap_or(u32::MAX);
         let words = json!({
             "id": notice.id.as_str(),
@@ -99,6 +113,7 @@ impl Words {
             "flaps": notice.flaps,
             "url": page_link(notice, setting.page),
             "drill": notice.drill,
+            "was": was,
             "lang": lang.code(),
         });
         match words {

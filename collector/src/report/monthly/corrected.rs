@@ -126,7 +126,7 @@ impl<'t> Corrected<'t> {
             Now::Said(now) => word(now),
             Now::Gone(gone) => [Cell::text(is_gone(gone, lang)), Cell::Empty, Cell::Empty, Cell::Empty],
         });
-        row.push(Cell::text(words::because(self.because, lang)));
+        row.push(Cell::text(self.because.name(lang)));
         row.push(Cell::Instant(self.at));
         row.push(Cell::count(self.times));
         row

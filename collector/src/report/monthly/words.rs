@@ -3,7 +3,6 @@
 use crate::calendar::Month;
 use crate::lang::Lang;
 use crate::ledger::incident::IncidentKind;
-use crate::ledger::told::Because;
 use crate::report::coverage::Standing;
 use crate::report::uptime::{HoursOf, Policy};
 
@@ -158,15 +157,6 @@ pub(super) const fn incident_kind(kind: IncidentKind, lang: Lang) -> &'static st
         IncidentKind::Outage => BAD_DOWN.in_lang(lang),
         IncidentKind::Degradation => BAD_DEGRADED.in_lang(lang),
         IncidentKind::Gap => BAD_UNKNOWN.in_lang(lang),
-    }
-}
-
-pub(super) const fn because(because: Because, lang: Lang) -> &'static str {
-    match because {
-        Because::Backlog => lang.pick("số liệu gửi bù của đơn vị", "the site's backlog"),
-        Because::Boot => lang.pick("thời điểm khởi động được gửi sau", "boot times told later"),
-        Because::Planned => lang.pick("kế hoạch nhập hoặc bỏ sau", "planned work entered or taken out"),
-        Because::Evidence => lang.pick("bằng chứng khác đến sau", "other evidence"),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::planned::Scope;
 use crate::store::StoreError;
 
 const COLUMNS: &str = "id, rule, subject, site, severity, since_ms, fired_ms, until_ms, told_ms, under, members, flaps, cause, \
-                       why_vi, why_en, drill, drill_ends_ms";
+                       why_vi, why_en, drill, drill_ends_ms, corrections";
 const TAKEN: &str =
     "taken.at_ms AS taken_ms, taken.taken_by, taken.reason AS taken_reason, taken.until_ms AS taken_until_ms";
 const SILENCES: &str = "SELECT id, scope, scope_of, rule, from_ms, to_ms, reason, added_by, added_ms, ended_ms, ended_by FROM alert_silence \
@@ -79,12 +79,14 @@ impl SqliteStore {
                     .push_bind(&record.why.vi)
                     .push_bind(&record.why.en)
                     .push_bind(record.drill)
-                    .push_bind(record.drill_ends.map(|at| at.0));
+                    .push_bind(record.drill_ends.map(|at| at.0))
+                    .push_bind(json(&record.corrections));
             });
             query.push(
                 " ON CONFLICT (id) DO UPDATE SET since_ms = excluded.since_ms, until_ms = excluded.until_ms, \
                  told_ms = excluded.told_ms, under = excluded.under, members = excluded.members, flaps = excluded.flaps, \
-                 cause = coalesce(excluded.cause, cause), \
+                 cause = CASE excluded.corrections WHEN '[]' THEN coalesce(excluded.cause, cause) ELSE excluded.cause END, \
+                 corrections = CASE excluded.corrections WHEN '[]' THEN corrections ELSE excluded.corrections END, \
                  why_vi = CASE excluded.why_vi WHEN '' THEN why_vi ELSE excluded.why_vi END, \
                  why_en = CASE excluded.why_en WHEN '' THEN why_en ELSE excluded.why_en END",
             );
@@ -262,13 +264,13 @@ impl SqliteStore {
         let severity = text(4)?;
         let cause = row.try_get::<Option<&str>, _>(12).map_err(failed())?;
         let under = row.try_get::<Option<&str>, _>(9).map_err(failed())?;
-        let taken = match maybe(17)? {
+        let taken = match maybe(18)? {
             None => None,
             Some(taken) => Some(Acknowledgement {
                 at: taken,
-                by: text(18)?.to_owned(),
-                reason: text(19)?.to_owned(),
-                until: maybe(20)?,
+                by: text(19)?.to_owned(),
+                reason: text(20)?.to_owned(),
+                until: maybe(21)?,
             }),
         };
         Ok(Record {
@@ -299,6 +301,7 @@ impl SqliteStore {
             drill: row.try_get(15).map_err(failed())?,
             drill_ends: maybe(16)?,
             taken,
+            corrections: self.json(row, 17, "the corrections of an alert")?,
         })
     }
 

@@ -202,6 +202,24 @@ impl SqliteStore {
         Ok(Some((notice, rows.iter().map(channel).collect::<Result<_, _>>()?)))
     }
 
+    pub(super) async fn read_channels_told(
+        &self,
+        alert: &AlertId,
+        channels: &[ChannelName],
+    ) -> Result<Vec<ChannelName>, StoreError> {
+        let failed = || self.failed("read who was told of an alert");
+        let rows = sqlx::query(
+            "SELECT DISTINCT channel FROM outbox WHERE channel IN (SELECT value FROM json_each($1)) AND alert = $2 \
+             AND state NOT IN ('refused', 'expired') ORDER BY channel",
+        )
+        .bind(serde_json::to_string(channels).unwrap_or_default())
+        .bind(alert.as_str())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed())?;
+        rows.iter().map(|row| self.channel(row.try_get(0).map_err(failed())?)).collect()
+    }
+
     pub(super) async fn read_newest_notice(&self) -> Result<i64, StoreError> {
         sqlx::query_scalar("SELECT coalesce(max(number), 0) FROM outbox")
             .fetch_one(&self.readers)
