@@ -26,6 +26,7 @@ pub mod notice;
 pub mod observe;
 pub mod orders;
 pub mod outbox;
+pub mod promise;
 pub mod pulse;
 pub mod record;
 pub mod route;

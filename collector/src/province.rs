@@ -28,6 +28,7 @@ use crate::ledger::span::Spans;
 use crate::ledger::timeline::{Basis, LinkView, Other, SiteView, Timeline, Window};
 use crate::ledger::vantage::Vantage;
 use crate::planned::Planned;
+use crate::quality::recent::LastMinutes;
 use crate::report::coverage::{Coverage, TierTarget};
 use crate::report::uptime::{HoursOf, Policy, Terms, Uptime};
 use crate::state::{AgentFacts, Latest, State};
@@ -156,6 +157,7 @@ pub struct Province<'c> {
     /// By site, those whose path leads through it now: made when it is first asked for.
     behind: OnceLock<BTreeMap<SiteId, Vec<SiteId>>>,
     loading: Option<Loading>,
+    last_minutes: Arc<LastMinutes>,
     /// The present of all that is derived.
     pub now: UnixMillis,
 }
@@ -268,6 +270,7 @@ impl<'c> Province<'c> {
             memo: planned::Memo::default(),
             behind: OnceLock::new(),
             loading,
+            last_minutes: state.last_minutes(),
             now,
         }
     }
@@ -316,6 +319,18 @@ impl<'c> Province<'c> {
             Some(loading) if from_evidence && standing.since < loading.before => (Some(loading.before), true),
             Some(_) | None => (since, false),
         }
+    }
+
+    /// The quality of all links over the last closed minutes.
+    #[must_use]
+    pub fn last_minutes(&self) -> &LastMinutes {
+        &self.last_minutes
+    }
+
+    /// Whether the whole of a window lies in the hours of service.
+    #[must_use]
+    pub fn is_in_service(&self, window: Window) -> bool {
+        !window.is_empty() && self.service_time(window).total_ms() == window.millis()
     }
 
     /// The register.

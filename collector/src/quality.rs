@@ -39,7 +39,8 @@
 //! which another one of the link answered is left out of that step, since it is the target that is down and not the link: the
 //! same rule by which evidence calls a link up when any target answers.
 //!
-//! [`read`] tells one site's figures over any window; [`sweep`] those of all links over whole hours, for a report.
+//! [`read`] tells one site's figures over any window; [`sweep`] those of all links over whole hours, for a report; [`recent`] those of the last
+//! minutes, for alerts.
 //!
 //! # What it takes
 //!
@@ -54,6 +55,7 @@ pub mod histogram;
 pub mod hour;
 pub mod mos;
 pub mod read;
+pub mod recent;
 pub mod sweep;
 
 use std::time::Duration;

@@ -31,6 +31,7 @@ use crate::inventory::Register;
 use crate::ledger::life::{LastWord, Life, LifeKey, Lives};
 use crate::ledger::span::{Span, Spans};
 use crate::planned::Planned;
+use crate::quality::recent::LastMinutes;
 use crate::rolling::RollingFigures;
 use crate::store::{Alive, Recent, Rotation, Series, SeriesId, Snapshot};
 use crate::verdict;
@@ -641,6 +642,7 @@ pub struct State {
     alive: RwLock<Vec<Alive>>,
     open_incidents: RwLock<Option<Open>>,
     rolling: RwLock<Option<Arc<RollingFigures>>>,
+    last_minutes: RwLock<Arc<LastMinutes>>,
 }
 
 impl State {
@@ -664,6 +666,7 @@ impl State {
             alive: RwLock::default(),
             open_incidents: RwLock::default(),
             rolling: RwLock::default(),
+            last_minutes: RwLock::default(),
         }
     }
 
@@ -707,6 +710,16 @@ impl State {
 
     pub(crate) fn set_rolling_figures(&self, figures: RollingFigures) {
         *self.rolling.write() = Some(Arc::new(figures));
+    }
+
+    /// The quality of all links over the last minutes; of no time before any is known.
+    #[must_use]
+    pub fn last_minutes(&self) -> Arc<LastMinutes> {
+        Arc::clone(&self.last_minutes.read())
+    }
+
+    pub(crate) fn set_last_minutes(&self, minutes: LastMinutes) {
+        *self.last_minutes.write() = Arc::new(minutes);
     }
 
     pub(crate) fn set_open_incidents(&self, open: Open) {

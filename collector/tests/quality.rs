@@ -210,6 +210,54 @@ async fn any_order_repetition_and_crash_gives_the_same_rows() {
     }
 }
 
+/// What alerts hold against contracts: the last closed minutes, made as soon as the reader has read them, from the journal alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_minutes_are_known_where_a_contract_promises_something() {
+    for promised in [true, false] {
+        let data = tempfile::tempdir().unwrap();
+        let store = Arc::new(seed(data.path()).await);
+        let directory = config(data.path()).journal_dir();
+        let (mut journal, _) = Journal::open_dir(&directory, Options::default()).unwrap();
+        let now = wan_collector::clock::now();
+        let last = now.0.div_euclid(5_000) * 5_000;
+        // Eight minutes: whichever five are closed when they are looked at are full.
+        let rounds: Vec<Round> = (0..96)
+            .map(|back| {
+                round("wan", "10.0.0.1", UnixMillis(last - back * 5_000), 5, &[30.0, 40.0, 50.0, 60.0])
+            })
+            .collect();
+        let mut bytes = record::start(&SITE.parse().unwrap(), now, Protocol::V2, 0);
+        bytes.extend(request(&rounds));
+        for _ in 0..2 {
+            journal.append(&bytes).unwrap();
+        }
+        journal.sync().unwrap();
+        let counters = Arc::new(Counters::new().unwrap());
+        let limit = if promised { "rtt_limit: 40ms" } else { "uptime: 99%" };
+        let text = format!("contracts: [{{id: HD-01, kind: wan, {limit}}}]");
+        let contracts = Config::parse("collector.yaml", text.as_bytes()).unwrap().contracts;
+        let config = Config { contracts, ..config(data.path()) };
+        let state = Arc::new(State::new(config, None, Arc::clone(&counters)));
+        load::store(&state, &*store).await.unwrap();
+        let (engine, _thread) = engine::start(journal, 16, 1 << 40, counters).unwrap();
+        let reader = Reader::open_read_only(&directory, Seq::FIRST).unwrap();
+        let follower =
+            Follower::start(Arc::clone(&state), Arc::clone(&store), engine.clone(), reader).await.unwrap();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(follower.run(stop.clone()));
+        while store.quality_position().await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let found = state.last_minutes();
+        let figures = found.of(&SITE.parse().unwrap(), &"wan".parse().unwrap());
+        let told =
+            figures.map(|figures| (figures.minutes, figures.counted, figures.loss(), figures.rtt_mean()));
+        assert_eq!(told, promised.then_some((5, 300, Some(0.2), Some(0.045))));
+        stop.cancel();
+        running.await.unwrap();
+    }
+}
+
 /// A collector as a process of its own, to be killed.
 struct Process {
     child: Child,

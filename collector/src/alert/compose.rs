@@ -10,6 +10,7 @@ use super::machine::{Key, Telling};
 use super::notice::{
     Affected, Both, Common, Event, LinkFacts, MOST_LISTED, Notice, NoticeId, Rule, SiteFacts, Subject,
 };
+use super::promise::{self, Promise};
 use super::record::Record;
 use crate::inventory::Site;
 use crate::lang::Lang;
@@ -220,7 +221,8 @@ impl Words<'_> {
                 }
                 .to_owned()
             }
-            Rule::LinkDown | Rule::LinkDegraded => String::new(),
+            Rule::LinkDown => String::new(),
+            Rule::LinkDegraded => self.beyond(lang),
             Rule::AgentSilent => {
                 let standing = self.site.and_then(|site| self.province.standing(&site.site.id));
                 let works = standing.is_some_and(|standing| standing.rule == verdict::Rule::LineWorks);
@@ -270,6 +272,15 @@ impl Words<'_> {
                     "the agent's queue is full and the oldest measurements are dropped: the line is too slow or was cut for too long",
                 )
                 .to_owned(),
+        }
+    }
+
+    /// By which figures a link is beyond its contract, if it is.
+    fn beyond(&self, lang: Lang) -> String {
+        let link = self.site.zip(self.telling.key.subject.link());
+        match link.map(|(site, link)| promise::of(self.province, site, link)) {
+            Some(Promise::Broken(broken)) => broken.sentence(lang),
+            Some(Promise::Nothing | Promise::Unsure | Promise::Kept) | None => String::new(),
         }
     }
 
@@ -347,6 +358,12 @@ impl Words<'_> {
             Some(Cause::Isp) => carrier(of_kind(LinkKind::Internet)),
             Some(Cause::Lan | Cause::Power) => own.to_owned(),
             Some(Cause::Agent | Cause::Upstream | Cause::Collector | Cause::Planned) => centre.to_owned(),
+            // Nothing has failed: it is worse than was promised.
+            None if self.telling.key.rule == Rule::LinkDegraded
+                && link.is_some_and(|link| link.contract.is_some()) =>
+            {
+                carrier(link.and_then(|link| link.carrier.as_deref()))
+            }
             Some(Cause::Unknown) | None => lang.pick("Chưa xác định", "Not known yet").to_owned(),
         }
     }

@@ -5,7 +5,7 @@
 //! | `site_offline` | the verdict is `offline`; held up while `unreachable`, or while nothing was heard of the parent, or by those who see it down, since | the verdict is `unknown`, `maintenance`, the agent silent and nobody else looks, or nothing was heard since the collector's start |
 //! | `agent_silent` | the verdict is `agent_silent`, since the last push or, after a cut, since others see it again | `unknown`, `maintenance`, `offline`, `unreachable` |
 //! | `link_down` | the site is heard and the newest word about the link is `down`; held up while the LAN is down, a service also while all WAN lines are, an Internet line while its carrier's WAN line is, and all until a round that began after the site was heard again | the site is not heard, the word is old, works are planned |
-//! | `link_degraded`, `instrument_fault` | the same for `degraded`, and for an instrument that failed | the same |
+//! | `link_degraded`, `instrument_fault` | the same for `degraded`, and for an instrument that failed; a link that is up is degraded beyond its contract while that is [broken](promise) | the same; what began as beyond a contract, while that cannot be judged |
 //! | `coverage_under_target` | a tier's high bound is under its target, though enough sites are equipped | the collector does not hear |
 //! | `collector_blind` | the centre is cut off, or nothing at all of the province is heard or seen | |
 //! | `clock_wrong` | a host's clock is off by more than [`CLOCK_WRONG`], its uncertainty left out | the site is not heard |
@@ -22,6 +22,7 @@ use wan_wire::{LinkKind, LinkName, Outcome, SiteId, UnixMillis};
 
 use super::machine::{Bad, Held, Key, Seen, Sight, Suspect};
 use super::notice::{Common, Rule, Subject};
+use super::promise::{self, Promise};
 use crate::inventory::Watches;
 use crate::ledger::span::{Span, Spans};
 use crate::ledger::timeline::Window;
@@ -37,6 +38,8 @@ pub const DROPPING: Duration = Duration::from_secs(15 * 60);
 pub const EXPIRING: Duration = Duration::from_secs(14 * 86_400);
 /// So long a site waits for a word about its parent before it is told for itself.
 const DOUBT: Duration = Duration::from_secs(15);
+/// So long after a start it is not known which links were beyond their contracts before.
+const RECALLING: Duration = Duration::from_secs(10 * 60);
 /// Coverage is derived anew this often: it looks at every site's evidence.
 const COVERAGE_EVERY: Duration = Duration::from_secs(30);
 
@@ -49,14 +52,16 @@ pub struct Own {
     pub many: u32,
 }
 
-/// What is remembered from one look to the next. Losing it, as a restart does, costs a rise of a counter that nobody saw, and a round's
-/// wait for what links do.
+/// What is remembered from one look to the next. Losing it, as a restart does, costs a rise of a counter that nobody saw, a round's
+/// wait for what links do, and the time until a contract is judged again.
 #[derive(Debug, Default)]
 pub struct Memory {
     /// Since when each site that is heard is heard without a gap.
     heard: BTreeMap<SiteId, UnixMillis>,
     dropped: BTreeMap<SiteId, (f64, Option<UnixMillis>)>,
     coverage: Option<(UnixMillis, BTreeSet<String>)>,
+    /// Since when links are beyond their contracts.
+    beyond: BTreeMap<(SiteId, LinkName), UnixMillis>,
 }
 
 /// What is wrong in the province now.
@@ -81,6 +86,7 @@ pub fn observe(province: &Province<'_>, own: &Own, memory: &mut Memory) -> Sight
     }
     memory.dropped.retain(|site, _| standings.contains_key(site));
     memory.heard.retain(|site, _| standings.contains_key(site));
+    memory.beyond.retain(|(site, _), _| standings.contains_key(site));
     look.sight
 }
 
@@ -230,7 +236,7 @@ impl Look<'_> {
         if heard {
             self.suspect(site, &commons);
             let returned = *memory.heard.entry(id.clone()).or_insert(self.province.now);
-            self.links(site, returned, &commons);
+            self.links(site, returned, &commons, memory);
             self.agent(site, memory);
         } else {
             memory.heard.remove(id);
@@ -292,7 +298,7 @@ impl Look<'_> {
         }
     }
 
-    fn links(&mut self, site: &SiteNow<'_>, returned: UnixMillis, commons: &[Common]) {
+    fn links(&mut self, site: &SiteNow<'_>, returned: UnixMillis, commons: &[Common], memory: &mut Memory) {
         let (now, hold) = (self.province.now, self.province.config().ingest.silence_limit);
         let valid: Vec<&Link> = site.seen_links().filter(|link| link.valid.holds(now)).collect();
         let words: Vec<(&Link, Option<Span>)> =
@@ -318,6 +324,9 @@ impl Look<'_> {
                 }
                 continue;
             };
+            if span.outcome == Outcome::Up {
+                self.contract(site, name, memory);
+            }
             let Some((rule, _)) = rules.into_iter().find(|(_, outcome)| *outcome == span.outcome) else {
                 continue;
             };
@@ -346,6 +355,29 @@ impl Look<'_> {
             // Sites whose local networks fail have nothing in common that anybody could mend at one place.
             let commons = if rule == Rule::LinkDown && kind != LinkKind::Lan { commons } else { Vec::new() };
             self.bad(rule, subject(), Some(span.start), held, commons);
+        }
+    }
+
+    /// Whether a link that works is worse than its contract allows.
+    fn contract(&mut self, site: &SiteNow<'_>, link: &LinkName, memory: &mut Memory) {
+        let subject = || Subject::Link { site: site.site.id.clone(), link: link.clone() };
+        let key = || (site.site.id.clone(), link.clone());
+        match promise::of(self.province, site, link) {
+            Promise::Nothing => {}
+            Promise::Kept => {
+                memory.beyond.remove(&key());
+            }
+            Promise::Broken(broken) => {
+                let since = *memory.beyond.entry(key()).or_insert(broken.window.start);
+                self.bad(Rule::LinkDegraded, subject(), Some(since), None, Vec::new());
+            }
+            Promise::Unsure => {
+                let now = self.province.now;
+                let started = self.province.hears_since().is_none_or(|at| now.since(at) < RECALLING);
+                if started || memory.beyond.contains_key(&key()) {
+                    self.unsure(Rule::LinkDegraded, subject());
+                }
+            }
         }
     }
 

@@ -168,7 +168,7 @@ fn micros(seconds: f64) -> u64 {
 
 /// All round-trip times of a round together, in microseconds: at most 3.6e15.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 3.6e15; a cast saturates")]
-fn total(mean: f64, received: u32) -> u64 {
+pub(super) fn total(mean: f64, received: u32) -> u64 {
     (mean * MICROS * f64::from(received)).round() as u64
 }
 

@@ -11,9 +11,11 @@ use wan_wire::{AssembledRound, Limits, LinkName, RoundFacts, SiteId, UnixMillis}
 use super::bucket::{Bucket, SHORTEST_ROUND_MS};
 use super::codec::{Unreadable, decode_day, decode_hour, encode_day, encode_hour};
 use super::hour::{DAY_HOURS, HOUR_MS, Hour, Place, day_of};
+use super::recent::{LastMinutes, Recent};
 use super::{HOURS_KEPT, MAX_TARGETS, MINUTES_KEPT, RowKey, Rows, Stream, StreamId, Table};
 use crate::engine::{Command, EngineHandle, QUALITY_CURSOR};
 use crate::ingest::series::{RoundKey, TakeRounds, decode_rounds};
+use crate::report::quality::Limits as QualityLimits;
 use crate::state::{SiteRuntime, State};
 use crate::store::{Store, StoreError};
 use crate::{clock, record};
@@ -87,6 +89,8 @@ struct Pending {
     targets: HashMap<(SiteId, LinkName, SiteId), usize>,
     rounds: usize,
     left_out: BTreeMap<LeftOut, u64>,
+    /// The last minutes, where a contract promises something that they are held against.
+    recent: Option<Recent>,
 }
 
 impl Pending {
@@ -127,6 +131,9 @@ impl TakeRounds for Sent<'_> {
                 return;
             }
             self.pending.learn(digest, stream, None);
+        }
+        if let Some(recent) = &mut self.pending.recent {
+            recent.take(digest, || key.stream(&self.sender.id), round.end, &round.facts);
         }
         if let Some(known) = self.pending.streams.get_mut(&digest) {
             known.waiting.push(Waiting { place: Place::of(round.end), facts: round.facts });
@@ -220,7 +227,8 @@ impl<S: Store> Follower<S> {
         engine: EngineHandle,
         reader: Reader,
     ) -> Result<Self, StoreError> {
-        let mut pending = Pending::default();
+        let promised = state.config.contracts.iter().any(|contract| QualityLimits::of(contract).is_some());
+        let mut pending = Pending { recent: promised.then(Recent::default), ..Pending::default() };
         for (id, stream) in store.quality_streams(None).await? {
             pending.learn(stream.digest(), stream, Some(id));
         }
@@ -239,6 +247,7 @@ impl<S: Store> Follower<S> {
                 () = tokio::time::sleep(TICK.min(every)) => {}
             }
             self.read(&stop).await;
+            self.close_minutes();
             if clock::monotonic().duration_since(self.wrote) >= every {
                 self.write(true).await;
             }
@@ -318,6 +327,15 @@ impl<S: Store> Follower<S> {
                 tracing::error!(%error, "the figures of quality could not be written; tried again");
                 false
             }
+        }
+    }
+
+    /// Tells the figures of the last minutes, once one more of them is closed.
+    fn close_minutes(&mut self) {
+        let Some(recent) = self.tail.as_mut().and_then(|tail| tail.pending.recent.as_mut()) else { return };
+        let now = clock::now();
+        if self.state.last_minutes().window != LastMinutes::window_at(now) {
+            self.state.set_last_minutes(recent.figures(now));
         }
     }
 

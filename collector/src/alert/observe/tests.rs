@@ -267,3 +267,68 @@ fn clocks_queues_and_the_certificate_are_looked_at() {
     assert_eq!(look(&ends(13 * 86_400)), all);
     assert_eq!(look(&ends(-1)), all, "also when it is over");
 }
+
+#[test]
+fn a_link_that_works_is_degraded_while_it_is_beyond_its_contract() {
+    use crate::config::Config;
+    use crate::inventory::{Link, Register};
+    use crate::quality::recent::{Figures, LastMinutes};
+    let config = Config::parse("c", b"contracts: [{id: HD-01, kind: wan, rtt_limit: 40ms}]").unwrap();
+    let state = crate::province::tests::province_with(config);
+    let mut sites: Vec<_> = state.directory().register.sites().cloned().collect();
+    for site in &mut sites {
+        let contract = Some("HD-01".to_owned());
+        site.links = vec![Link { contract, ..Link::named("wan".parse().unwrap()) }];
+    }
+    let secrets = (0u8..).zip(&sites).map(|(number, site)| crate::store::AgentSecret {
+        site: site.id.clone(),
+        hash: [number; 32],
+        issued: NOW.plus_millis(-9 * 3_600_000),
+        revoked: None,
+    });
+    state.replace_register(crate::store::Snapshot {
+        revision: 2,
+        secrets: secrets.collect(),
+        register: Register::new(sites).unwrap(),
+        rotation: crate::store::Rotation::default(),
+        planned: crate::planned::Planned::default(),
+    });
+    well(&state, &["centre", "hub", "xa-1", "xa-2"]);
+    seen_by_centre(&state, &["hub", "xa-1", "xa-2"], (60, 2), Outcome::Up);
+    let key = of_link(Rule::LinkDegraded, "xa-1", "wan");
+    let mut memory = Memory::default();
+    // The round-trip time of xa-1 in the minutes that are closed so many minutes from now; `None`: nothing was measured.
+    let mut look = |minutes: i64, millis: Option<u64>| {
+        let now = NOW.plus_millis(minutes * 60_000);
+        let figures = |site: &str, millis: u64| {
+            let figures = Figures { minutes: 5, counted: 300, received: 300, rtt_sum: 300 * millis * 1000 };
+            ((id(site), "wan".parse().unwrap()), figures)
+        };
+        let mut links = BTreeMap::from([figures("xa-2", 40)]);
+        links.extend(millis.map(|millis| figures("xa-1", millis)));
+        state.set_last_minutes(LastMinutes::new(LastMinutes::window_at(now), links));
+        for site in ["centre", "hub", "xa-1", "xa-2"] {
+            for link in ["lan", "wan", "internet"] {
+                see(&state, site, link, site, (60, -minutes * 60), Outcome::Up);
+            }
+            seen_by_centre(&state, &[site], (60, -minutes * 60), Outcome::Up);
+        }
+        let province = Province::of(&state, now);
+        let sight = observe(&province, &Own { many: 2, ..Own::default() }, &mut memory);
+        assert!(sight.seen.keys().all(|other| *other == key), "{:?}", sight.seen);
+        sight.seen.get(&key).cloned()
+    };
+    let since = |seen: Option<Seen>| match seen {
+        Some(IsBad(bad)) => bad.since,
+        Some(Unsure) | None => None,
+    };
+    assert_eq!(look(0, Some(40)), None, "40 ms are allowed");
+    let first = since(look(1, Some(85)));
+    assert_eq!(first, Some(LastMinutes::window_at(NOW.plus_millis(60_000)).start));
+    assert_eq!(since(look(2, Some(85))), first, "it goes on since then");
+    assert_eq!(look(3, None), Some(Unsure), "what began so is not over while nothing is measured");
+    assert_eq!(since(look(4, Some(90))), first);
+    assert_eq!(look(5, Some(39)), None, "it is kept again");
+    assert_eq!(look(6, None), None);
+    assert_ne!(since(look(7, Some(85))), first);
+}
