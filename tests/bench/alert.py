@@ -11,10 +11,12 @@ come. Cuts are spread over the sites, at moments that a seed decides.
 
     apt-get install prometheus prometheus-blackbox-exporter prometheus-alertmanager nftables
     cargo build --release -p wan-collector -p wan-agent
-    tests/bench/alert.py [--profile default|fast] [--cuts 24]
+    tests/bench/alert.py [--profile default|fast] [--cuts 24 | --flaps 100]
 
 default: Wanwatch with its defaults. The peer is scraped and evaluated each 5 s, `for: 15s`.
 fast:    Wanwatch with the profile of one second of deploy/alerts.md. The peer is scraped and evaluated each second, `for: 3s`.
+
+With `--flaps N` one site's line comes and goes N times instead, each time for long enough to be told, and what counts is how often anybody is.
 
 The peer is set up to be quick: an answer may take 1 s (fast: 0.5 s) and not as long as the scrape, Alertmanager waits for nothing (`group_wait: 0s`,
 `group_interval: 1s`, each site its own group). Exit code 1 when a bound is not met, when either stays silent about a cut, or when
@@ -46,6 +48,10 @@ PEERS = {"default": ("5s", "15s", "1s"), "fast": ("1s", "3s", "500ms")}
 BOUNDS = {"default": (8, 15, 5), "fast": (2.5, 4, None)}
 # Between healing and the next cut of a lane at least, and at random so much more: no phase of either's intervals is preferred.
 PAUSE = {"default": (8, 10), "fast": (5, 4)}
+# A line that flaps: down and up for at least so long, and at random up to half as much more.
+FLAPS = {"default": (10, 6), "fast": (4, 2)}
+# What flaps is told to come and go at most so often, then once that it flaps, and nothing more until it has been well for long.
+FLAPS_TOLD = 8
 
 # What deploy/alerts.md calls the profile of one second, less what this province has no use for.
 FAST_AGENTS = """\
@@ -158,13 +164,18 @@ class Ear:
     """What both have told, by site: (time, fired or over)."""
 
     def __init__(self, ours, theirs):
-        self.sinks, self.other = {"wanwatch": ours, "peer": theirs}, collections.Counter()
+        self.sinks, self.other, self.denied = {"wanwatch": ours, "peer": theirs}, collections.Counter(), 0
         self.told = {who: collections.defaultdict(list) for who in self.sinks}
 
     def listen(self):
         for at, body in self.sinks["wanwatch"].take():
             notice = json.loads(body)
-            if notice["rule"] == "site_offline":
+            if notice["event"] == "corrected":
+                # What an alert that is over turned out to be; every cut here was one.
+                found = notice["correction"]["is"]["found"]
+                self.other[f"{notice['rule']} corrected to {found}"] += 1
+                self.denied += found in ("worked", "not_known")
+            elif notice["rule"] == "site_offline":
                 self.told["wanwatch"][notice["site"]["id"]].append((at, notice["event"] == "fired", notice["event"]))
             else:
                 of = (notice.get("site") or {}).get("id", "")
@@ -219,14 +230,31 @@ class Lane:
         return True
 
 
+def flap(arguments, hub, ear, site, dice):
+    """One site's line comes and goes; what was told of it by each: {who: {event: count}}."""
+    began = time.time()
+    for number in range(1, arguments.flaps + 1):
+        for verb, least in zip(("add", "delete"), FLAPS[arguments.profile]):
+            nft(hub, f"{verb} element inet cut dead {{ {site} }}")
+            time.sleep(least * (1 + dice.random() / 2))
+        ear.listen()
+        if number % 10 == 0:
+            print(f"  {number} of {arguments.flaps}: told {', '.join(f'{len(told[site])} by {who}' for who, told in ear.told.items())}", flush=True)
+    # Whatever the last one causes is told by then.
+    time.sleep(PATIENCE)
+    ear.listen()
+    print(f"  {time.time() - began - PATIENCE:.0f} s of flapping", flush=True)
+    return {who: collections.Counter(event for _, _, event in told[site]) for who, told in ear.told.items()}
+
+
 def shown(seconds):
     return "never" if seconds is None else f"{seconds:.2f} s"
 
 
 def falsely(ear, lanes):
-    """What Wanwatch told of sites while they were not cut, and of any site more often than it was cut."""
+    """What Wanwatch told of sites while they were not cut, of any site more often than it was cut, and what it took back."""
     cuts = collections.Counter(site for lane in lanes for site, *_ in lane.times)
-    wrong = 0
+    wrong = ear.denied
     for site, told in ear.told["wanwatch"].items():
         fired = sum(1 for _, is_fired, _ in told if is_fired)
         wrong += max(0, fired - cuts[site]) + sum(1 for _, _, event in told if event not in ("fired", "resolved"))
@@ -239,6 +267,7 @@ def main():
     parser.add_argument("--collector", default=str(lab.ROOT / "target/release/wan-collector"), help="the binary to measure")
     parser.add_argument("--profile", choices=sorted(PEERS), default="default")
     parser.add_argument("--cuts", type=int, default=24, help="cuts in all [24]")
+    parser.add_argument("--flaps", type=int, help="let one site's line come and go so often instead")
     parser.add_argument("--sites", type=int, default=12, help="sites [12]: at two cuts each none flaps")
     parser.add_argument("--lanes", type=int, default=2, help="cuts that go on at once, each for itself [2]")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32), help="of the moments; else a new one")
@@ -255,7 +284,8 @@ def main():
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(folder, ignore_errors=True))
     tempfile.tempdir = folder
     load = os.getloadavg()[0]
-    print(f"profile {arguments.profile}, {arguments.cuts} cuts among {arguments.sites} sites, seed {arguments.seed}, "
+    what = f"{arguments.flaps} flaps of one" if arguments.flaps else f"{arguments.cuts} cuts"
+    print(f"profile {arguments.profile}, {what} among {arguments.sites} sites, seed {arguments.seed}, "
           f"load {load:.1f} on {os.cpu_count()} cores", flush=True)
     sites = [f"xa-{number:02}" for number in range(1, arguments.sites + 1)]
     centre, hub, spaces = build(arguments, sites)
@@ -281,6 +311,14 @@ def main():
     if any(ear.told[who] for who in ear.told):
         sys.exit(f"told before anything was cut: {json.dumps(ear.told)}")
     dice = random.Random(arguments.seed)
+    table = lab.Table(arguments.json)
+    if arguments.flaps:
+        told = flap(arguments, hub, ear, sites[0], dice)
+        counts = ", ".join(f"{event} {count}" for event, count in sorted(told["wanwatch"].items()))
+        table.row(f"messages about a line that came and went {arguments.flaps} times ({counts})", told["wanwatch"].total(),
+                  (f"≤ {FLAPS_TOLD}", lambda value: 0 < value <= FLAPS_TOLD), told["peer"].total(), digits=0)
+        table.row("told that it flaps", told["wanwatch"]["flapping"], ("1", lambda value: value == 1), digits=0)
+        return table.code()
     lanes = [Lane(hub, ear, sites[number :: arguments.lanes], len(range(number, arguments.cuts, arguments.lanes)), arguments.profile,
                   random.Random(dice.random()), report) for number in range(arguments.lanes)]
     working = lanes
@@ -294,7 +332,6 @@ def main():
         shutil.copy(collector.folder / "log", arguments.keep / "collector.log")
         (arguments.keep / "history.json").write_text(collector.cli("alerts", "history", "--format", "json"))
 
-    table = lab.Table(arguments.json)
     times = [one for lane in lanes for one in lane.times]
     median, worst, over = BOUNDS[arguments.profile]
     of = lambda at, who: [PATIENCE if one[at][who] is None else one[at][who] for one in times]
