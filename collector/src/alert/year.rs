@@ -334,10 +334,6 @@ fn take(state: &State, arrival: &Arrival, at: i64) {
     }
 }
 
-fn offline(told: &Told) -> bool {
-    told.key.rule == Rule::SiteOffline
-}
-
 /// Bursts of loss of up to `longest`, on top of two per cent at all times: `count` of them, ten in each stretch.
 fn bursts(pace: Pace, seed: u64, count: usize, longest: i64) {
     let mut dice = StdRng::seed_from_u64(seed);
@@ -365,12 +361,13 @@ fn bursts_of_a_second_are_no_outage_to_the_profile_of_one_second() {
 }
 
 /// A year of 300 sites, told no wrong word and missing none: a burst a day at each site, an outage a month at each, 30 restarts of the
-/// collector and 12 cuts of the centre's uplink with all sites there.
+/// collector, 12 cuts of the centre's uplink and 12 of a hub, with all sites there.
 #[test]
 #[ignore = "a measurement: some minutes, optimised; see tests/bench/README.md"]
 fn a_year_of_three_hundred_sites() {
     soon(outages(USUAL, 12, 300 * 12));
     befallen(13, 300, 30, 12);
+    hubs(14, 300, 12);
     bursts(USUAL, 11, 300 * 365, 3_000);
 }
 
@@ -427,7 +424,8 @@ fn outages(pace: Pace, seed: u64, count: usize) -> ((i64, i64), (i64, i64)) {
 fn told_once(told: &[Told], site: usize, start: i64, pace: Pace) {
     let events: Vec<Event> = told.iter().map(|told| told.event).collect();
     assert_eq!(events, [Event::Fired, Event::Resolved], "{told:?}");
-    assert_eq!(told[0].key.subject, Subject::Site { site: id(site) });
+    let key = Key { rule: Rule::SiteOffline, subject: Subject::Site { site: id(site) } };
+    assert!(told.iter().all(|told| told.key == key), "{told:?}");
     assert!((told[0].since - start).abs() <= pace.own.0 + pace.watch.0, "{told:?} at {start}");
 }
 
@@ -454,26 +452,29 @@ fn record_of(fired: &Told, over: &Told) -> Record {
     }
 }
 
-/// A hub with all that is behind it: one alert, and one word when it is over.
 #[test]
 fn a_hub_that_is_cut_is_one_notice_at_any_phase() {
-    let mut dice = StdRng::seed_from_u64(4);
-    for _ in 0..6 {
+    hubs(4, 40, 6);
+}
+
+/// A hub with all that is behind it, and a site that is not: one alert, and one word when it is over.
+fn hubs(seed: u64, sites: usize, cuts: usize) {
+    let mut dice = StdRng::seed_from_u64(seed);
+    for _ in 0..cuts {
         let start = BEGIN + 20_000 + dice.random_range(0..5_000);
-        let dead = (1..=40).map(|site| (site, vec![(start, start + 60_000)])).collect();
+        let dead = (1..=sites).map(|site| (site, vec![(start, start + 60_000)])).collect();
         let stretch = Stretch {
             pace: USUAL,
-            sites: 41,
-            behind: (2..=40).collect(),
+            sites: sites + 1,
+            behind: (2..=sites).collect(),
             truth: Truth { dead, ..Truth::default() },
             length: 140_000,
         };
-        let told: Vec<Told> = stretch.run(&mut dice).into_iter().filter(offline).collect();
-        let found: Vec<(Event, &Subject)> = told.iter().map(|told| (told.event, &told.key.subject)).collect();
-        let hub = Subject::Site { site: id(1) };
-        assert_eq!(found, [(Event::Fired, &hub), (Event::Resolved, &hub)], "{told:?}");
+        let told = stretch.run(&mut dice);
+        told_once(&told, 1, start, USUAL);
         assert!(told[0].at - start <= 15_000, "{told:?}");
     }
+    println!("{cuts} cuts of a hub of {sites} sites: each told once, in time");
 }
 
 #[test]
