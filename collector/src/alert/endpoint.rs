@@ -295,7 +295,7 @@ impl<S: Store> App<S> {
             Problem::not_found("id", detail, "GET /api/v1/alerts lists those that fire")
         };
         let id = AlertId::parse(text).ok_or_else(missing)?;
-        let wanted = WantedAlerts { id: Some(id), open: false, ..WantedAlerts::open() };
+        let wanted = WantedAlerts { ids: Some(vec![id]), open: false, ..WantedAlerts::open() };
         let found = self.store.alerts(&wanted).await.map_err(|error| Problem::store(&error))?;
         found.into_iter().next().ok_or_else(missing)
     }

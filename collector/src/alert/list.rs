@@ -313,7 +313,7 @@ impl Asked {
             after: window.map_or(UnixMillis::MIN, |window| window.start),
             site: question.site.map(|text| params::registered(register, "site", text)).transpose()?,
             rule: question.rule.map(orders::rule).transpose()?,
-            id: None,
+            ids: None,
             open,
             folded: params::flag("folded", question.folded, "")?.unwrap_or(false),
             drills: false,

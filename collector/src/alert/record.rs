@@ -202,8 +202,8 @@ pub struct WantedAlerts {
     pub site: Option<SiteId>,
     /// Of this rule.
     pub rule: Option<Rule>,
-    /// This one.
-    pub id: Option<AlertId>,
+    /// Of these.
+    pub ids: Option<Vec<AlertId>>,
     /// Those that fire.
     pub open: bool,
     /// Not those for which an alert about many stands.
@@ -223,7 +223,7 @@ impl WantedAlerts {
             after: UnixMillis::MIN,
             site: None,
             rule: None,
-            id: None,
+            ids: None,
             open: true,
             folded: false,
             drills: false,

@@ -202,10 +202,11 @@ impl Watcher {
         );
         self.machine = Some(machine);
         // As the store has them: what was said earlier is not in what has changed.
-        for over in
-            changes.records.iter().filter(|record| may_be_corrected(record) && record.corrections.is_empty())
-        {
-            let wanted = WantedAlerts { id: Some(over.id.clone()), ..over_since(UnixMillis::MIN) };
+        let over =
+            changes.records.iter().filter(|record| may_be_corrected(record) && record.corrections.is_empty());
+        let over: Vec<AlertId> = over.map(|record| record.id.clone()).collect();
+        if !over.is_empty() {
+            let wanted = WantedAlerts { ids: Some(over), ..over_since(UnixMillis::MIN) };
             for record in store.alerts(&wanted).await? {
                 corrector.watch(record, now);
             }

@@ -314,8 +314,11 @@ async fn take(config: &Config, ids: &[String], taken: Option<&Acknowledgement>) 
     let store = SqliteStore::open(&config.database()).await?;
     let mut records = Vec::new();
     for text in ids {
-        let wanted =
-            AlertId::parse(text).map(|id| WantedAlerts { id: Some(id), open: false, ..WantedAlerts::open() });
+        let wanted = AlertId::parse(text).map(|id| WantedAlerts {
+            ids: Some(vec![id]),
+            open: false,
+            ..WantedAlerts::open()
+        });
         let found = match &wanted {
             Some(wanted) => store.alerts(wanted).await?.pop(),
             None => None,

@@ -114,8 +114,8 @@ impl SqliteStore {
         if let Some(rule) = wanted.rule {
             query.push(" AND alert.rule = ").push_bind(rule.as_str());
         }
-        if let Some(id) = &wanted.id {
-            query.push(" AND alert.id = ").push_bind(id.to_string());
+        if let Some(ids) = &wanted.ids {
+            query.push(" AND alert.id IN (SELECT value FROM json_each(").push_bind(json(ids)).push("))");
         }
         if wanted.open {
             query.push(" AND alert.until_ms IS NULL");
