@@ -75,23 +75,11 @@ impl Drill {
             ..compose::notice(&telling, province, now)
         };
         let record = Record {
-            id,
-            rule,
-            subject,
-            severity,
-            since: now,
-            fired: now,
-            until: None,
             told: Some(now),
-            under: None,
-            members: Vec::new(),
-            flaps: false,
-            cause: None,
             why,
             drill: true,
             drill_ends: Some(now.plus(length)),
-            taken: None,
-            corrections: Vec::new(),
+            ..Record::begun(id, rule, subject, severity, now)
         };
         Ok(Self { record, notice })
     }

@@ -53,6 +53,36 @@ pub struct Record {
 }
 
 impl Record {
+    /// One that begins to fire, and of which nothing else is known.
+    #[must_use]
+    pub const fn begun(
+        id: AlertId,
+        rule: Rule,
+        subject: Subject,
+        severity: Severity,
+        fired: UnixMillis,
+    ) -> Self {
+        Self {
+            id,
+            rule,
+            subject,
+            severity,
+            since: fired,
+            fired,
+            until: None,
+            told: None,
+            under: None,
+            members: Vec::new(),
+            flaps: false,
+            cause: None,
+            why: Both { vi: String::new(), en: String::new() },
+            drill: false,
+            drill_ends: None,
+            taken: None,
+            corrections: Vec::new(),
+        }
+    }
+
     /// What is said of it now; `None` while it fires.
     #[must_use]
     pub fn said(&self) -> Option<Said> {

@@ -300,13 +300,9 @@ fn record(
     settings: &Settings,
 ) -> Record {
     let notice = told.get(&firing.id);
+    let severity = settings.of(key.rule).severity;
     Record {
-        id: firing.id.clone(),
-        rule: key.rule,
-        subject: key.subject.clone(),
-        severity: settings.of(key.rule).severity,
         since: firing.since,
-        fired: firing.fired,
         until,
         told: firing.told,
         under: firing.under.clone(),
@@ -314,10 +310,7 @@ fn record(
         flaps: firing.flaps,
         cause: notice.and_then(|notice| notice.cause),
         why: notice.map_or_else(Both::default, |notice| notice.why.clone()),
-        drill: false,
-        drill_ends: None,
-        taken: None,
-        corrections: Vec::new(),
+        ..Record::begun(firing.id.clone(), key.rule, key.subject.clone(), severity, firing.fired)
     }
 }
 

@@ -19,7 +19,7 @@ use wan_wire::{Outcome, SiteId, UnixMillis};
 use super::correct::Said;
 use super::hindsight;
 use super::machine::{Key, Machine, Orders, Settings};
-use super::notice::{AlertId, Both, Event, Rule, Severity, Subject};
+use super::notice::{AlertId, Event, Rule, Severity, Subject};
 use super::observe::{Memory, Own, observe};
 use super::record::Record;
 use crate::config::Config;
@@ -431,24 +431,12 @@ fn told_once(told: &[Told], site: usize, start: i64, pace: Pace) {
 
 fn record_of(fired: &Told, over: &Told) -> Record {
     let Key { rule, subject } = fired.key.clone();
+    let id = AlertId::of(rule, &subject, UnixMillis(fired.at));
     Record {
-        id: AlertId::of(rule, &subject, UnixMillis(fired.at)),
-        rule,
-        subject,
-        severity: Severity::Critical,
         since: UnixMillis(over.since),
-        fired: UnixMillis(fired.at),
         until: over.until.map(UnixMillis),
         told: Some(UnixMillis(over.at)),
-        under: None,
-        members: Vec::new(),
-        flaps: false,
-        cause: None,
-        why: Both::default(),
-        drill: false,
-        drill_ends: None,
-        taken: None,
-        corrections: Vec::new(),
+        ..Record::begun(id, rule, subject, Severity::Critical, UnixMillis(fired.at))
     }
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::alert::notice::{Both, Common, Severity};
+use crate::alert::notice::{Common, Severity};
 
 fn s(seconds: i64) -> UnixMillis {
     UnixMillis(1_793_466_000_000).plus_millis(seconds * 1000)
@@ -10,24 +10,13 @@ fn s(seconds: i64) -> UnixMillis {
 /// An alert of a site that was told to be offline from 0 to 600 s, of an unknown cause.
 fn record() -> Record {
     let subject = Subject::Site { site: "xa-a".parse().unwrap() };
+    let id = AlertId::of(Rule::SiteOffline, &subject, s(7));
     Record {
-        id: AlertId::of(Rule::SiteOffline, &subject, s(7)),
-        rule: Rule::SiteOffline,
-        subject,
-        severity: Severity::Critical,
         since: s(0),
-        fired: s(7),
         until: Some(s(600)),
         told: Some(s(601)),
-        under: None,
-        members: Vec::new(),
-        flaps: false,
         cause: Some(Cause::Unknown),
-        why: Both::default(),
-        drill: false,
-        drill_ends: None,
-        taken: None,
-        corrections: Vec::new(),
+        ..Record::begun(id, Rule::SiteOffline, subject, Severity::Critical, s(7))
     }
 }
 

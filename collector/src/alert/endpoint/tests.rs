@@ -33,24 +33,12 @@ fn of_link(site: &str, link: &str) -> Subject {
 /// An alert that began so many minutes ago.
 fn record(rule: Rule, subject: Subject, ago: i64) -> Record {
     let fired = NOW.plus_millis(-ago * MINUTE);
+    let severity = Settings::default().of(rule).severity;
     Record {
-        id: AlertId::of(rule, &subject, fired),
-        rule,
-        subject,
-        severity: Settings::default().of(rule).severity,
         since: fired.plus_millis(-5_000),
-        fired,
-        until: None,
         told: Some(fired),
-        under: None,
-        members: Vec::new(),
-        flaps: false,
-        cause: None,
         why: Both { vi: "không nghe thấy".to_owned(), en: "not heard".to_owned() },
-        drill: false,
-        drill_ends: None,
-        taken: None,
-        corrections: Vec::new(),
+        ..Record::begun(AlertId::of(rule, &subject, fired), rule, subject, severity, fired)
     }
 }
 

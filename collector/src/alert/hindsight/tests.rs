@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use wan_wire::{LinkName, Outcome};
 
 use super::*;
-use crate::alert::notice::{AlertId, Both, Severity, Subject};
+use crate::alert::notice::{AlertId, Severity, Subject};
 use crate::ledger::cause::Cause;
 use crate::ledger::life::Life;
 use crate::province::tests::{NOW, id, province, see};
@@ -15,24 +15,13 @@ fn ago(seconds: i64) -> UnixMillis {
 
 /// An alert that was told from so many seconds before now to so many.
 fn record(rule: Rule, subject: Subject, (since, until): (i64, i64)) -> Record {
+    let id = AlertId::of(rule, &subject, ago(since));
     Record {
-        id: AlertId::of(rule, &subject, ago(since)),
-        rule,
-        subject,
-        severity: Severity::Critical,
         since: ago(since),
-        fired: ago(since - 7),
         until: Some(ago(until)),
         told: Some(ago(until)),
-        under: None,
-        members: Vec::new(),
-        flaps: false,
         cause: Some(Cause::Unknown),
-        why: Both::default(),
-        drill: false,
-        drill_ends: None,
-        taken: None,
-        corrections: Vec::new(),
+        ..Record::begun(id, rule, subject, Severity::Critical, ago(since - 7))
     }
 }
 
