@@ -21,7 +21,7 @@ use crate::api::common::Rolling;
 use crate::clock;
 use crate::ledger::incident::{Incident, IncidentKind};
 use crate::ledger::timeline::Window;
-use crate::ledger::told::{Changes, Subject, Told, reconcile};
+use crate::ledger::told::{Changes, Subject, Told, Word, reconcile};
 use crate::province::{Causes, Province, SiteNow};
 use crate::quality::HOURS_KEPT;
 use crate::rolling::RollingFigures;
@@ -39,8 +39,14 @@ pub const HORIZON_MARGIN: Duration = Duration::from_secs(31 * 86_400);
 /// figures of quality are kept. That is so after a start with evidence that an earlier version has kept.
 const FURTHEST: Duration = HOURS_KEPT;
 
-/// What is open now, by kind: of sites as a whole.
-pub type Open = BTreeMap<IncidentKind, u64>;
+/// What is open now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Open {
+    /// How many of sites as a whole, by kind: each kind is there.
+    pub counts: BTreeMap<IncidentKind, u64>,
+    /// Each, of sites as a whole and of links, by what it is about.
+    pub each: Vec<(Subject, Word)>,
+}
 
 /// Tells incidents until `shutdown`.
 pub async fn run<S: Store>(state: Arc<State>, store: Arc<S>, shutdown: CancellationToken) {
@@ -205,12 +211,13 @@ fn complete(
 }
 
 fn open(told: &BTreeMap<Subject, Vec<Told>>) -> Open {
-    let mut open: Open = IncidentKind::ALL.into_iter().map(|kind| (kind, 0)).collect();
-    let of_sites = told.iter().filter(|(subject, _)| subject.link.is_none()).flat_map(|(_, told)| told);
-    for told in of_sites.filter(|told| told.gone.is_none() && told.word.end.is_none()) {
-        *open.entry(told.word.kind).or_default() += 1;
+    let all = told.values().flatten().filter(|told| told.gone.is_none() && told.word.end.is_none());
+    let each: Vec<(Subject, Word)> = all.map(|told| (told.subject.clone(), told.word)).collect();
+    let mut counts: BTreeMap<_, u64> = IncidentKind::ALL.into_iter().map(|kind| (kind, 0)).collect();
+    for (_, word) in each.iter().filter(|(subject, _)| subject.link.is_none()) {
+        *counts.entry(word.kind).or_default() += 1;
     }
-    open
+    Open { counts, each }
 }
 
 #[cfg(test)]

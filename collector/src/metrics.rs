@@ -6,8 +6,8 @@
 //! `wan_coverage_sites` has only the first, so that it can be summed. What has a `window` is over the time that ends now, or some seconds
 //! ago: see [`crate::rolling`].
 //!
-//! Cardinality: per site 2 to 5 series, per link 4 + 3 × 4 and one for each cause and window of its downtime (mostly none to four), per
-//! tier × branch 6, per district and carrier of the register 2, per shared system (at most 50) and tier 2. So 10,000 sites of 4 links are some 750,000.
+//! Cardinality: [`Metric::bound`] says it of each family. Per site some 25 series, per link 5 + 3 × 4 and one for each cause and window of
+//! its downtime (mostly none to four), per link under a contract 9.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::api::common::Rolling;
 use crate::api::sites::{link_state, loss};
 use crate::ledger::timeline::{State as LinkState, Window};
 use crate::province::{Group, Link, Province, SiteNow};
+use crate::report::contract::Promised;
 use crate::report::coverage::{Coverage, Row};
 use crate::rolling::{OfLink, OverWindow, RollingFigures};
 use crate::state::{AgentFacts, State};
@@ -44,7 +45,7 @@ pub fn exposition(state: &State, now: UnixMillis) -> String {
     let figures = state.rolling_figures().filter(|figures| figures.is_fresh(now));
     let figures = figures.unwrap_or_else(|| Arc::new(RollingFigures::of(&province)));
     let mut page = Page::default();
-    sites(&province, &mut page);
+    sites(&province, &figures, &mut page);
     links(&province, &figures, &mut page);
     coverage(&province, &mut page);
     groups(&province, &mut page);
@@ -53,7 +54,7 @@ pub fn exposition(state: &State, now: UnixMillis) -> String {
     page.text
 }
 
-fn sites(province: &Province<'_>, page: &mut Page) {
+fn sites(province: &Province<'_>, figures: &RollingFigures, page: &mut Page) {
     let standings = province.standings();
     let registered: Vec<SiteNow<'_>> =
         province.sites().filter(|site| standings.contains_key(&site.site.id)).collect();
@@ -65,6 +66,7 @@ fn sites(province: &Province<'_>, page: &mut Page) {
             (Label::Tier, registered.tier.as_str()),
             (Label::Branch, registered.branch.as_str()),
             (Label::Parent, registered.parent.map_or("", |parent| parent.as_str())),
+            (Label::District, registered.district.unwrap_or_default()),
         ];
         page.sample(&labels, 1.0);
     }
@@ -72,22 +74,66 @@ fn sites(province: &Province<'_>, page: &mut Page) {
     for (site, standing) in &standings {
         page.sample(&[(Label::Site, site.as_str()), (Label::Verdict, standing.verdict.as_str())], 1.0);
     }
-    page.family(Metric::SiteLastSeenTimestampSeconds);
-    for site in &registered {
-        if let Some(at) = site.last_push {
-            page.sample(&[(Label::Site, site.site.id.as_str())], seconds(at));
-        }
-    }
-    let mut each = |metric: Metric, value: fn(&AgentFacts) -> Option<f64>| {
+    let mut each = |metric: Metric, value: &dyn Fn(&SiteNow<'_>) -> Option<f64>| {
         page.family(metric);
         for site in &registered {
-            if let Some(value) = value(&site.facts).filter(|value| value.is_finite()) {
+            if let Some(value) = value(site) {
                 page.sample(&[(Label::Site, site.site.id.as_str())], value);
             }
         }
     };
+    each(Metric::SiteUp, &|site| match site.view().state_at(&province.basis(), province.now) {
+        LinkState::Up | LinkState::Degraded => Some(1.0),
+        LinkState::Down => Some(0.0),
+        LinkState::Unknown(_) => None,
+    });
+    let instant = Window::new(province.now, province.now.plus_millis(1));
+    each(Metric::SitePlanned, &|site| (!province.planned_of(site, None, instant).is_empty()).then_some(1.0));
+    each(Metric::SiteLatitudeDegrees, &|site| site.site.location.map(|place| place.latitude));
+    each(Metric::SiteLongitudeDegrees, &|site| site.site.location.map(|place| place.longitude));
+    each(Metric::SiteLastSeenTimestampSeconds, &|site| site.last_push.map(seconds));
+    let mut each = |metric: Metric, value: fn(&AgentFacts) -> Option<f64>| {
+        each(metric, &|site| value(&site.facts).filter(|value| value.is_finite()));
+    };
     each(Metric::SiteClockOffsetSeconds, |facts| facts.clock_offset);
     each(Metric::SiteClockOffsetBoundSeconds, |facts| facts.clock_offset_bound);
+    each(Metric::SiteAgentBootTimestampSeconds, |facts| facts.boot_time);
+    each(Metric::SiteAgentStartTimestampSeconds, |facts| facts.start_time);
+    each(Metric::SiteQueueBytes, |facts| facts.queue_bytes);
+    each(Metric::SiteDroppedSamplesTotal, |facts| facts.dropped_samples);
+    page.family(Metric::SiteAgentInfo);
+    for site in &registered {
+        if let Some(version) = &site.facts.version {
+            page.sample(&[(Label::Site, site.site.id.as_str()), (Label::Version, version)], 1.0);
+        }
+    }
+    let windows = |site: &SiteNow<'_>| {
+        let figures = figures.site(&site.site.id);
+        Rolling::ALL.into_iter().map(Rolling::as_str).zip(figures.into_iter().flatten())
+    };
+    let mut each_window = |metric: Metric, value: fn(&OverWindow) -> Option<f64>| {
+        page.family(metric);
+        for site in &registered {
+            for (window, figures) in windows(site) {
+                if let Some(value) = value(figures) {
+                    page.sample(&[(Label::Site, site.site.id.as_str()), (Label::Window, window)], value);
+                }
+            }
+        }
+    };
+    each_window(Metric::SiteUptimeRatio, |figures| figures.uptime);
+    each_window(Metric::SiteAvailabilityRatio, |figures| figures.availability);
+    each_window(Metric::SiteObservedRatio, |figures| figures.observed_share);
+    page.family(Metric::SiteDowntimeSeconds);
+    for site in &registered {
+        for (window, figures) in windows(site) {
+            for (cause, millis) in &figures.downtime_ms {
+                let site = (Label::Site, site.site.id.as_str());
+                let labels = [site, (Label::Cause, cause.as_str()), (Label::Window, window)];
+                page.sample(&labels, number(*millis) / 1000.0);
+            }
+        }
+    }
     page.family(Metric::SitePathLastSeenTimestampSeconds);
     for site in &registered {
         for (path, at) in &site.facts.paths {
@@ -100,14 +146,17 @@ fn sites(province: &Province<'_>, page: &mut Page) {
 struct LinkRow<'p> {
     labels: [(Label, &'p str); 4],
     state: LinkState,
+    planned: bool,
     loss: Option<f64>,
     rtt: Option<f64>,
-    windows: Option<&'p OfLink>,
+    promised: Option<Promised<'p>>,
+    figures: Option<&'p OfLink>,
 }
 
 impl<'p> LinkRow<'p> {
     fn windows(&self) -> impl Iterator<Item = (&'static str, &'p OverWindow)> + use<'p> {
-        Rolling::ALL.into_iter().map(Rolling::as_str).zip(self.windows.into_iter().flatten())
+        let windows = self.figures.map(|figures| &figures.windows);
+        Rolling::ALL.into_iter().map(Rolling::as_str).zip(windows.into_iter().flatten())
     }
 }
 
@@ -142,6 +191,7 @@ fn links(province: &Province<'_>, figures: &RollingFigures, page: &mut Page) {
         LinkState::Up | LinkState::Down => Some(0.0),
         LinkState::Unknown(_) => None,
     });
+    each(Metric::LinkPlanned, &|row| row.planned.then_some(1.0));
     each(Metric::LinkLossRatio, &|row| row.loss);
     each(Metric::LinkRttMedianSeconds, &|row| row.rtt);
     let mut each_window = |metric: Metric, value: fn(&OverWindow) -> Option<f64>| {
@@ -169,17 +219,72 @@ fn links(province: &Province<'_>, figures: &RollingFigures, page: &mut Page) {
             }
         }
     }
+    contracts(&rows, page);
+}
+
+/// The accounts of this month's contracts.
+fn contracts(rows: &[LinkRow<'_>], page: &mut Page) {
+    let accounts: Vec<_> = rows
+        .iter()
+        .filter_map(|row| {
+            let (promised, account) = (row.promised?, row.figures?.account?);
+            let [site, link, kind, _] = row.labels;
+            let carrier = (Label::Carrier, promised.carrier.unwrap_or_default());
+            Some(([site, link, kind, carrier, (Label::Contract, promised.contract)], promised, account))
+        })
+        .collect();
+    page.family(Metric::ContractUptimeRatio);
+    for (labels, _, account) in &accounts {
+        if let Some(uptime) = account.uptime() {
+            page.sample(labels, uptime);
+        }
+    }
+    page.family(Metric::ContractUptimeBoundRatio);
+    for ([site, link, kind, carrier, contract], _, account) in &accounts {
+        for (bound, value) in [("low", account.low()), ("high", account.high())] {
+            if let Some(value) = value {
+                page.sample(&[*site, *link, *kind, *carrier, *contract, (Label::Bound, bound)], value);
+            }
+        }
+    }
+    page.family(Metric::ContractTargetRatio);
+    for (labels, promised, _) in &accounts {
+        if let Some(target) = promised.uptime {
+            page.sample(labels, target);
+        }
+    }
+    page.family(Metric::ContractTimeSeconds);
+    for ([site, link, kind, carrier, contract], _, account) in &accounts {
+        let parts = [
+            ("kept", account.kept_ms()),
+            ("charged", account.charged_ms),
+            ("excused", account.excused_ms),
+            ("undecided", account.undecided_ms),
+        ];
+        for (state, millis) in parts {
+            let labels = [*site, *link, *kind, *carrier, *contract, (Label::State, state)];
+            page.sample(&labels, number(millis) / 1000.0);
+        }
+    }
+    page.family(Metric::ContractStanding);
+    for ([site, link, kind, carrier, contract], promised, account) in &accounts {
+        if let Some(standing) = account.standing(promised.uptime) {
+            let standing = (Label::Standing, standing.as_str());
+            page.sample(&[*site, *link, *kind, *carrier, *contract, standing], 1.0);
+        }
+    }
 }
 
 fn row<'p>(
-    province: &Province<'_>,
+    province: &'p Province<'_>,
     site: &'p SiteNow<'_>,
     link: &'p Link,
-    windows: Option<&'p OfLink>,
+    figures: Option<&'p OfLink>,
 ) -> LinkRow<'p> {
     let carrier = site.site.link(&link.name).and_then(|entry| entry.carrier.as_deref());
     let state = link_state(province, site, link);
     // The newest round of a link that has since fallen silent is no longer the latest.
+    let instant = Window::new(province.now, province.now.plus_millis(1));
     let known = !matches!(state, LinkState::Unknown(_));
     let latest = link.own.as_ref().and_then(|(_, latest)| latest.as_ref()).filter(|_| known);
     LinkRow {
@@ -190,9 +295,11 @@ fn row<'p>(
             (Label::Carrier, carrier.unwrap_or_default()),
         ],
         state,
+        planned: !province.planned_of(site, Some(&link.name), instant).is_empty(),
         loss: latest.and_then(loss),
         rtt: latest.and_then(|latest| latest.rtt_median),
-        windows,
+        promised: Promised::of(province.config(), site.site, &link.name),
+        figures,
     }
 }
 
@@ -276,8 +383,22 @@ fn groups(province: &Province<'_>, page: &mut Page) {
 fn collector(state: &State, province: &Province<'_>, page: &mut Page) {
     if let Some(open) = state.open_incidents() {
         page.family(Metric::IncidentsOpen);
-        for (kind, count) in open {
-            page.sample(&[(Label::Kind, kind.as_str())], number(i64::try_from(count).unwrap_or(i64::MAX)));
+        for (kind, count) in &open.counts {
+            page.sample(&[(Label::Kind, kind.as_str())], number(i64::try_from(*count).unwrap_or(i64::MAX)));
+        }
+        page.family(Metric::IncidentStartTimestampSeconds);
+        let zone = &province.config().timezone;
+        for (subject, word) in &open.each {
+            let site = province.register().get(&subject.site);
+            if site.is_some_and(|site| site.registered_at(province.now, zone)) {
+                let labels = [
+                    (Label::Site, subject.site.as_str()),
+                    (Label::Link, subject.link.as_ref().map_or("", |link| link.as_str())),
+                    (Label::Kind, word.kind.as_str()),
+                    (Label::Cause, word.cause().as_str()),
+                ];
+                page.sample(&labels, seconds(word.start));
+            }
         }
     }
     page.family(Metric::CollectorBuildInfo);
@@ -389,7 +510,7 @@ mod tests {
         for line in [
             "wan_site_clock_offset_seconds{site=\"trung-tam\"} -400.5",
             "wan_site_clock_offset_bound_seconds{site=\"trung-tam\"} 0.012",
-            "wan_site_info{site=\"ubnd-loc-hung\",name=\"Ủy ban nhân dân xã Lộc Hưng\",tier=\"commune\",branch=\"state\",parent=\"trung-tam\"} 1",
+            "wan_site_info{site=\"ubnd-loc-hung\",name=\"Ủy ban nhân dân xã Lộc Hưng\",tier=\"commune\",branch=\"state\",parent=\"trung-tam\",district=\"Trảng Bàng\"} 1",
             "wan_site_info{site=\"trung-tam\",name=\"Trung tâm dữ liệu\",tier=\"province\",branch=\"state\"} 1",
             "wan_site_verdict{site=\"ubnd-loc-hung\",verdict=\"wan_down\"} 1",
             "wan_link_up{site=\"ubnd-loc-hung\",link=\"wan-vnpt\",kind=\"wan\"} 0",

@@ -640,7 +640,7 @@ pub struct State {
     /// Held while a new directory is made from the present one.
     replacing: Mutex<()>,
     alive: RwLock<Vec<Alive>>,
-    open_incidents: RwLock<Option<Open>>,
+    open_incidents: RwLock<Option<Arc<Open>>>,
     rolling: RwLock<Option<Arc<RollingFigures>>>,
     last_minutes: RwLock<Arc<LastMinutes>>,
 }
@@ -696,9 +696,9 @@ impl State {
         *self.alert_mistakes.write() = mistakes;
     }
 
-    /// The incidents of sites that are open now, by kind; `None` before they were first derived.
+    /// The incidents that are open now; `None` before they were first derived.
     #[must_use]
-    pub fn open_incidents(&self) -> Option<Open> {
+    pub fn open_incidents(&self) -> Option<Arc<Open>> {
         self.open_incidents.read().clone()
     }
 
@@ -723,7 +723,7 @@ impl State {
     }
 
     pub(crate) fn set_open_incidents(&self, open: Open) {
-        *self.open_incidents.write() = Some(open);
+        *self.open_incidents.write() = Some(Arc::new(open));
     }
 
     /// Since when the collector runs with a clock that can be right; `None` where it does not serve, or not yet.

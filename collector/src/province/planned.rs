@@ -97,7 +97,8 @@ impl Province<'_> {
         schedule
     }
 
-    pub(super) fn service_time(&self, window: Window) -> Arc<Periods> {
+    /// The hours of service in a window.
+    pub(crate) fn service_time(&self, window: Window) -> Arc<Periods> {
         let mut service = self.memo.service.lock();
         if let Some((_, known)) = service.as_ref().filter(|(of, _)| *of == window) {
             return Arc::clone(known);

@@ -25,7 +25,7 @@ use utoipa::ToSchema;
 use wan_wire::{LinkKind, LinkName, UnixMillis};
 
 use super::coverage::{Standing, standing};
-use super::uptime::ratio;
+use super::uptime::{HoursOf, ratio};
 use crate::config::{Config, Contract};
 use crate::inventory::Site;
 use crate::ledger::cause::{Cause, Charge};
@@ -42,6 +42,41 @@ pub fn of_link<'c>(config: &'c Config, site: &Site, link: &LinkName) -> Option<&
         LinkKind::Lan | LinkKind::Service => return None,
     }
     config.contract(site.link(link)?.contract.as_deref()?)
+}
+
+/// What is promised of one link.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Promised<'a> {
+    /// The contract's id; empty: the register promises an uptime and names no contract.
+    pub contract: &'a str,
+    /// Who provides the link.
+    pub carrier: Option<&'a str>,
+    /// The promised uptime.
+    pub uptime: Option<f64>,
+    /// The hours that count.
+    pub hours: HoursOf,
+}
+
+impl<'a> Promised<'a> {
+    /// What a link is promised, where it is under a contract or is promised an uptime, and is of a kind that somebody provides.
+    #[must_use]
+    pub fn of(config: &'a Config, site: &'a Site, link: &LinkName) -> Option<Self> {
+        let entry = site.link(link)?;
+        let contract = of_link(config, site, link);
+        let uptime = entry.uptime.or(contract.and_then(|contract| contract.uptime));
+        if !matches!(link.kind(), LinkKind::Wan | LinkKind::Internet)
+            || (entry.contract.is_none() && uptime.is_none())
+        {
+            return None;
+        }
+        let carrier = entry.carrier.as_deref().or(contract.and_then(|contract| contract.carrier.as_deref()));
+        Some(Self {
+            contract: entry.contract.as_deref().unwrap_or_default(),
+            carrier,
+            uptime,
+            hours: contract.map_or(HoursOf::All, |contract| contract.hours),
+        })
+    }
 }
 
 /// Where the milliseconds of a contract went.
@@ -112,6 +147,12 @@ impl Account {
         self.charged_ms += other.charged_ms;
         self.excused_ms += other.excused_ms;
         self.undecided_ms += other.undecided_ms;
+    }
+
+    /// Milliseconds up or degraded.
+    #[must_use]
+    pub fn kept_ms(&self) -> i64 {
+        self.counted_ms - self.charged_ms - self.excused_ms - self.undecided_ms
     }
 
     /// 1 − charged ÷ observed.

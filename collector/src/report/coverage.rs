@@ -70,6 +70,18 @@ pub enum Standing {
     Undecided,
 }
 
+impl Standing {
+    /// The word for it in the API and the metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::Missed => "missed",
+            Self::Undecided => "undecided",
+        }
+    }
+}
+
 /// Sites, or site-milliseconds, by what they are counted as. covered + not covered + unknown = registered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Counts {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
+use wan_wire::{LinkName, SiteId, UnixMillis};
 
 use super::Frame;
 use super::quality::{self, Promise};
@@ -14,7 +14,7 @@ use crate::ledger::cause::Charge;
 use crate::ledger::incident::{Incident, incidents};
 use crate::ledger::periods::Periods;
 use crate::province::SiteNow;
-use crate::report::contract::{self, Account, breaks};
+use crate::report::contract::{self, Account, Promised, breaks};
 use crate::report::coverage::Standing;
 use crate::report::model::{Cell, Column, Kind, Table};
 use crate::report::quality::{Limit, Limits, Run, Tally};
@@ -74,15 +74,9 @@ pub(super) fn line(
     name: &LinkName,
     charges: &[Charge],
 ) -> Option<Line> {
-    let entry = site.site.link(name)?;
-    let contract = contract::of_link(frame.province.config(), site.site, name);
-    let target = entry.uptime.or(contract.and_then(|contract| contract.uptime));
-    if !matches!(name.kind(), LinkKind::Wan | LinkKind::Internet)
-        || (entry.contract.is_none() && target.is_none())
-    {
-        return None;
-    }
-    let hours = match contract.map_or(HoursOf::All, |contract| contract.hours) {
+    let config = frame.province.config();
+    let promised = Promised::of(config, site.site, name)?;
+    let hours = match promised.hours {
         HoursOf::All => None,
         HoursOf::Service => Some(&frame.service),
     };
@@ -95,15 +89,15 @@ pub(super) fn line(
     let measured = frame.quality.link(&site.site.id, name).and_then(|quality| quality.counted);
     let promise = |limits| Promise { limits, tally: measured.unwrap_or_default() };
     Some(Line {
-        contract: entry.contract.clone().unwrap_or_default(),
+        contract: promised.contract.to_owned(),
         site: site.site.id.clone(),
         name: site.site.name.clone(),
         link: name.clone(),
-        carrier: entry.carrier.clone().or_else(|| contract.and_then(|contract| contract.carrier.clone())),
-        target,
+        carrier: promised.carrier.map(str::to_owned),
+        target: promised.uptime,
         account,
         breaks: breaks.into_iter().map(|(incident, charged)| (incident.clone(), charged)).collect(),
-        quality: contract.and_then(Limits::of).map(promise),
+        quality: contract::of_link(config, site.site, name).and_then(Limits::of).map(promise),
     })
 }
 
