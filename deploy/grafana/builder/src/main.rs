@@ -1,0 +1,75 @@
+//! Writes the dashboards, or says whether they are what this makes.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(about = "Writes Wanwatch's Grafana dashboards into deploy/grafana/dashboards")]
+struct Arguments {
+    /// The folder.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../dashboards"))]
+    folder: PathBuf,
+    /// Writes nothing: fails where a file is not what would be written.
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let files = wan_dashboards::files();
+    let wrong: Vec<String> = files
+        .iter()
+        .filter(|(path, text)| {
+            std::fs::read_to_string(arguments.folder.join(path)).ok().as_ref() != Some(*text)
+        })
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    let known: BTreeSet<&PathBuf> = files.keys().collect();
+    let unknown: Vec<PathBuf> =
+        present(&arguments.folder)?.into_iter().filter(|path| !known.contains(path)).collect();
+    if arguments.check {
+        if !wrong.is_empty() || !unknown.is_empty() {
+            let unknown: Vec<String> = unknown.iter().map(|path| path.display().to_string()).collect();
+            bail!(
+                "{}: not what the builder makes: {}; not made by it: {}; run `cargo run -p wan-dashboards`",
+                arguments.folder.display(),
+                wrong.join(", "),
+                unknown.join(", ")
+            );
+        }
+        return Ok(());
+    }
+    for (path, text) in &files {
+        let path = arguments.folder.join(path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
+        }
+        std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+    }
+    for path in unknown {
+        let path = arguments.folder.join(path);
+        std::fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The JSON files that are there, beneath the folder.
+fn present(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for lang in ["vi", "en"] {
+        let folder = folder.join(lang);
+        if !folder.is_dir() {
+            continue;
+        }
+        for entry in std::fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
+            let name = entry.with_context(|| format!("read {}", folder.display()))?.file_name();
+            if Path::new(&name).extension().is_some_and(|extension| extension == "json") {
+                found.push(Path::new(lang).join(name));
+            }
+        }
+    }
+    Ok(found)
+}
