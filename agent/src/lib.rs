@@ -53,7 +53,7 @@ use queue::{DataFolder, Dropped, Figures, Losses, Queue};
 use service::Service;
 use states::{Change, States};
 use status::{Board, QueueStatus};
-use telemetry::Telemetry;
+use telemetry::{Certificates, Telemetry};
 use watch::Sink;
 
 /// Why the agent does not run.
@@ -73,12 +73,14 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let identity = schedule::identity(&boot.id) ^ if boot.id.is_empty() { rand::random() } else { 0 };
     let folder = config.data.clone().map(DataFolder);
     let queue: SharedQueue = Arc::new(Queue::new(config.queue.clone(), &boot.id, folder));
+    let certificates: Arc<Certificates> = Arc::default();
     let sink = Arc::new(Collecting {
         queue: Arc::clone(&queue),
         tick: Notify::new(),
         states: Mutex::default(),
         service: Service::of_environment(),
         losses: Mutex::default(),
+        certificates: Arc::clone(&certificates),
     });
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -94,7 +96,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let board = Board::new(&collector, clock::since_boot());
     let timekeeper = Timekeeper::open(config.data.as_deref(), &boot, clock::built());
     let mut telemetry = Telemetry::new(&config, boot, timekeeper.clone());
-    telemetry.follow(central.clone());
+    telemetry.follow(central.clone(), certificates);
     let times = push::trust::times_of(&timekeeper);
     let pusher = Pusher::new(
         collector.clone(),
@@ -157,6 +159,7 @@ struct Collecting {
     states: Mutex<States>,
     service: Service,
     losses: Mutex<Losses>,
+    certificates: Arc<Certificates>,
 }
 
 fn tell_dropped(dropped: Option<Dropped>) {
@@ -187,9 +190,11 @@ impl Sink for Collecting {
 
     fn changed(&self, config: &Config) {
         self.states().keep(config);
+        self.certificates.keep(config);
     }
 
     fn link_round(&self, round: LinkRound) {
+        self.certificates.note(&round);
         let changes = {
             let mut states = self.states();
             let changes = states.update(&round);

@@ -33,7 +33,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
-use wan_wire::ProbeKind;
+use wan_wire::{ProbeKind, UnixMillis};
 
 use crate::clock;
 use crate::config::{DnsConfig, Host, HostPort, HttpConfig, IcmpSocket, show_duration};
@@ -77,6 +77,11 @@ pub(crate) trait Prober: Send + Sync {
 
     /// Asks once. The handler cuts it off at its deadline, and times it unless the answer brings its own time.
     fn attempt(&self) -> Boxed<'_, Answer>;
+
+    /// When the certificate ends that the target showed last, of probes to which targets show one.
+    fn certificate_end(&self) -> Option<UnixMillis> {
+        None
+    }
 }
 
 /// What to ask, with everything symbolic resolved (gateways, the collector's host).

@@ -137,6 +137,7 @@ mod tests {
                 fault: false,
             },
             note: (*received == 0).then(|| "no answer".to_owned()),
+            certificate_end: None,
         };
         LinkRound {
             link: "wan".parse().unwrap(),

@@ -4,8 +4,8 @@
 //! of each push; and at once when something went wrong since it was last delivered: samples were dropped, damaged or set aside,
 //! or a push failed or was refused.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,7 +15,9 @@ use crate::central::Central;
 use crate::clock::{self, Timekeeper};
 use crate::config::{Config, LinkConfig, ProbeConfig};
 use crate::link::{self, Boot, gateway, interface};
+use crate::plan::Series;
 use crate::queue::Figures;
+use crate::watch::LinkRound;
 
 /// How often the agent tells of itself and its host while nothing goes wrong.
 pub(crate) const EVERY: Duration = Duration::from_secs(30);
@@ -78,6 +80,45 @@ impl Pace {
     }
 }
 
+/// When the certificates end that targets showed in each link's last round.
+#[derive(Debug, Default)]
+pub(crate) struct Certificates(Mutex<Ends>);
+
+#[derive(Debug, Default)]
+struct Ends {
+    of: BTreeMap<LinkName, Vec<(Arc<Series>, UnixMillis)>>,
+    /// The links of the configuration, once that has changed: rounds of the one before may still come in.
+    asked: Option<BTreeSet<LinkName>>,
+}
+
+impl Certificates {
+    /// Takes a link's round in.
+    pub(crate) fn note(&self, round: &LinkRound) {
+        let ends = round.targets.iter().filter(|target| target.series.about.is_none());
+        let ends: Vec<_> =
+            ends.filter_map(|target| Some((Arc::clone(&target.series), target.certificate_end?))).collect();
+        let mut known = self.known();
+        let asked = known.asked.as_ref().is_none_or(|asked| asked.contains(&round.link));
+        if ends.is_empty() || !asked {
+            known.of.remove(&round.link);
+        } else {
+            known.of.insert(round.link.clone(), ends);
+        }
+    }
+
+    /// Forgets links that this configuration does not have.
+    pub(crate) fn keep(&self, config: &Config) {
+        let asked: BTreeSet<LinkName> = config.links.iter().map(|link| link.name.clone()).collect();
+        let mut known = self.known();
+        known.of.retain(|link, _| asked.contains(link));
+        known.asked = Some(asked);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Ends> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What does not change, and what was told last.
 pub(crate) struct Telemetry {
     boot: Boot,
@@ -85,6 +126,7 @@ pub(crate) struct Telemetry {
     started: u64,
     config: Arc<Config>,
     central: Option<Central>,
+    certificates: Arc<Certificates>,
     pace: Pace,
 }
 
@@ -97,13 +139,15 @@ impl Telemetry {
             started,
             config: Arc::new(config.clone()),
             central: None,
+            certificates: Arc::default(),
             pace: Pace::default(),
         }
     }
 
-    /// From now on the links are those that the rounds are made by.
-    pub(crate) fn follow(&mut self, central: Central) {
+    /// From now on the links are those that the rounds are made by, and the certificates those that they see.
+    pub(crate) fn follow(&mut self, central: Central, certificates: Arc<Certificates>) {
         self.central = Some(central);
+        self.certificates = certificates;
     }
 
     /// Adds what is due now.
@@ -153,6 +197,14 @@ impl Telemetry {
             [("delivered", counts.delivered), ("refused", counts.refused), ("failed", counts.failed)];
         for (result, number) in results {
             gauge(Metric::AgentPushesTotal, &[(Label::Result, result)], count(number))?;
+        }
+        for (series, end) in self.certificates.known().of.values().flatten() {
+            let labels = [
+                (Label::Link, series.link.as_str()),
+                (Label::Probe, series.probe.as_str()),
+                (Label::Target, series.target.as_str()),
+            ];
+            gauge(Metric::TargetCertificateExpiryTimestampSeconds, &labels, seconds(*end))?;
         }
         self.add_interfaces(request, now)
     }
@@ -221,6 +273,43 @@ fn seconds(time: UnixMillis) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_each_link_the_certificates_of_its_last_round_are_known() {
+        let round = |link: &str, targets: &[(&str, Option<&str>, Option<i64>)]| LinkRound {
+            link: link.parse().unwrap(),
+            rule: wan_wire::OutcomeRule::default(),
+            end: clock::Stamp::at(UnixMillis(5000)),
+            interval: Duration::from_secs(5),
+            targets: targets
+                .iter()
+                .map(|(target, about, end)| crate::watch::TargetResult {
+                    series: Arc::new(Series {
+                        link: link.parse().unwrap(),
+                        probe: wan_wire::ProbeKind::Http,
+                        target: (*target).to_owned(),
+                        about: about.map(|about| about.parse().unwrap()),
+                    }),
+                    facts: wan_wire::RoundFacts { sent: 1, received: 0, rtt: None, fault: false },
+                    note: None,
+                    certificate_end: end.map(UnixMillis),
+                })
+                .collect(),
+        };
+        let certificates = Certificates::default();
+        let known = || -> Vec<(String, i64)> {
+            let known = certificates.known();
+            known.of.values().flatten().map(|(series, end)| (series.target.clone(), end.0)).collect()
+        };
+        certificates.note(&round("service-dms", &[("https://a", None, Some(7)), ("https://b", None, None)]));
+        certificates.note(&round("wan", &[("10.0.0.1", None, None), ("https://c", Some("xa-a"), Some(9))]));
+        assert_eq!(known(), [("https://a".to_owned(), 7)], "another site's are not its own");
+        certificates
+            .note(&round("service-dms", &[("https://a", None, Some(8)), ("https://b", None, Some(5))]));
+        assert_eq!(known(), [("https://a".to_owned(), 8), ("https://b".to_owned(), 5)]);
+        certificates.note(&round("service-dms", &[("https://a", None, None)]));
+        assert_eq!(known(), []);
+    }
 
     #[test]
     fn it_is_told_first_then_each_half_minute_and_at_once_after_trouble_until_it_is_delivered() {

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use wan_wire::{LinkName, Outcome, OutcomeRule, RoundFacts, classify};
+use wan_wire::{LinkName, Outcome, OutcomeRule, RoundFacts, UnixMillis, classify};
 
 use crate::central::Current;
 use crate::clock::{self, Stamp, Timekeeper};
@@ -55,6 +55,8 @@ pub struct TargetResult {
     pub facts: RoundFacts,
     /// What there is to say about it.
     pub note: Option<String>,
+    /// When the certificate ends that it showed last, if it shows one.
+    pub certificate_end: Option<UnixMillis>,
 }
 
 impl LinkRound {
@@ -320,13 +322,16 @@ async fn link_round(
     for (at, (prober, turn)) in tasks.into_iter().enumerate() {
         if let Some(prober) = prober {
             let stop = stop.clone();
-            probing.spawn(async move { (at, probe_target(prober, turn, stop).await) });
+            probing.spawn(async move {
+                let attempts = probe_target(Arc::clone(&prober), turn, stop).await;
+                (at, (attempts, prober.certificate_end()))
+            });
         }
     }
-    let mut results: BTreeMap<usize, Vec<Attempt>> = BTreeMap::new();
+    let mut results: BTreeMap<usize, (Vec<Attempt>, Option<UnixMillis>)> = BTreeMap::new();
     while let Some(joined) = probing.join_next().await {
-        if let Ok((at, attempts)) = joined {
-            results.insert(at, attempts);
+        if let Ok((at, result)) = joined {
+            results.insert(at, result);
         }
     }
     let (end, interval) = (*end.wait_for(Option::is_some).await.ok()?)?;
@@ -335,16 +340,16 @@ async fn link_round(
     }
     let mut targets = Vec::new();
     for (at, target) in plan.targets.into_iter().enumerate() {
-        let attempts = match target.question {
+        let (attempts, certificate_end) = match target.question {
             Ok(_) => results.remove(&at).unwrap_or_default(),
-            Err(why) => vec![Attempt { end: End::Fault, note: Some(why) }],
+            Err(why) => (vec![Attempt { end: End::Fault, note: Some(why) }], None),
         };
         if attempts.is_empty() {
             // Only a stop leaves a target without an attempt; nothing was seen, so nothing is said.
             continue;
         }
         let TargetRound { facts, note } = sum_up(&attempts);
-        targets.push(TargetResult { series: target.series, facts, note });
+        targets.push(TargetResult { series: target.series, facts, note, certificate_end });
     }
     (!targets.is_empty()).then_some(LinkRound { link: plan.name, rule: plan.rule, end, interval, targets })
 }
@@ -383,7 +388,7 @@ mod tests {
             about: None,
         };
         let facts = RoundFacts { sent: if fault { 0 } else { 5 }, received, rtt, fault };
-        TargetResult { series: Arc::new(series), facts, note: None }
+        TargetResult { series: Arc::new(series), facts, note: None, certificate_end: None }
     }
 
     fn stamp() -> Stamp {

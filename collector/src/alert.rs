@@ -11,6 +11,7 @@
 //! State and sending are apart: what is wrong and since when is decided without regard to whether anybody could be told, and
 //! a receiver that is away changes nothing of it.
 
+mod certificate;
 pub mod channel;
 pub mod compose;
 pub mod correct;

@@ -273,7 +273,30 @@ pub struct AgentFacts {
     pub dropped_samples: Option<f64>,
     /// By which of the site's links its requests came, as its configuration names them, and when the last one came by each.
     pub paths: BTreeMap<LinkName, UnixMillis>,
+    /// The certificates that its targets showed.
+    pub certificates: Arc<BTreeMap<CertificateOf, CertificateSeen>>,
 }
+
+/// Of which target a certificate is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CertificateOf {
+    /// The link that it is probed by.
+    pub link: LinkName,
+    /// The target, as the agent names it.
+    pub target: String,
+}
+
+/// What an agent said of a target's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CertificateSeen {
+    /// When it ends.
+    pub ends: UnixMillis,
+    /// When the agent last said so.
+    pub told: UnixMillis,
+}
+
+/// So many certificates of a site are remembered: it has a handful of services.
+const MAX_CERTIFICATES: usize = 64;
 
 /// So many paths of a site are remembered: an agent has two or three.
 const MAX_PATHS: usize = 8;
@@ -283,6 +306,17 @@ impl AgentFacts {
     #[must_use]
     pub fn path(&self) -> Option<&LinkName> {
         self.paths.iter().max_by_key(|(_, at)| **at).map(|(path, _)| path)
+    }
+
+    /// Takes in that a certificate ends at so many Unix seconds; what is no time that a certificate can have is nothing.
+    pub(crate) fn note_certificate(&mut self, of: CertificateOf, ends: f64, told: UnixMillis) {
+        // The last second of the year 9999, the latest that X.509 can say (RFC 5280, 4.1.2.5).
+        const LATEST: f64 = 253_402_300_799.0;
+        if (0.0..=LATEST).contains(&ends) {
+            #[allow(clippy::cast_possible_truncation)] // within the bounds above
+            let ends = UnixMillis((ends * 1000.0) as i64);
+            Arc::make_mut(&mut self.certificates).insert(of, CertificateSeen { ends, told });
+        }
     }
 
     fn update(&mut self, newer: Self) {
@@ -307,6 +341,16 @@ impl AgentFacts {
             let oldest = self.paths.iter().min_by_key(|(_, at)| **at).map(|(path, _)| path.clone());
             let Some(oldest) = oldest else { break };
             self.paths.remove(&oldest);
+        }
+        if newer.certificates.is_empty() {
+            return;
+        }
+        let known = Arc::make_mut(&mut self.certificates);
+        known.extend(newer.certificates.iter().map(|(of, seen)| (of.clone(), *seen)));
+        while known.len() > MAX_CERTIFICATES {
+            let oldest = known.iter().min_by_key(|(_, seen)| seen.told).map(|(of, _)| of.clone());
+            let Some(oldest) = oldest else { break };
+            known.remove(&oldest);
         }
     }
 }

@@ -199,12 +199,76 @@ impl Authority {
 
     /// A certificate until the end of a year, and its key.
     fn sign(&self, year: i32) -> Result<(String, String)> {
+        self.sign_until(|params| params.not_after = date_time_ymd(year, 12, 31))
+    }
+
+    /// A certificate that ends so many days from now, and its key.
+    fn sign_for(&self, days: u64) -> Result<(String, String)> {
+        let end = u64::try_from(clock::unix_millis())? / 1000 + days * 86_400;
+        self.sign_until(|params| params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(end))
+    }
+
+    fn sign_until(&self, end: impl FnOnce(&mut CertificateParams)) -> Result<(String, String)> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![CENTRE_V4.to_owned()])?;
         params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(year, 12, 31);
+        end(&mut params);
         Ok((params.signed_by(&key, &self.issuer)?.pem(), key.serialize_pem()))
     }
+}
+
+/// Puts a certificate and its key in the place of the former ones.
+fn put(scene: &Scene, (chain, key): &(String, String)) -> Result<()> {
+    for (name, text) in [("chain.pem", chain), ("key.pem", key)] {
+        let new = scene.write("new", text)?;
+        std::fs::rename(new, scene.dir().join(name))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_end_of_a_systems_certificate_is_told_and_is_over_when_it_is_renewed() -> Result<()> {
+    let given =
+        "tls: {certificate: chain.pem, key: key.pem}\nalerts: {rules: {certificate_expiring: {keep: 1s}}}\n";
+    let mut office = Office::prepare("tls-ends", given)?;
+    let authority = Authority::new("province")?;
+    put(&office.scene, &authority.sign_for(10)?)?;
+    office.collector.start()?;
+    // The system whose certificate is watched is the collector itself: it has one, and answers.
+    let url = format!("https://{CENTRE_V4}:8443");
+    let ca = office.scene.write("province.pem", &authority.pem)?;
+    let rest = format!(
+        "  timeout: 3s\n  ca_file: {ca}\ncentral: off\nround: {{interval: 1s, packets: 1, timeout: 500ms}}\n\
+         links: [{{name: service-dms, targets: [{{http: {{url: \"{url}/healthz\", ca_file: {ca}}}}}]}}]\n"
+    );
+    let secret = office.collector.secret(SITE)?.to_owned();
+    let mut agent =
+        collector::start_agent(&office.scene, SITE, Some(office.province.site(1)?), &url, &secret, &rest)?;
+    let target = |office: &Office, agent: &mut Process| -> Result<Option<serde_json::Value>> {
+        agent.check_running()?;
+        let alerts = office.collector.api().json("/api/v1/alerts?lang=en")?;
+        let all = alerts["alerts"].as_array().context("no alerts")?;
+        Ok(all
+            .iter()
+            .find(|alert| alert["subject"].as_str().is_some_and(|subject| subject.starts_with("target/")))
+            .cloned())
+    };
+    let told = eventually("the agent's word becomes an alert", PATIENCE, || {
+        target(&office, &mut agent)?.context("nothing is told of the target")
+    })?;
+    ensure!(told["rule"] == "certificate_expiring", "{told}");
+    ensure!(told["about"] == format!("{url}/healthz"), "{told}");
+    ensure!(told["site"].is_null(), "it is of no site: {told}");
+
+    put(&office.scene, &authority.sign_for(90)?)?;
+    office.collector_says("a new certificate is in use")?;
+    eventually("it is over", PATIENCE, || {
+        let still = target(&office, &mut agent)?;
+        ensure!(still.is_none(), "{still:?}");
+        Ok(())
+    })?;
+    agent.stop()?;
+    office.finish()
 }
 
 #[test]
@@ -213,27 +277,19 @@ fn a_given_certificate_is_replaced_while_both_run_and_a_bad_one_is_not_taken() -
         "tls-given",
         "ingest: {silence_limit: 3s}\ntls: {certificate: chain.pem, key: key.pem}\n",
     )?;
-    let put = |scene: &Scene, chain: &str, key: &str| -> Result<()> {
-        for (name, text) in [("chain.pem", chain), ("key.pem", key)] {
-            let new = scene.write("new", text)?;
-            std::fs::rename(new, scene.dir().join(name))?;
-        }
-        Ok(())
-    };
     let (first, second) = (Authority::new("first")?, Authority::new("second")?);
     let trust = |scene: &Scene, authority: &Authority, name: &str| -> Result<String> {
         Ok(format!("  ca_file: {}\n", scene.write(name, &authority.pem)?))
     };
-    let (chain, key) = first.sign(2090)?;
-    put(&office.scene, &chain, &key)?;
+    put(&office.scene, &first.sign(2090)?)?;
     office.collector.start()?;
     let by_first = trust(&office.scene, &first, "first.pem")?;
     let mut agent = office.agent(&by_first)?;
     office.delivers(&mut agent)?;
 
     // Another authority's: the connection that stands goes on, whoever comes anew meets the new one.
-    let (chain, key) = second.sign(2091)?;
-    put(&office.scene, &chain, &key)?;
+    let good = second.sign(2091)?;
+    put(&office.scene, &good)?;
     office.collector_says("a new certificate is in use")?;
     office.delivers(&mut agent)?;
     ensure!(!agent.log().contains("is not signed by"), "{}", agent.log());
@@ -244,10 +300,9 @@ fn a_given_certificate_is_replaced_while_both_run_and_a_bad_one_is_not_taken() -
 
     // Bad ones: the key of another, then one that has ended.
     let (_, other) = second.sign(2092)?;
-    put(&office.scene, &chain, &other)?;
+    put(&office.scene, &(good.0.clone(), other))?;
     office.collector_says("is not the key of the first certificate in")?;
-    let (old, old_key) = second.sign(2024)?;
-    put(&office.scene, &old, &old_key)?;
+    put(&office.scene, &second.sign(2024)?)?;
     office.collector_says("it ended at 2024-12-31")?;
     let by_second = trust(&office.scene, &second, "second.pem")?;
     let mut agent = office.agent(&by_second)?;
@@ -260,7 +315,7 @@ fn a_given_certificate_is_replaced_while_both_run_and_a_bad_one_is_not_taken() -
     office.collector_says("the certificate has ended")?;
     let mut agent = office.agent(&by_second)?;
     office.says(&mut agent, &["ended at 2024-12-31", "have it renewed at the collector"])?;
-    put(&office.scene, &chain, &key)?;
+    put(&office.scene, &good)?;
     office.delivers(&mut agent)?;
     agent.stop()?;
     office.finish()

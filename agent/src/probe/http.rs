@@ -49,6 +49,7 @@ pub(super) fn make(
         times: Arc::clone(times),
         client: Mutex::new(None),
         connected: Connected::default(),
+        certificate_end: Mutex::default(),
     }))
 }
 
@@ -59,6 +60,7 @@ struct Http {
     times: Times,
     client: Mutex<Option<Client>>,
     connected: Connected,
+    certificate_end: Mutex<Option<UnixMillis>>,
 }
 
 impl Prober for Http {
@@ -73,6 +75,10 @@ impl Prober for Http {
     fn attempt(&self) -> Boxed<'_, Answer> {
         Box::pin(async { self.ask().await.unwrap_or_else(|answer| answer) })
     }
+
+    fn certificate_end(&self) -> Option<UnixMillis> {
+        *self.certificate_end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Http {
@@ -83,7 +89,10 @@ impl Http {
             client.get(&self.config.url).send().await.map_err(|error| answer_of_request(&error))?;
         let first_byte = clock::monotonic().duration_since(asked);
         let status = response.status().as_u16();
-        let days = self.times.told().and_then(|now| certificate_days(&response, now));
+        let end = certificate_end(&response);
+        *self.certificate_end.lock().unwrap_or_else(PoisonError::into_inner) = end;
+        // Whole days until then; negative when it has ended.
+        let days = end.zip(self.times.told()).map(|(end, now)| end.millis_since(now).div_euclid(86_400_000));
         let body = read_body(response).await?;
         let total = clock::monotonic().duration_since(asked);
         let phases = format!(
@@ -305,11 +314,9 @@ fn contains(body: &[u8], wanted: &[u8]) -> bool {
     wanted.is_empty() || body.windows(wanted.len()).any(|window| window == wanted)
 }
 
-/// Whole days until the server's certificate ends; negative when it has.
-fn certificate_days(response: &Response, now: UnixMillis) -> Option<i64> {
-    let der = response.extensions().get::<TlsInfo>()?.peer_certificate()?;
-    let end = certificate::not_after(der)?;
-    Some(end.millis_since(now).div_euclid(86_400_000))
+/// When the certificate that the server showed ends.
+fn certificate_end(response: &Response) -> Option<UnixMillis> {
+    certificate::not_after(response.extensions().get::<TlsInfo>()?.peer_certificate()?)
 }
 
 /// The answer that a failed request means: the system's error when one is at its root, else the peer's doing.

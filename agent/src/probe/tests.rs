@@ -369,6 +369,15 @@ pub(crate) mod http_request {
         let note = good.note.unwrap();
         assert!(note.contains(", certificate 3") && note.ends_with(" d"), "{note}");
 
+        let prober =
+            prober(&question(trusting.clone()), &Way::default(), &Arc::default(), &by_the_host()).unwrap();
+        assert_eq!(prober.certificate_end(), None, "nothing was shown yet");
+        let turn = TargetTurn { due: vec![clock::monotonic()], timeout: PATIENCE };
+        probe_target(Arc::clone(&prober), turn, CancellationToken::new()).await;
+        let end = prober.certificate_end().unwrap();
+        // The end of tests/tls' certificate: 100 years after it was made.
+        assert!(end.to_string().starts_with("2126-10-"), "{end}");
+
         let strict = HttpConfig { certificate_days: Some(36_600), ..trusting.clone() };
         lost(&ask(question(strict)).await, "its certificate ends in ");
 

@@ -144,7 +144,8 @@ metrics! {
     InterfaceTransmitErrorsTotal "wan_interface_transmit_errors_total" Counter Agent [Site Interface] "1 for each interface of a site" "Frames that the interface failed to send";
     InterfaceReceiveDropsTotal "wan_interface_receive_drops_total" Counter Agent [Site Interface] "1 for each interface of a site" "Frames received and dropped on the interface";
     InterfaceTransmitDropsTotal "wan_interface_transmit_drops_total" Counter Agent [Site Interface] "1 for each interface of a site" "Frames dropped before they were sent on the interface";
-    LinkNeighbours "wan_link_neighbours" Gauge Agent [Site Link] "1 for each link" "Hosts seen in the neighbour table of the link's interface";
+    TargetCertificateExpiryTimestampSeconds "wan_target_certificate_expiry_timestamp_seconds" Gauge Agent [Site Link Probe Target] "1 for each HTTPS target" "When the certificate ends that the target last showed, in Unix seconds";
+    LinkNeighbours "wan_link_neighbours" Gauge Agent [Site Link Interface] "1 for each link that has an interface" "Hosts seen in the neighbour table of the link's interface";
 
     SiteInfo "wan_site_info" Gauge Collector [Site SiteName Tier Branch Parent District] "1 for each site" "Always 1, the site's name, tier, branch, parent and district as labels";
     SiteVerdict "wan_site_verdict" Gauge Collector [Site Verdict] "1 for each site" "1 for the verdict that holds for the site now";

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 
+use super::certificate;
 use super::correct::Found;
 use super::machine::{Key, Telling};
 use super::notice::{
@@ -16,6 +17,7 @@ use crate::inventory::Site;
 use crate::lang::Lang;
 use crate::ledger::cause::{Cause, Charge};
 use crate::ledger::timeline::Window;
+use crate::localtime;
 use crate::province::{Province, SiteNow};
 use crate::verdict;
 
@@ -174,7 +176,11 @@ fn affected(telling: &Telling, province: &Province<'_>) -> Vec<Affected> {
         Subject::Site { site } if telling.key.rule == Rule::SiteOffline => {
             province.behind(site).map(name).collect()
         }
-        Subject::Site { .. } | Subject::Link { .. } | Subject::Tier { .. } | Subject::Collector => Vec::new(),
+        Subject::Site { .. }
+        | Subject::Link { .. }
+        | Subject::Tier { .. }
+        | Subject::Target { .. }
+        | Subject::Collector => Vec::new(),
     }
 }
 
@@ -192,7 +198,11 @@ impl Words<'_> {
             (Subject::Many { common }, _) => self.many(key, common, lang),
             (_, Event::Resolved | Event::Corrected) => String::new(),
             (
-                Subject::Site { .. } | Subject::Link { .. } | Subject::Tier { .. } | Subject::Collector,
+                Subject::Site { .. }
+                | Subject::Link { .. }
+                | Subject::Tier { .. }
+                | Subject::Target { .. }
+                | Subject::Collector,
                 Event::Fired | Event::Flapping | Event::Reminder,
             ) => self.one(key.rule, lang),
         };
@@ -260,18 +270,39 @@ impl Words<'_> {
                     Lang::En => format!("the host's clock is off by {shown:#}; what is measured is dated rightly all the same"),
                 }
             }
-            Rule::CertificateExpiring => lang
-                .pick(
-                    "chứng thư TLS của máy chủ giám sát sắp hết hạn; hãy thay trước khi agent không kết nối được",
-                    "the collector's TLS certificate ends soon; renew it before agents cannot connect",
-                )
-                .to_owned(),
+            Rule::CertificateExpiring => self.certificate(lang),
             Rule::QueueDropping => lang
                 .pick(
                     "hàng đợi của agent đầy, số liệu cũ nhất bị bỏ: đường truyền quá chậm hoặc bị cắt quá lâu",
                     "the agent's queue is full and the oldest measurements are dropped: the line is too slow or was cut for too long",
                 )
                 .to_owned(),
+        }
+    }
+
+    fn certificate(&self, lang: Lang) -> String {
+        let Subject::Target { target } = &self.telling.key.subject else {
+            let own = lang.pick(
+                "chứng thư TLS của máy chủ giám sát sắp hết hạn; hãy thay trước khi agent không kết nối được",
+                "the collector's TLS certificate ends soon; renew it before agents cannot connect",
+            );
+            return own.to_owned();
+        };
+        let now = self.province.now;
+        let standing = |site: &SiteNow<'_>| site.site.registered_at(now, &self.province.config().timezone);
+        let sites: Vec<SiteNow<'_>> = self.province.sites().filter(standing).collect();
+        let found = certificate::of_targets(sites.iter()).remove(target.as_str());
+        let Some(end) = found else { return String::new() };
+        let (sites, zone) = (end.sites, &self.province.config().timezone);
+        let at = localtime::show(end.ends, zone, lang.pick("%H:%M ngày %d/%m/%Y", "%Y-%m-%d %H:%M"));
+        let over = end.ends <= now;
+        match lang {
+            Lang::Vi if over => format!("chứng thư TLS đã hết hạn lúc {at}; {sites} đơn vị thấy như vậy"),
+            Lang::Vi => format!("chứng thư TLS hết hạn lúc {at}; {sites} đơn vị thấy như vậy"),
+            Lang::En if over => {
+                format!("its TLS certificate ended at {at}; sites that see this one: {sites}")
+            }
+            Lang::En => format!("its TLS certificate ends at {at}; sites that see this one: {sites}"),
         }
     }
 

@@ -193,6 +193,7 @@ const fn is_corrected(rule: Rule, subject: &Subject) -> bool {
             Subject::Site { .. }
             | Subject::Link { .. }
             | Subject::Tier { .. }
+            | Subject::Target { .. }
             | Subject::Many { .. }
             | Subject::Collector,
         ) => false,

@@ -473,6 +473,7 @@ impl Rows<'_> {
                 let known = self.config.plan.tier(tier);
                 known.map_or(tier.as_str(), |known| lang.pick(&known.name.vi, &known.name.en)).to_owned()
             }
+            Subject::Target { target } => target.clone(),
             Subject::Many { common: Common::Carrier(name) } => {
                 format!("{} {name}", lang.pick("Nhà mạng", "Carrier"))
             }

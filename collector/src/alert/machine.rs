@@ -207,7 +207,8 @@ impl RuleSettings {
             Rule::InstrumentFault => of(Severity::Warning, 300, 60),
             Rule::CoverageUnderTarget => of(Severity::Warning, 900, 300),
             Rule::ClockWrong => of(Severity::Info, 600, 60),
-            Rule::CertificateExpiring => of(Severity::Warning, 0, 0),
+            // Longer than agents take to tell of the certificates that they see after a restart of the collector.
+            Rule::CertificateExpiring => of(Severity::Warning, 0, 900),
             Rule::QueueDropping => of(Severity::Warning, 0, 0),
         }
     }

@@ -167,6 +167,11 @@ pub enum Subject {
         /// Its id.
         tier: String,
     },
+    /// A target that agents probe, whichever of them: a shared system.
+    Target {
+        /// As the agents name it.
+        target: String,
+    },
     /// Many sites at once.
     Many {
         /// What they have in common.
@@ -182,7 +187,7 @@ impl Subject {
     pub fn site(&self) -> Option<&SiteId> {
         match self {
             Self::Site { site } | Self::Link { site, .. } => Some(site),
-            Self::Tier { .. } | Self::Many { .. } | Self::Collector => None,
+            Self::Tier { .. } | Self::Target { .. } | Self::Many { .. } | Self::Collector => None,
         }
     }
 
@@ -191,18 +196,23 @@ impl Subject {
     pub fn link(&self) -> Option<&LinkName> {
         match self {
             Self::Link { link, .. } => Some(link),
-            Self::Site { .. } | Self::Tier { .. } | Self::Many { .. } | Self::Collector => None,
+            Self::Site { .. }
+            | Self::Tier { .. }
+            | Self::Target { .. }
+            | Self::Many { .. }
+            | Self::Collector => None,
         }
     }
 
     /// As a key of the store and of receivers, unique among all subjects: `site/xa-a`, `link/xa-a/wan-vnpt`, `tier/commune`,
-    /// `carrier/VNPT`, `district/Châu Thành`, `all`, `collector`.
+    /// `target/https://dms.example.vn/`, `carrier/VNPT`, `district/Châu Thành`, `all`, `collector`.
     #[must_use]
     pub fn key(&self) -> String {
         match self {
             Self::Site { site } => format!("site/{site}"),
             Self::Link { site, link } => format!("link/{site}/{link}"),
             Self::Tier { tier } => format!("tier/{tier}"),
+            Self::Target { target } => format!("target/{target}"),
             Self::Many { common: Common::Carrier(name) } => format!("carrier/{name}"),
             Self::Many { common: Common::District(name) } => format!("district/{name}"),
             Self::Many { common: Common::All } => "all".to_owned(),
@@ -473,6 +483,7 @@ mod tests {
             Subject::Site { site: site.clone() },
             Subject::Link { site, link },
             Subject::Tier { tier: "xa-a".into() },
+            Subject::Target { target: "xa-a".into() },
             many(Common::Carrier("xa-a".into())),
             many(Common::District("xa-a".into())),
             many(Common::All),

@@ -10,7 +10,7 @@
 //! | `collector_blind` | the centre is cut off, or nothing at all of the province is heard or seen | |
 //! | `clock_wrong` | a host's clock is off by more than [`CLOCK_WRONG`], its uncertainty left out | the site is not heard |
 //! | `queue_dropping` | an agent's count of dropped samples rose within [`DROPPING`] | the site is not heard |
-//! | `certificate_expiring` | the collector's own certificate ends within [`EXPIRING`] | |
+//! | `certificate_expiring` | the collector's own certificate, or that of a target that agents probe, ends within [`EXPIRING`] | |
 //!
 //! **Nothing of the province.** Where every site is offline or about to be, at least as many as make a storm are not behind another, and no
 //! agent at the centre says that its Internet line works, it is the centre that is cut off, whether or not its own agent could say so.
@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use wan_wire::{LinkKind, LinkName, Outcome, SiteId, UnixMillis};
 
+use super::certificate;
 use super::machine::{Bad, Held, Key, Seen, Sight, Suspect};
 use super::notice::{Common, Rule, Subject};
 use super::promise::{self, Promise};
@@ -36,6 +37,8 @@ pub const CLOCK_WRONG: Duration = Duration::from_secs(60);
 pub const DROPPING: Duration = Duration::from_secs(15 * 60);
 /// A certificate that ends within so long is to be renewed: two weeks are time to ask for one.
 pub const EXPIRING: Duration = Duration::from_secs(14 * 86_400);
+/// Agents name their targets themselves: a province has a handful of systems with a certificate.
+const MOST_CERTIFICATES: usize = 50;
 /// So long a site waits for a word about its parent before it is told for itself.
 const DOUBT: Duration = Duration::from_secs(15);
 /// So long after a start it is not known which links were beyond their contracts before.
@@ -84,6 +87,7 @@ pub fn observe(province: &Province<'_>, own: &Own, memory: &mut Memory) -> Sight
     {
         look.bad(Rule::CertificateExpiring, Subject::Collector, None, None, Vec::new());
     }
+    look.certificates(&sites);
     memory.dropped.retain(|site, _| standings.contains_key(site));
     memory.heard.retain(|site, _| standings.contains_key(site));
     memory.beyond.retain(|(site, _), _| standings.contains_key(site));
@@ -401,6 +405,21 @@ impl Look<'_> {
             {
                 self.bad(Rule::QueueDropping, subject(), Some(at), None, Vec::new());
             }
+        }
+    }
+
+    /// Certificates of targets. Of more than [`MOST_CERTIFICATES`] those that end first.
+    fn certificates(&mut self, sites: &[(SiteNow<'_>, Standing)]) {
+        let all = certificate::of_targets(sites.iter().map(|(site, _)| site));
+        let mut ending: Vec<(UnixMillis, &str)> = all
+            .into_iter()
+            .filter(|(_, end)| end.ends.since(self.province.now) < EXPIRING)
+            .map(|(target, end)| (end.ends, target))
+            .collect();
+        ending.sort_unstable();
+        for (_, target) in ending.into_iter().take(MOST_CERTIFICATES) {
+            let subject = Subject::Target { target: target.to_owned() };
+            self.bad(Rule::CertificateExpiring, subject, None, None, Vec::new());
         }
     }
 

@@ -196,7 +196,7 @@ impl Silence {
             | (Scope::District(name), Subject::Many { common: Common::District(of) }) => same(name, of),
             (
                 Scope::Site(_) | Scope::Subtree(_) | Scope::Tier(_) | Scope::District(_) | Scope::Carrier(_),
-                Subject::Tier { .. } | Subject::Many { .. } | Subject::Collector,
+                Subject::Tier { .. } | Subject::Target { .. } | Subject::Many { .. } | Subject::Collector,
             ) => false,
         }
     }

@@ -102,7 +102,7 @@ fn is_there(route: &Route, notice: &Notice) -> bool {
             names(route.districts.as_ref(), Some(district))
         }
         Subject::Many { common: Common::Carrier(_) | Common::All } => true,
-        Subject::Collector => !route.is_of_places(),
+        Subject::Target { .. } | Subject::Collector => !route.is_of_places(),
     }
 }
 

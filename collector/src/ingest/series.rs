@@ -24,7 +24,7 @@ use crate::inventory::Watches;
 use crate::ledger::life::Life;
 use crate::quality::Stream;
 use crate::record::Record;
-use crate::state::{AgentFacts, Directory, Latest, MAX_TRACKS, SiteRuntime};
+use crate::state::{AgentFacts, CertificateOf, Directory, Latest, MAX_TRACKS, SiteRuntime};
 
 /// So many series of a site are known by their bytes. An agent has 8 for each target and a few of its own; past this the
 /// cache starts anew, which costs a site that invents labels its own speed and nobody memory.
@@ -107,13 +107,14 @@ enum Known {
 enum AgentInfo {
     Build { version: Option<String>, boot_id: Option<String> },
     Path(LinkName),
+    Certificate(CertificateOf),
 }
 
 impl AgentInfo {
     fn boot_id(&self) -> Option<&str> {
         match self {
             Self::Build { boot_id, .. } => boot_id.as_deref(),
-            Self::Path(_) => None,
+            Self::Path(_) | Self::Certificate(_) => None,
         }
     }
 }
@@ -435,6 +436,9 @@ impl<'r> Request<'r> {
                 // By the collector's clock: the request is here now, whatever its rounds tell of.
                 facts.paths.insert(path.clone(), self.received);
             }
+            Some((AgentInfo::Certificate(of), _)) => {
+                facts.note_certificate(of.clone(), value, self.received);
+            }
             None => {}
         }
         let slot = match agent_fact(metric) {
@@ -450,7 +454,7 @@ impl<'r> Request<'r> {
             Some(AgentFact::ClockOffsetBound) => &mut facts.clock_offset_bound,
             Some(AgentFact::QueueBytes) => &mut facts.queue_bytes,
             Some(AgentFact::DroppedSamples) => &mut facts.dropped_samples,
-            Some(AgentFact::Info | AgentFact::Path) | None => return,
+            Some(AgentFact::Info | AgentFact::Path | AgentFact::Certificate) | None => return,
         };
         *slot = Some(value);
     }
@@ -494,6 +498,12 @@ impl<'r> Request<'r> {
                 let path = labels.get(Label::Path).ok_or("it needs the label path")?;
                 let path: LinkName = path.parse().map_err(|error| format!("path: {error}"))?;
                 Known::Agent(metric, Some(Arc::new(AgentInfo::Path(path))))
+            }
+            Some(AgentFact::Certificate) => {
+                let link = labels.get(Label::Link).ok_or("it needs the label link")?;
+                let link: LinkName = link.parse().map_err(|error| format!("link: {error}"))?;
+                let target = labels.get(Label::Target).ok_or("it needs the label target")?.to_owned();
+                Known::Agent(metric, Some(Arc::new(AgentInfo::Certificate(CertificateOf { link, target }))))
             }
             Some(_) => Known::Agent(metric, None),
             None => Known::Other,
@@ -554,6 +564,7 @@ fn index(position: usize) -> Result<u32, Arc<str>> {
 enum AgentFact {
     Info,
     Path,
+    Certificate,
     BootTime,
     StartTime,
     ClockOffset,
@@ -567,6 +578,7 @@ fn agent_fact(metric: Metric) -> Option<AgentFact> {
     Some(match metric {
         Metric::AgentInfo => AgentFact::Info,
         Metric::AgentPath => AgentFact::Path,
+        Metric::TargetCertificateExpiryTimestampSeconds => AgentFact::Certificate,
         Metric::AgentBootTimeSeconds => AgentFact::BootTime,
         Metric::AgentStartTimeSeconds => AgentFact::StartTime,
         Metric::AgentClockOffsetSeconds => AgentFact::ClockOffset,

@@ -30,7 +30,7 @@ fn round(number: i64) -> LinkRound {
         rule: OutcomeRule::default(),
         end: Stamp::at(UnixMillis(5000 * number)),
         interval: Duration::from_secs(5),
-        targets: vec![TargetResult { series: Arc::new(series), facts, note: None }],
+        targets: vec![TargetResult { series: Arc::new(series), facts, note: None, certificate_end: None }],
     }
 }
 

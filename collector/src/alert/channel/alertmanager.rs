@@ -198,6 +198,7 @@ fn labels(notice: &Notice) -> BTreeMap<&'static str, String> {
     add("link", notice.subject.link().map(wan_wire::LinkName::as_str));
     match &notice.subject {
         Subject::Tier { tier } => add("tier", Some(tier)),
+        Subject::Target { target } => add("target", Some(target)),
         Subject::Many { common: Common::Carrier(carrier) } => add("carrier", Some(carrier)),
         Subject::Many { common: Common::District(district) } => add("district", Some(district)),
         Subject::Many { common: Common::All }

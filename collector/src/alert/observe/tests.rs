@@ -269,6 +269,76 @@ fn clocks_queues_and_the_certificate_are_looked_at() {
 }
 
 #[test]
+fn a_certificate_that_many_sites_see_is_one_and_the_first_end_counts() {
+    use crate::state::CertificateOf;
+    let state = province();
+    well(&state, &["centre", "hub", "xa-1", "xa-2"]);
+    seen_by_centre(&state, &["hub", "xa-1", "xa-2"], (60, 2), Outcome::Up);
+    let last_push = |site: &str| {
+        let province = Province::of(&state, NOW);
+        province.site(&id(site)).unwrap().last_push.unwrap()
+    };
+    // That the site said so many minutes before its last push that the target's certificate ends in so many days.
+    let tell = |site: &str, link: &str, target: &str, days: i64, before: i64| {
+        let of = CertificateOf { link: link.parse().unwrap(), target: target.to_owned() };
+        let mut facts = AgentFacts::default();
+        #[allow(clippy::cast_precision_loss)]
+        let ends = (NOW.0 / 1000 + days * 86_400) as f64;
+        facts.note_certificate(of, ends, last_push(site).plus_millis(-before * 60_000));
+        state.directory().runtimes[&id(site)].note_facts(facts);
+    };
+    let of_target = |target: &str| Key {
+        rule: Rule::CertificateExpiring,
+        subject: Subject::Target { target: target.to_owned() },
+    };
+    let ends = || {
+        let province = Province::of(&state, NOW);
+        let sites: Vec<_> = province.sites().collect();
+        let all = certificate::of_targets(sites.iter());
+        let days = |end: &certificate::End| (end.ends.since(NOW).as_secs() / 86_400, end.sites);
+        all.iter().map(|(target, end)| ((*target).to_owned(), days(end))).collect::<BTreeMap<_, _>>()
+    };
+    for site in ["hub", "xa-1", "xa-2"] {
+        tell(site, "service-dms", "https://dms", 60, 0);
+        tell(site, "service-mail", "https://mail", 13, 1);
+    }
+    // By a second line: still one site.
+    tell("hub", "internet", "https://mail", 13, 0);
+    let all =
+        |dms, mail| BTreeMap::from([("https://dms".to_owned(), dms), ("https://mail".to_owned(), mail)]);
+    assert_eq!(ends(), all((60, 3), (13, 3)));
+    assert_eq!(bad(&look(&state)), BTreeMap::from([(of_target("https://mail"), None)]));
+    // One site is shown another, which ends sooner.
+    tell("xa-2", "service-dms", "https://dms", 3, 0);
+    assert_eq!(ends(), all((3, 1), (13, 3)));
+    // Renewed; and one has not spoken of it for ten minutes, though it was heard: it does not probe it any more.
+    for (site, before) in [("hub", 0), ("xa-1", 0), ("xa-2", 10)] {
+        tell(site, "service-dms", "https://dms", 365, before);
+        tell(site, "service-mail", "https://mail", 365, before);
+    }
+    tell("hub", "internet", "https://mail", 365, 0);
+    assert_eq!(ends(), all((365, 2), (365, 2)));
+    assert_eq!(bad(&look(&state)), BTreeMap::new());
+    // What is no time of a certificate is nothing, and so is what a former word said of it.
+    for nonsense in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
+        let mut facts = AgentFacts::default();
+        let of = CertificateOf { link: "service-dms".parse().unwrap(), target: "https://dms".to_owned() };
+        facts.note_certificate(of, nonsense, NOW);
+        assert!(facts.certificates.is_empty(), "{nonsense}");
+    }
+    // An agent that names target after target is believed of the last ones, and 50 are told of.
+    for number in 0..200 {
+        tell("hub", "service", &format!("https://made-up-{number:03}"), -1, 200 - number);
+    }
+    let known = state.directory().runtimes[&id("hub")].facts().certificates.len();
+    assert_eq!(known, 64);
+    for number in 0..60 {
+        tell("xa-1", "service", &format!("https://other-{number:03}"), -1, 0);
+    }
+    assert_eq!(bad(&look(&state)).len(), MOST_CERTIFICATES);
+}
+
+#[test]
 fn a_link_that_works_is_degraded_while_it_is_beyond_its_contract() {
     use crate::config::Config;
     use crate::inventory::{Link, Register};

@@ -147,6 +147,7 @@ fn what(notice: &Notice, lang: Lang) -> String {
         Subject::Site { site: id } => site.unwrap_or_else(|| id.to_string()),
         Subject::Link { site: id, link } => format!("{}, {link}", site.unwrap_or_else(|| id.to_string())),
         Subject::Tier { tier } => format!("{} {}", lang.pick("Cấp", "Tier"), clean(tier)),
+        Subject::Target { target } => clean(target),
         Subject::Many { common: Common::Carrier(name) | Common::District(name) } => {
             format!("{}: {count} {}", clean(name), lang.pick("đơn vị", "sites"))
         }
