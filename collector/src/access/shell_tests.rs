@@ -369,7 +369,8 @@ async fn many_guesses_at_once_are_counted_before_the_first_is_checked() {
     for said in futures_util::future::join_all(guesses).await {
         statuses.push(said.status);
     }
-    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 6, "{statuses:?}");
+    // Six were let through to be checked; on a host that is too busy to do that in time they are told so.
+    assert_eq!(statuses.iter().filter(|status| matches!(status, 401 | 503)).count(), 6, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 24);
 }
 
