@@ -5,6 +5,7 @@ mod access;
 mod alerts;
 mod central;
 mod clocks;
+mod dashboards;
 mod durability;
 mod enrolment;
 mod hostile;
