@@ -49,13 +49,8 @@ fn of_chosen(of: Vector) -> Vector {
 }
 
 /// The place of each site's verdict in [`VERDICTS`], from 1; of two at once the worse.
-fn verdict_numbers() -> Vector {
-    let number = |(place, word): (u8, &crate::words::Word)| {
-        gauge!(SiteVerdict).is(Label::Verdict, word.word).now().times(f64::from(place))
-    };
-    let mut numbers = (1_u8..).zip(&VERDICTS).map(number);
-    let first = numbers.next().unwrap_or_else(|| gauge!(SiteVerdict).now());
-    numbers.fold(first, Vector::or).max(&[Label::Site])
+fn verdict_numbers(verdicts: Vector) -> Vector {
+    verdicts.times_place(Label::Verdict, &VERDICTS).max(&[Label::Site])
 }
 
 /// The variables that choose sites.

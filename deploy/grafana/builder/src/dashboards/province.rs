@@ -4,7 +4,8 @@ use wan_wire::Label;
 
 use super::{
     CARRIER, CAUSE, DOWN_TIME, HIGH, KIND, LINK, LOW, NAME, OBSERVED, SINCE, SITE, STATE, TARGET, UPTIME,
-    carrier_filter, named, none_is_good, of_chosen, site_filters, uptime_colours, verdict_numbers, window,
+    carrier_filter, chosen_sites, named, none_is_good, of_chosen, site_filters, uptime_colours,
+    verdict_numbers, window,
 };
 use crate::dashboard::{Dashboard, Row, Which};
 use crate::gauge;
@@ -178,7 +179,8 @@ fn now() -> Row {
                     queries: [
                         named(gauge!(SiteLatitudeDegrees).now()).max(&[Label::Site, Label::SiteName]),
                         named(gauge!(SiteLongitudeDegrees).now()).max(&[Label::Site, Label::SiteName]),
-                        named(verdict_numbers()).max(&[Label::Site, Label::SiteName]),
+                        named(verdict_numbers(gauge!(SiteVerdict).now()))
+                            .max(&[Label::Site, Label::SiteName]),
                     ],
                     labels: vec![(Label::SiteName, NAME), (Label::Site, SITE)],
                     value: STATE,
@@ -201,10 +203,10 @@ fn now() -> Row {
                 repeat: None,
                 view: View::Table {
                     queries: vec![
-                        named(verdict_numbers().over(4.0)),
+                        named(verdict_numbers(gauge!(SiteVerdict).now()).over(4.0)),
                         of_chosen(gauge!(SiteLastSeenTimestampSeconds).now())
                             .max(&[Label::Site])
-                            .where_any(&[Label::Site], verdict_numbers().over(4.0))
+                            .where_any(&[Label::Site], verdict_numbers(gauge!(SiteVerdict).now()).over(4.0))
                             .age(),
                     ],
                     columns: vec![
@@ -252,8 +254,10 @@ fn open_incidents() -> Panel {
 }
 
 fn history() -> Row {
-    let worst = of_chosen(gauge!(SiteDowntimeSeconds).chosen(Var::Window).at_end().now().sum(&[Label::Site]))
-        .top(WORST);
+    // All of it as it is at the end: then it is asked once and not at every point.
+    let down = gauge!(SiteDowntimeSeconds).chosen(Var::Window).at_end().now().sum(&[Label::Site]);
+    let worst = down.where_any(&[Label::Site], chosen_sites().at_end().now()).top(WORST);
+    let of_worst = gauge!(SiteVerdict).now().where_any(&[Label::Site], worst);
     Row::new(text("Diễn biến", "Timeline"))
         .with(
             24,
@@ -272,7 +276,7 @@ fn history() -> Row {
                 repeat: None,
                 view: View::States {
                     series: Series::new(
-                        named(verdict_numbers().where_any(&[Label::Site], worst)),
+                        named(verdict_numbers(of_worst)),
                         Legend::Label(Label::SiteName),
                     ),
                     mapping: VERDICT_NUMBERS,

@@ -150,7 +150,7 @@ fn links() -> Row {
                 repeat: None,
                 view: View::States {
                     series: Series::new(
-                        verdict_numbers().where_any(&[Label::Site], gauge!(SiteInfo).chosen(Var::Site).now()),
+                        verdict_numbers(gauge!(SiteVerdict).chosen(Var::Site).now()),
                         Legend::Label(Label::Site),
                     ),
                     mapping: Mapping::Numbers { first: 1, words: &VERDICTS },
