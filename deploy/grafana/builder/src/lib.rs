@@ -6,12 +6,14 @@
 //! - [`promql`] builds queries of [`wan_wire`]'s metrics and labels: no name is spelt here;
 //! - [`words`] are the words of both languages, those of the collector's page among them;
 //! - [`panel`] and [`dashboard`] turn what a panel says into Grafana's JSON, with places, ids and links computed;
-//! - [`dashboards`] are the four dashboards.
+//! - [`dashboards`] are the four dashboards;
+//! - [`rules`] makes Grafana's alert rules of Prometheus' ones.
 
 pub mod dashboard;
 pub mod dashboards;
 pub mod panel;
 pub mod promql;
+pub mod rules;
 pub mod words;
 
 use std::collections::BTreeMap;

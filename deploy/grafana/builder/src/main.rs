@@ -7,11 +7,17 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 
 #[derive(Parser)]
-#[command(about = "Writes Wanwatch's Grafana dashboards into deploy/grafana/dashboards")]
+#[command(about = "Writes Wanwatch's Grafana dashboards and alert rules into deploy/grafana")]
 struct Arguments {
     /// The folder.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../dashboards"))]
     folder: PathBuf,
+    /// Prometheus' alert rules, of which Grafana's are made.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../prometheus/wanwatch-alerts.yml"))]
+    rules: PathBuf,
+    /// The file of Grafana's alert rules.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../provisioning/alerting/wanwatch.yaml"))]
+    alerting: PathBuf,
     /// Writes nothing: fails where a file is not what would be written.
     #[arg(long)]
     check: bool,
@@ -27,6 +33,10 @@ fn main() -> Result<()> {
         })
         .map(|(path, _)| path.display().to_string())
         .collect();
+    let rules = std::fs::read_to_string(&arguments.rules)
+        .with_context(|| format!("read {}", arguments.rules.display()))?;
+    let alerting =
+        wan_dashboards::rules::grafana(&rules).with_context(|| arguments.rules.display().to_string())?;
     let known: BTreeSet<&PathBuf> = files.keys().collect();
     let unknown: Vec<PathBuf> =
         present(&arguments.folder)?.into_iter().filter(|path| !known.contains(path)).collect();
@@ -40,8 +50,17 @@ fn main() -> Result<()> {
                 unknown.join(", ")
             );
         }
+        if std::fs::read_to_string(&arguments.alerting).ok() != Some(alerting) {
+            bail!(
+                "{}: not what is made of {}; run `cargo run -p wan-dashboards`",
+                arguments.alerting.display(),
+                arguments.rules.display()
+            );
+        }
         return Ok(());
     }
+    std::fs::write(&arguments.alerting, alerting)
+        .with_context(|| format!("write {}", arguments.alerting.display()))?;
     for (path, text) in &files {
         let path = arguments.folder.join(path);
         if let Some(parent) = path.parent() {

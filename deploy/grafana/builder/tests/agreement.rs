@@ -30,12 +30,55 @@ fn the_committed_dashboards_are_what_the_builder_makes() {
 }
 
 #[test]
+fn the_committed_alert_rules_are_made_of_prometheus_rules_which_name_only_what_there_is() {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |path: &str| std::fs::read_to_string(deploy.join(path)).unwrap();
+    let (alerts, recording) =
+        (read("prometheus/wanwatch-alerts.yml"), read("prometheus/wanwatch-recording.yml"));
+    let made = wan_dashboards::rules::grafana(&alerts).unwrap();
+    assert!(
+        read("grafana/provisioning/alerting/wanwatch.yaml") == made,
+        "deploy/grafana/provisioning/alerting/wanwatch.yaml: renew it with `cargo run -p wan-dashboards`"
+    );
+    // Every name is a metric, or one that a recording rule makes; and every rule has a case.
+    let cases = read("../tests/rules/wanwatch.test.yml");
+    let value_of = |line: &str, key: &str| {
+        line.trim().trim_start_matches("- ").strip_prefix(key).map(|name| name.trim().to_owned())
+    };
+    let named = |key: &str| -> BTreeSet<String> {
+        alerts.lines().chain(recording.lines()).filter_map(|line| value_of(line, key)).collect()
+    };
+    let (recorded, warned) = (named("record:"), named("alert:"));
+    assert!(recorded.len() >= 5 && warned.len() >= 15, "{recorded:?} {warned:?}");
+    for name in recorded.iter().chain(&warned) {
+        assert!(cases.contains(name.as_str()), "tests/rules/wanwatch.test.yml has no case of {name}");
+    }
+    let is_name = |byte: char| byte.is_ascii_alphanumeric() || byte == '_' || byte == ':';
+    let code = |text: &str| -> String {
+        text.lines().filter(|line| !line.trim().starts_with('#')).map(|line| format!("{line}\n")).collect()
+    };
+    let all = code(&alerts) + &code(&recording);
+    let names: BTreeSet<&str> =
+        all.split(|letter| !is_name(letter)).filter(|word| word.contains("wan_")).collect();
+    // A verdict's name begins as metrics do.
+    let names: BTreeSet<&str> = names.into_iter().filter(|name| *name != "wan_down").collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        let name = name.strip_suffix(':').unwrap_or(name);
+        let metric = wan_wire::Metric::from_bytes(name.as_bytes());
+        assert!(metric.is_some() || recorded.contains(name), "{name} is neither a metric nor recorded");
+    }
+}
+
+#[test]
 fn the_check_finds_a_file_that_was_edited_by_hand_and_one_too_many() {
     let folder = std::env::temp_dir().join(format!("wan-dashboards-{}", std::process::id()));
     let run = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wan-dashboards"));
-        command.arg("--folder").arg(&folder).args(more).output().unwrap()
+        command.arg("--folder").arg(&folder).arg("--alerting").arg(folder.join("alerting.yaml"));
+        command.args(more).output().unwrap()
     };
+    std::fs::create_dir_all(&folder).unwrap();
     assert!(run(&[]).status.success());
     assert!(run(&["--check"]).status.success());
     std::fs::write(folder.join("vi/site.json"), "{}").unwrap();
