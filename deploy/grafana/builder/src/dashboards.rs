@@ -48,6 +48,16 @@ fn of_chosen(of: Vector) -> Vector {
     of.where_any(&[Label::Site], chosen_sites().now())
 }
 
+/// The same for series over a time: the register is that of the time's end, asked once and not at every point.
+fn named_at_end(of: Vector) -> Vector {
+    of.told_by(&[Label::Site], &[Label::SiteName], chosen_sites().at_end().now())
+}
+
+/// Only what is of the sites that are chosen and registered at the end of the time shown.
+fn of_chosen_at_end(of: Vector) -> Vector {
+    of.where_any(&[Label::Site], chosen_sites().at_end().now())
+}
+
 /// The place of each site's verdict in [`VERDICTS`], from 1; of two at once the worse.
 fn verdict_numbers(verdicts: Vector) -> Vector {
     verdicts.times_place(Label::Verdict, &VERDICTS).max(&[Label::Site])

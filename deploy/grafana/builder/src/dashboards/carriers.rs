@@ -8,7 +8,7 @@ use super::{
 };
 use crate::dashboard::{Dashboard, Row, Variable, Which};
 use crate::gauge;
-use crate::panel::{Cell, Column, Legend, Link, Panel, Series, Style, Thresholds, Unit, View};
+use crate::panel::{Cell, Column, Legend, Link, Panel, Series, Thresholds, Unit, View};
 use crate::promql::{Gauge, Selector, Var, Vector};
 use crate::words::{ACCOUNTS, Colour, STANDINGS, Text, text};
 
@@ -243,56 +243,27 @@ fn links() -> Row {
 }
 
 fn course() -> Row {
-    let by = [Label::Carrier];
-    // Without the filters of sites: held to the register at each point of a month, they take seconds.
-    let all = |metric: Selector<Gauge>| metric.chosen(Var::Carrier).chosen(Var::Contract).now();
-    let least = |metric: Selector<Gauge>| all(metric).min(&by);
-    Row::new(text("Diễn biến trong tháng", "Course of the month"))
-        .with(
-            12,
-            8,
-            Panel {
-                title: text("Đường kém nhất của mỗi nhà mạng", "The worst link of each carrier"),
-                help: text(
-                    "Tỷ lệ tính cho nhà mạng từ đầu tháng đến từng lúc; của mọi đơn vị, không theo bộ lọc đơn vị.",
-                    "Uptime charged to the carrier from the month’s beginning to each instant; of all sites, whatever filters of sites say.",
-                ),
-                nothing: NO_CONTRACT,
-                unit: Unit::Share,
-                repeat: None,
-                view: View::Lines {
-                    series: vec![Series::new(
-                        least(gauge!(ContractUptimeRatio)),
-                        Legend::Label(Label::Carrier),
-                    )],
-                    stacked: false,
-                    max: None,
-                    words: &[],
-                },
+    // Without the filters of sites, which would be held to the register at each point.
+    let missed =
+        gauge!(ContractStanding).is(Label::Standing, "missed").chosen(Var::Carrier).chosen(Var::Contract);
+    Row::new(text("Diễn biến trong tháng", "Course of the month")).with(
+        24,
+        8,
+        Panel {
+            title: text("Số đường không đạt, theo nhà mạng", "Links that miss the promise, by carrier"),
+            help: text(
+                "Bao nhiêu đường đã chắc chắn không đạt mức cam kết của tháng, tính đến từng lúc; của mọi đơn vị.",
+                "How many links surely missed the month’s promise by each instant, of all sites.",
+            ),
+            nothing: NO_BREACH,
+            unit: Unit::Count,
+            repeat: None,
+            view: View::Lines {
+                series: vec![Series::new(missed.now().count(&[Label::Carrier]), Legend::Label(Label::Carrier))],
+                stacked: true,
+                max: None,
+                words: &[],
             },
-        )
-        .with(
-            12,
-            8,
-            Panel {
-                title: text("Số đường không đạt", "Links that miss the promise"),
-                help: text(
-                    "Bao nhiêu đường đã chắc chắn không đạt mức cam kết của tháng; của mọi đơn vị.",
-                    "How many links surely miss the month’s promise so far, of all sites.",
-                ),
-                nothing: NO_BREACH,
-                unit: Unit::Count,
-                repeat: None,
-                view: View::Lines {
-                    series: vec![Series::styled(
-                        all(gauge!(ContractStanding).is(Label::Standing, "missed")).count(&[]),
-                        text("Không đạt", "Missed"),
-                        Style::Line(Colour::Red),
-                    )],
-                    stacked: false,
-                    max: None,
-                    words: &[],
-                },
-            },
-        )
+        },
+    )
 }

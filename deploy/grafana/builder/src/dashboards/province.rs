@@ -4,8 +4,8 @@ use wan_wire::Label;
 
 use super::{
     CARRIER, CAUSE, DOWN_TIME, HIGH, KIND, LINK, LOW, NAME, OBSERVED, SINCE, SITE, STATE, TARGET, UPTIME,
-    carrier_filter, chosen_sites, named, none_is_good, of_chosen, site_filters, uptime_colours,
-    verdict_numbers, window,
+    carrier_filter, named, named_at_end, none_is_good, of_chosen, of_chosen_at_end, site_filters,
+    uptime_colours, verdict_numbers, window,
 };
 use crate::dashboard::{Dashboard, Row, Which};
 use crate::gauge;
@@ -256,7 +256,7 @@ fn open_incidents() -> Panel {
 fn history() -> Row {
     // All of it as it is at the end: then it is asked once and not at every point.
     let down = gauge!(SiteDowntimeSeconds).chosen(Var::Window).at_end().now().sum(&[Label::Site]);
-    let worst = down.where_any(&[Label::Site], chosen_sites().at_end().now()).top(WORST);
+    let worst = of_chosen_at_end(down).top(WORST);
     let of_worst = gauge!(SiteVerdict).now().where_any(&[Label::Site], worst);
     Row::new(text("Diễn biến", "Timeline"))
         .with(
@@ -276,7 +276,7 @@ fn history() -> Row {
                 repeat: None,
                 view: View::States {
                     series: Series::new(
-                        named(verdict_numbers(of_worst)),
+                        named_at_end(verdict_numbers(of_worst)),
                         Legend::Label(Label::SiteName),
                     ),
                     mapping: VERDICT_NUMBERS,
@@ -288,13 +288,16 @@ fn history() -> Row {
             8,
             Panel {
                 title: text("Số đơn vị theo trạng thái", "Sites by state"),
-                help: text("Bao nhiêu đơn vị ở trạng thái nào.", "How many sites were in which state."),
+                help: text(
+                    "Bao nhiêu đơn vị ở trạng thái nào; của các đơn vị có trong danh sách vào cuối khoảng xem.",
+                    "How many sites were in which state, of those registered at the end of the time shown.",
+                ),
                 nothing: NO_SITES,
                 unit: Unit::Count,
                 repeat: None,
                 view: View::Lines {
                     series: vec![Series::new(
-                        of_chosen(gauge!(SiteVerdict).now()).count(&[Label::Verdict]),
+                        of_chosen_at_end(gauge!(SiteVerdict).now()).count(&[Label::Verdict]),
                         Legend::Label(Label::Verdict),
                     )],
                     stacked: true,
