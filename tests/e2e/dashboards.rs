@@ -7,6 +7,7 @@ mod expect;
 mod stores;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
@@ -24,6 +25,7 @@ const OWN: [(&str, &str); 3] = [("__rate_interval", "480s"), ("__interval", "120
 fn every_query_of_the_dashboards_gives_what_happened_that_day() -> Result<()> {
     let scene = Scene::new("dashboards")?;
     let started = wan_tests::clock::now();
+    let_others_go_first()?;
     let day = Day::simulate(&scene)?;
     let count: usize = day.series.iter().map(|(_, samples)| samples.len()).sum();
     println!("{} series, {count} samples, simulated in {:?}", day.series.len(), started.elapsed());
@@ -41,6 +43,12 @@ fn every_query_of_the_dashboards_gives_what_happened_that_day() -> Result<()> {
     ensure!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
     scene.passed();
     Ok(())
+}
+
+/// This is all work and nothing that must be in time; beside it run tests of which some measure time.
+fn let_others_go_first() -> Result<()> {
+    let thread = nix::unistd::gettid().to_string();
+    process::run(Path::new("/usr/bin/renice"), &["-n", "10", "-p", &thread]).map(drop)
 }
 
 /// Asks all that a dashboard asks, and notes what is wrong.

@@ -18,8 +18,11 @@ pub(crate) enum Want {
     /// a distance.
     Now(Vec<(String, f64)>, f64),
     /// Over the day exactly these series, with these values at these minutes (`None`: no value), to within a distance.
-    Over(Vec<(String, Vec<(i64, Option<f64>)>)>, f64),
+    Over(Vec<(String, Minutes)>, f64),
 }
+
+/// Values at minutes of the day; `None`: no value.
+type Minutes = Vec<(i64, Option<f64>)>;
 
 impl Want {
     /// Whether an answer is that.

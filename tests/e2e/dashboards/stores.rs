@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use wan_tests::clock::eventually;
 use wan_tests::payload::{self, Sample};
@@ -17,6 +17,10 @@ use wan_tests::sender::Connection;
 use super::day::{Day, END, MINUTE, START};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How many ports are tried.
+const ATTEMPTS: usize = 5;
+/// What both say of a port that somebody else has.
+const TAKEN: &str = "address already in use";
 /// One request has the samples of so many minutes: a Prometheus takes nothing that is an hour older than what it has.
 const AT_ONCE: i64 = 30;
 
@@ -48,8 +52,18 @@ impl Series {
 }
 
 impl Store {
-    /// Starts one with nothing in it.
+    /// Starts one with nothing in it. A port that was free may be taken by the time it is listened on: then another.
     pub(crate) fn start(kind: Kind, scene: &Scene) -> Result<Self> {
+        let mut attempt = 1;
+        loop {
+            match Self::try_start(kind, scene) {
+                Err(error) if attempt < ATTEMPTS && format!("{error:#}").contains(TAKEN) => attempt += 1,
+                started => return started,
+            }
+        }
+    }
+
+    fn try_start(kind: Kind, scene: &Scene) -> Result<Self> {
         let free = TcpListener::bind("127.0.0.1:0").context("find a free port")?;
         let address = free.local_addr()?;
         drop(free);
@@ -83,13 +97,18 @@ impl Store {
             Kind::Prometheus => "/-/ready",
             Kind::VictoriaMetrics => "/health",
         };
-        eventually("the store is ready", PATIENCE, || {
-            this.process.check_running()?;
+        let ended = eventually("the store is ready", PATIENCE, || {
+            if let Err(error) = this.process.check_running() {
+                return Ok(Some(format!("{error:#}: {}", this.process.log())));
+            }
             let answer = Connection::open(address, PATIENCE)?.get(ready)?;
             ensure!(answer.status == 200, "{ready}: {}", answer.body);
-            Ok(())
+            Ok(None)
         })?;
-        Ok(this)
+        match ended {
+            Some(why) => bail!("{why}"),
+            None => Ok(this),
+        }
     }
 
     /// Writes the whole day.
