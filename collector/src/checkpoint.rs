@@ -73,7 +73,7 @@ pub async fn take<S: Store>(state: &State, store: &S, engine: &EngineHandle, pac
             state.counters.checkpoint_timestamp.set(clock::now().0 as f64 / 1000.0);
             if all {
                 // The engine is the journal's owner; when it has stopped, the next start trims.
-                engine.send(Command::Done(LEDGER_CURSOR, position)).await;
+                engine.send(Command::Done(LEDGER_CURSOR.into(), position)).await;
             }
             true
         }

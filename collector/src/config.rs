@@ -7,11 +7,13 @@
 pub mod alerts;
 mod calendar;
 mod contracts;
+pub mod forward;
 mod parse;
 mod plan;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -25,6 +27,7 @@ use crate::server::Network;
 
 pub use alerts::Alerts;
 pub use contracts::Contract;
+pub use forward::RemoteStore;
 pub use plan::{Branch, BranchId, LocalName, Plan, Target, Targets, Tier, TierId};
 
 /// Where the configuration is looked for unless `--config` says otherwise.
@@ -54,6 +57,8 @@ pub struct Config {
     pub contracts: Vec<Contract>,
     /// What is watched for, and who is told of it.
     pub alerts: Alerts,
+    /// Stores that every accepted sample goes to. Default none.
+    pub forward: Vec<Arc<RemoteStore>>,
     /// What is accepted from agents.
     pub ingest: Ingest,
     /// The durable log of accepted requests.
@@ -141,6 +146,7 @@ impl Default for Config {
             calendar: Calendar::default(),
             contracts: Vec::new(),
             alerts: Alerts::default(),
+            forward: Vec::new(),
             ingest: Ingest::default(),
             journal: JournalLimits::default(),
             agents: None,
@@ -191,6 +197,9 @@ impl Config {
         }
         if let Some(folder) = path.parent() {
             config.alerts.start_at(folder);
+            for store in &mut config.forward {
+                Arc::make_mut(store).start_at(folder);
+            }
         }
         config.file = Some(path.to_owned());
         Ok(config)
@@ -243,6 +252,7 @@ impl Config {
             calendar,
             contracts,
             alerts: _,
+            forward,
             ingest,
             journal,
             agents,
@@ -260,6 +270,7 @@ impl Config {
             ("plan", *plan == other.plan),
             ("calendar", *calendar == other.calendar),
             ("contracts", *contracts == other.contracts),
+            ("forward", *forward == other.forward),
             ("ingest", *ingest == other.ingest),
             ("journal", *journal == other.journal),
             ("agents", *agents == other.agents),

@@ -10,6 +10,7 @@ use wan_wire::{Label, Metric, UnixMillis};
 
 use crate::alert::{Rule, Severity};
 use crate::enrolment::Refusal;
+use crate::forward::figures::Figures;
 use crate::quality::follow::LeftOut;
 
 /// What the collector counts about itself.
@@ -63,6 +64,8 @@ pub struct Counters {
     pub quality_failures: IntCounter,
     /// How long the oldest request that is not in the stored figures of quality has waited, in seconds.
     pub quality_behind: Gauge,
+    /// What goes to other stores.
+    pub forward: Figures,
     /// Notices of alerts, by channel and how sending them ended.
     pub notices: IntCounterVec,
     /// Notices that wait, by channel.
@@ -188,6 +191,7 @@ impl Counters {
             quality_missed: counter(Metric::CollectorQualityMissedRequestsTotal)?,
             quality_failures: counter(Metric::CollectorQualityFailuresTotal)?,
             quality_behind,
+            forward: Figures::new(&registry)?,
             notices,
             outbox_pending,
             notice_delivered,

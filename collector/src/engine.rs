@@ -10,6 +10,8 @@
 //!
 //! It is a thread, not a task: it blocks in `fdatasync`, and while it does, the handlers decode the next group.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -86,11 +88,32 @@ pub enum Command {
     Submit(Submission),
     /// The owner of this cursor is done with everything before this journal position: the journal may forget what every
     /// cursor has passed.
-    Done(&'static str, Seq),
+    Done(Cow<'static, str>, Seq),
     /// Answer with when the engine took this up: proves that it is alive.
     Ping(oneshot::Sender<UnixMillis>),
     /// Sync and stop.
     Stop,
+}
+
+/// Most bytes that the journal may take for the sake of each cursor, by name. The ledger's has no bound: what is not in the evidence
+/// stays, and past the journal's own limit pushes are refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Room(BTreeMap<String, u64>);
+
+impl Room {
+    /// The same with a bound for one more cursor.
+    #[must_use]
+    pub fn with(mut self, cursor: &str, bytes: u64) -> Self {
+        self.0.insert(cursor.to_owned(), bytes);
+        self
+    }
+}
+
+/// So much for the figures of quality.
+impl From<u64> for Room {
+    fn from(bytes: u64) -> Self {
+        Self::default().with(QUALITY_CURSOR, bytes)
+    }
 }
 
 /// The handlers' side of the engine.
@@ -99,6 +122,7 @@ pub struct EngineHandle {
     sender: mpsc::Sender<Command>,
     counters: Arc<Counters>,
     applied: Arc<AtomicU64>,
+    kept: Arc<AtomicU64>,
 }
 
 /// Why a submission was not taken up at all.
@@ -140,6 +164,12 @@ impl EngineHandle {
         Seq(self.applied.load(Ordering::Acquire))
     }
 
+    /// The journal position before which nothing is kept any more.
+    #[must_use]
+    pub fn kept(&self) -> Seq {
+        Seq(self.kept.load(Ordering::Acquire))
+    }
+
     /// Whether the engine has stopped, as it does when its thread ends.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
@@ -149,29 +179,36 @@ impl EngineHandle {
 
 /// Starts the engine's thread over an opened, already replayed journal.
 ///
-/// `queue` bounds how many submissions may wait; past it handlers answer 429. Past `room` bytes the journal waits for the
-/// checkpoint alone, and for no other cursor: what only figures of quality still want of it goes, so that pushes are not refused.
+/// `queue` bounds how many submissions may wait; past it handlers answer 429. Past the bytes that `room` has for a cursor the journal
+/// waits for it no longer: what only figures of quality, or a store that is away, still want of it goes, so that pushes are not refused.
 ///
 /// # Errors
 /// When the operating system refuses another thread.
 pub fn start(
     journal: Journal,
     queue: usize,
-    room: u64,
+    room: impl Into<Room>,
     counters: Arc<Counters>,
 ) -> std::io::Result<(EngineHandle, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = mpsc::channel(queue);
     let applied = Arc::new(AtomicU64::new(journal.next_seq().0));
-    let handle = EngineHandle { sender, counters: Arc::clone(&counters), applied: Arc::clone(&applied) };
-    let engine = Engine { journal, room, applied, counters };
+    let kept = Arc::new(AtomicU64::new(journal.oldest().0));
+    let handle = EngineHandle {
+        sender,
+        counters: Arc::clone(&counters),
+        applied: Arc::clone(&applied),
+        kept: Arc::clone(&kept),
+    };
+    let engine = Engine { journal, room: room.into(), applied, kept, counters };
     let thread = std::thread::Builder::new().name("engine".into()).spawn(move || engine.run(receiver))?;
     Ok((handle, thread))
 }
 
 struct Engine {
     journal: Journal,
-    room: u64,
+    room: Room,
     applied: Arc<AtomicU64>,
+    kept: Arc<AtomicU64>,
     counters: Arc<Counters>,
 }
 
@@ -188,7 +225,7 @@ impl Engine {
                         bytes += submission.record.len();
                         group.push(submission);
                     }
-                    Command::Done(cursor, seq) => self.done(cursor, seq),
+                    Command::Done(cursor, seq) => self.done(&cursor, seq),
                     Command::Ping(reply) => drop(reply.send(clock::now())),
                     Command::Stop => {
                         stop = true;
@@ -258,7 +295,7 @@ impl Engine {
         })
     }
 
-    fn done(&mut self, cursor: &'static str, seq: Seq) {
+    fn done(&mut self, cursor: &str, seq: Seq) {
         // It may have been moved on meanwhile, to keep room.
         let seq = self.journal.cursor(cursor).map_or(seq, |at| at.max(seq));
         if let Err(error) = self.journal.set_cursor(cursor, seq) {
@@ -273,24 +310,33 @@ impl Engine {
         if let Err(error) = self.journal.trim() {
             tracing::error!(%error, "cannot delete old journal segments");
         }
+        self.kept.store(self.journal.oldest().0, Ordering::Release);
     }
 
-    /// Lets the oldest segments go that are in the evidence and that only the figures of quality wait for, while the journal
-    /// takes more than it should. Their reader finds a gap, counts and logs it.
+    /// Lets the oldest segments go that are in the evidence and that only others wait for, while the journal takes more than it
+    /// should for these. Their readers find a gap, count and log it.
     fn keep_room(&mut self) {
-        while self.journal.used_bytes() > self.room {
-            let (ledger, quality) = (self.journal.cursor(LEDGER_CURSOR), self.journal.cursor(QUALITY_CURSOR));
-            let (Some(end), Some(ledger), Some(quality)) = (self.journal.oldest_end(), ledger, quality)
+        loop {
+            let used = self.journal.used_bytes();
+            if self.room.0.values().all(|bound| used <= *bound) {
+                return;
+            }
+            let (Some(end), Some(ledger)) = (self.journal.oldest_end(), self.journal.cursor(LEDGER_CURSOR))
             else {
                 return;
             };
-            if ledger < end || quality >= end {
+            let is_late = |cursor: &str| self.journal.cursor(cursor).is_some_and(|at| at < end);
+            let late = self.room.0.iter().filter(|(cursor, bound)| used > **bound && is_late(cursor));
+            let late: Vec<String> = late.map(|(cursor, _)| cursor.clone()).collect();
+            if ledger < end || late.is_empty() {
                 return;
             }
-            tracing::warn!(before = %end, "the journal is half full: the figures of quality lose what they have not read");
-            if let Err(error) = self.journal.set_cursor(QUALITY_CURSOR, end) {
-                tracing::error!(%error, "cannot move the journal's cursor; its old segments stay");
-                return;
+            for cursor in late {
+                tracing::warn!(cursor, before = %end, "the journal has no more room for this reader: it loses what it has not read");
+                if let Err(error) = self.journal.set_cursor(&cursor, end) {
+                    tracing::error!(%error, "cannot move the journal's cursor; its old segments stay");
+                    return;
+                }
             }
             self.trim();
             if self.journal.oldest() < end {

@@ -11,6 +11,7 @@
 //! ```
 //!
 //! - [`alert`] looks at the province twice a second, says what is wrong, and tells whom it concerns;
+//! - [`forward`] reads the journal for each store that samples are sent on to;
 //! - [`quality`] reads the journal a second time and keeps loss, round-trip times and jitter by minute and hour;
 //! - [`ledger`], [`report`] and [`verdict`] are the pure core: spans of evidence, timelines, figures, the state now;
 //! - [`ingest`], [`engine`], [`checkpoint`], [`load`], [`server`] and [`tls`] are the shell around it;
@@ -31,6 +32,7 @@ pub mod counters;
 pub mod credential;
 pub mod engine;
 pub mod enrolment;
+pub mod forward;
 pub mod history;
 pub mod incidents;
 pub mod ingest;
@@ -98,14 +100,16 @@ pub async fn run(
     let counters = Arc::new(Counters::new().context("cannot register the collector's own metrics")?);
     let (listeners, secured) = secure(&config, sockets, started)?;
     let state = Arc::new(State::new(config, None, Arc::clone(&counters)));
-    let (journal, unread) = start_state(&state, &store, started).await?;
+    let (mut journal, unread) = start_state(&state, &store, started).await?;
     state.central.restore(store.agent_configs().await?);
     let ran_until = state.alive(started).iter().map(|run| run.end).max();
     let watch = Watch::begin(&state, ran_until);
     let follower = central::follow::Follower::start(Arc::clone(&state))?;
 
     let second = journal.reader(unread);
-    let room = state.config.journal.max_bytes / 2;
+    let stores = forward::begin(&state.config.forward, &mut journal)?;
+    journal.trim()?;
+    let room = forward::room(&state.config.forward, state.config.journal.max_bytes / 2);
     let (engine, thread) = engine::start(journal, state.config.ingest.backlog, room, counters)
         .context("cannot start the engine's thread")?;
     checkpoint::begin(&state, &*store).await;
@@ -122,6 +126,8 @@ pub async fn run(
         quality::follow::Follower::start(Arc::clone(&state), Arc::clone(&store), engine.clone(), second)
             .await?;
     let figures = tokio::spawn(figures.run(background.clone()));
+    let forwarding = CancellationToken::new();
+    let forwards = forward::start(stores, &state, &engine, &forwarding);
     let history = tokio::spawn(history::load(Arc::clone(&state), Arc::clone(&store), background.clone()));
     let watch = tokio::spawn(watch.run(background.clone()));
     let revisions = tokio::spawn(follow_register(Arc::clone(&state), Arc::clone(&store), background.clone()));
@@ -162,6 +168,11 @@ pub async fn run(
         _ = &mut server => None,
         clean = &mut ended => Some(clean.unwrap_or(false)),
     };
+    // Before the engine stops, which takes the stores' last cursors.
+    forwarding.cancel();
+    for forward in forwards {
+        let _ = forward.await;
+    }
     if by_itself.is_some() {
         stop.cancel();
         let _ = server.await;
@@ -268,7 +279,6 @@ async fn start_state(
     // A data folder that never had such figures gets them from all that is still there.
     let unread = store.quality_position().await?.map_or(journal.oldest(), Seq).min(journal.next_seq());
     journal.set_cursor(engine::QUALITY_CURSOR, unread)?;
-    journal.trim()?;
     Ok((journal, unread))
 }
 

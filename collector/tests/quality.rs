@@ -649,7 +649,7 @@ async fn a_reader_that_falls_far_behind_loses_the_oldest_and_counts_it() {
     load::store(&state, &*store).await.unwrap();
     let (handle, thread) = engine::start(journal, 16, room, Arc::clone(&counters)).unwrap();
     // Half of it is not in the evidence yet: that stays, whatever room there is.
-    assert!(handle.send(engine::Command::Done(engine::LEDGER_CURSOR, Seq(end.0 / 4))).await);
+    assert!(handle.send(engine::Command::Done(engine::LEDGER_CURSOR.into(), Seq(end.0 / 4))).await);
     let (reply, answer) = tokio::sync::oneshot::channel();
     assert!(handle.send(engine::Command::Ping(reply)).await);
     answer.await.unwrap();
@@ -661,7 +661,7 @@ async fn a_reader_that_falls_far_behind_loses_the_oldest_and_counts_it() {
         }
     };
     assert!(first(Seq::FIRST) > Seq::FIRST && first(Seq::FIRST) <= Seq(end.0 / 4), "{}", first(Seq::FIRST));
-    assert!(handle.send(engine::Command::Done(engine::LEDGER_CURSOR, end)).await);
+    assert!(handle.send(engine::Command::Done(engine::LEDGER_CURSOR.into(), end)).await);
     let (reply, answer) = tokio::sync::oneshot::channel();
     assert!(handle.send(engine::Command::Ping(reply)).await);
     answer.await.unwrap();

@@ -8,6 +8,7 @@ mod clocks;
 mod dashboards;
 mod durability;
 mod enrolment;
+mod forward;
 mod hostile;
 mod instrument;
 mod outage;

@@ -19,3 +19,4 @@ pub mod process;
 pub mod receiver;
 pub mod scene;
 pub mod sender;
+pub mod stores;

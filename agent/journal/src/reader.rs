@@ -81,6 +81,12 @@ impl<D: Disk> Reader<D> {
         Self { disk, max_payload, next, progress, begun: 0, segments: Vec::new(), scan: None }
     }
 
+    /// Another reader of the same journal, from `from` on: it ends where this one does.
+    #[must_use]
+    pub fn another(&self, from: Seq) -> Self {
+        Self::new(self.disk.clone(), from, self.max_payload, self.progress.clone())
+    }
+
     /// The sequence number that the next item begins with.
     #[must_use]
     pub fn position(&self) -> Seq {

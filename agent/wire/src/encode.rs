@@ -1,9 +1,9 @@
 //! The deterministic encoder: the same samples in the same order give the same bytes, whatever the order of their labels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::decode::Sample;
-use crate::labels::{LabelError, LabelPairs, canonical_key, next_pair};
+use crate::labels::{LabelError, canonical_key, next_pair};
 use crate::names::{Label, Metric, MetricType};
 use crate::protobuf::{put_delimited, put_varint, varint_len};
 use crate::protocol::Protocol;
@@ -45,8 +45,29 @@ pub struct RequestBuilder {
 #[derive(Clone, Debug)]
 struct Entry {
     key: Vec<u8>,
-    metric_type: Option<MetricType>,
     samples: Vec<Sample>,
+}
+
+/// One series to be written as it stands: labels in canonical form ([`crate::labels`]), samples in the order in which they are to go.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyedSeries<'s> {
+    /// The labels, valid and in canonical form: they are not looked at again.
+    pub key: &'s [u8],
+    /// The samples, oldest first.
+    pub samples: &'s [Sample],
+}
+
+/// Appends to `out` the message of these series, not compressed, in the order given; a series may come more than once, as common
+/// senders have it. For who passes on what was accepted before: nothing is checked, sorted or joined, as [`RequestBuilder`] does.
+pub fn encode_keyed<'s>(
+    protocol: Protocol,
+    series: impl Iterator<Item = KeyedSeries<'s>>,
+    out: &mut Vec<u8>,
+) {
+    match protocol {
+        Protocol::V1 => message_v1(series, out),
+        Protocol::V2 => message_v2(series, out),
+    }
 }
 
 impl RequestBuilder {
@@ -65,15 +86,9 @@ impl RequestBuilder {
         let at = match self.index.get(&key) {
             Some(at) => *at,
             None => {
-                let labels = LabelPairs::parse(&key, Protocol::V1)?;
-                let metric = labels.metric();
                 self.bytes += key.len() + labels.len() * LABEL_OVERHEAD + SERIES_OVERHEAD;
                 self.index.insert(key.clone(), self.series.len());
-                self.series.push(Entry {
-                    key,
-                    metric_type: metric.map(Metric::metric_type),
-                    samples: Vec::new(),
-                });
+                self.series.push(Entry { key, samples: Vec::new() });
                 self.series.len() - 1
             }
         };
@@ -132,10 +147,10 @@ impl RequestBuilder {
         for entry in &mut self.series {
             sort_samples(&mut entry.samples);
         }
-        match self.protocol {
-            Protocol::V1 => message_v1(&self.series),
-            Protocol::V2 => message_v2(&self.series),
-        }
+        let mut out = Vec::new();
+        let series = self.series.iter().map(|entry| KeyedSeries { key: &entry.key, samples: &entry.samples });
+        encode_keyed(self.protocol, series, &mut out);
+        out
     }
 
     /// The message as a snappy block: the body of the request.
@@ -168,47 +183,52 @@ fn sort_samples(samples: &mut Vec<Sample>) {
     samples.dedup_by_key(|sample| sample.time);
 }
 
-fn message_v1(series: &[Entry]) -> Vec<u8> {
-    let (mut out, mut body) = (Vec::new(), Vec::new());
-    for entry in series {
-        body.clear();
-        body.extend_from_slice(&entry.key);
-        put_samples(&mut body, &entry.samples);
-        put_delimited(&mut out, 0x0a, &body);
+fn message_v1<'s>(series: impl Iterator<Item = KeyedSeries<'s>>, out: &mut Vec<u8>) {
+    for KeyedSeries { key, samples } in series {
+        let length = key.len() + samples.iter().map(sample_len).sum::<usize>();
+        out.push(0x0a);
+        put_varint(out, length as u64);
+        out.extend_from_slice(key);
+        put_samples(out, samples);
     }
-    out
 }
 
-fn message_v2(series: &[Entry]) -> Vec<u8> {
+fn message_v2<'s>(series: impl Iterator<Item = KeyedSeries<'s>>, out: &mut Vec<u8>) {
     let mut table = Table::default();
     table.reference(b"");
     let (mut all, mut body, mut references) = (Vec::new(), Vec::new(), Vec::new());
-    for entry in series {
+    for KeyedSeries { key, samples } in series {
         references.clear();
-        let mut rest = &entry.key[..];
+        let (mut rest, mut metric_type) = (key, None);
         while let Some((name, value)) = next_pair(&mut rest) {
+            if name == Label::Name.as_str().as_bytes() {
+                metric_type = Metric::from_bytes(value).map(Metric::metric_type);
+            }
             put_varint(&mut references, table.reference(name));
             put_varint(&mut references, table.reference(value));
         }
         body.clear();
         put_delimited(&mut body, 0x0a, &references);
-        put_samples(&mut body, &entry.samples);
-        if let Some(metric_type) = entry.metric_type {
-            let mut metadata = vec![0x08];
-            put_varint(&mut metadata, u64::from(metric_type.wire_code()));
-            put_delimited(&mut body, 0x2a, &metadata);
+        put_samples(&mut body, samples);
+        if let Some(metric_type) = metric_type {
+            put_metadata(&mut body, metric_type);
         }
         put_delimited(&mut all, 0x2a, &body);
     }
-    let mut out = table.encoded;
+    out.append(&mut table.encoded);
     out.append(&mut all);
-    out
 }
 
-/// The symbol table as it is written.
+fn put_metadata(body: &mut Vec<u8>, metric_type: MetricType) {
+    let mut metadata = vec![0x08];
+    put_varint(&mut metadata, u64::from(metric_type.wire_code()));
+    put_delimited(body, 0x2a, &metadata);
+}
+
+/// The symbol table as it is written: the order is that of first use, so the map's own makes no difference.
 #[derive(Default)]
 struct Table<'s> {
-    index: BTreeMap<&'s [u8], u64>,
+    index: HashMap<&'s [u8], u64>,
     encoded: Vec<u8>,
 }
 
@@ -220,6 +240,12 @@ impl<'s> Table<'s> {
             next
         })
     }
+}
+
+/// What one sample takes, tag and length included.
+fn sample_len(sample: &Sample) -> usize {
+    // Tag and length; tag and 8 bytes of value; tag and time.
+    2 + 9 + 1 + varint_len(sample.time.as_millis().cast_unsigned())
 }
 
 fn put_samples(out: &mut Vec<u8>, samples: &[Sample]) {
@@ -244,6 +270,23 @@ mod tests {
 
     fn both() -> [RequestBuilder; 2] {
         [Protocol::V1, Protocol::V2].map(RequestBuilder::new)
+    }
+
+    #[test]
+    fn series_that_are_passed_on_are_written_as_the_builder_writes_them() {
+        let (a, b) = ([("__name__", "wan_round_sent"), ("a", "1")], [("__name__", "up"), ("a", "2")]);
+        let (two, one) = ([sample(i64::MIN, 1.0), sample(3, -0.0)], [sample(9, f64::NAN)]);
+        for mut built in both() {
+            let protocol = built.protocol();
+            built.series(&a, &two).unwrap();
+            built.series(&b, &one).unwrap();
+            let keys = [canonical_key(&a).unwrap(), canonical_key(&b).unwrap()];
+            let series = [(&keys[0], &two[..]), (&keys[1], &one[..])];
+            let mut out = b"before".to_vec();
+            let series = series.into_iter().map(|(key, samples)| KeyedSeries { key, samples });
+            encode_keyed(protocol, series, &mut out);
+            assert_eq!(out, [b"before".to_vec(), built.finish()].concat());
+        }
     }
 
     #[test]

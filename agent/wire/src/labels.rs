@@ -180,6 +180,44 @@ pub fn canonical_key(labels: &[(&str, &str)]) -> Result<Vec<u8>, LabelError> {
     Ok(key)
 }
 
+/// Appends to `out` the label set `key`, in canonical form, with the labels of `more` put where their names sort. What `key` has
+/// already stays as it is. `more` is sorted by name.
+pub fn insert_labels(key: &[u8], more: &[(&str, &str)], out: &mut Vec<u8>) {
+    let mut more = more.iter().peekable();
+    let (mut rest, mut copied) = (key, 0);
+    while more.peek().is_some() {
+        let at = key.len() - rest.len();
+        let Some((name, _)) = next_pair(&mut rest) else { break };
+        while let Some((added, value)) = more.next_if(|(added, _)| added.as_bytes() <= name) {
+            if added.as_bytes() != name {
+                out.extend_from_slice(key.get(copied..at).unwrap_or_default());
+                copied = at;
+                put_pair(out, added.as_bytes(), value.as_bytes());
+            }
+        }
+    }
+    out.extend_from_slice(key.get(copied..).unwrap_or_default());
+    for (added, value) in more {
+        put_pair(out, added.as_bytes(), value.as_bytes());
+    }
+}
+
+/// The bytes of the label set `key`, in canonical form, that stand before and behind its `__name__`: equal for all figures of one thing.
+#[must_use]
+pub fn beside_name(key: &[u8]) -> [&[u8]; 2] {
+    let mut rest = key;
+    loop {
+        let at = key.len() - rest.len();
+        match next_pair(&mut rest) {
+            Some((name, _)) if name == Label::Name.as_str().as_bytes() => {
+                return [key.get(..at).unwrap_or_default(), rest];
+            }
+            Some(_) => {}
+            None => return [key, &[]],
+        }
+    }
+}
+
 /// A series for a message, whether or not its labels are valid: as [`LabelPairs`] shows it, or the beginning of its
 /// bytes with U+FFFD in place of what is not UTF-8.
 #[must_use]
@@ -316,6 +354,38 @@ mod tests {
             assert_eq!(key.len() - before, canonical_len(name.len(), value.len()));
         }
         key
+    }
+
+    #[test]
+    fn the_figures_of_one_thing_have_the_same_labels_beside_their_names() {
+        let key = |labels: &[(&str, &str)]| canonical_key(labels).unwrap();
+        let beside = |labels: &[(&str, &str)]| beside_name(&key(labels)).concat();
+        let (a, b) =
+            ([("A", "1"), ("__name__", "x"), ("b", "2")], [("A", "1"), ("__name__", "yy"), ("b", "2")]);
+        assert_eq!(beside(&a), beside(&b));
+        assert_ne!(beside(&a), beside(&[("A", "1"), ("__name__", "x"), ("b", "3")]));
+        assert_eq!(beside(&[("__name__", "x")]), b"");
+        assert_eq!(beside_name(b"not canonical"), [&b"not canonical"[..], b""]);
+    }
+
+    #[test]
+    fn labels_are_put_where_their_names_sort_and_none_is_replaced() {
+        let added = [("a", "1"), ("cluster", "x"), ("site", "s"), ("zz", "9")];
+        for key in [
+            &[("__name__", "up")][..],
+            &[("__name__", "up"), ("a", "0"), ("b", "2")],
+            &[("A", "big"), ("__name__", "up"), ("cluster", "own"), ("site", "s"), ("t", "3")],
+            &[("__name__", "up"), ("zz", "0"), ("zzz", "1")],
+        ] {
+            let mut expected = key.to_vec();
+            expected.extend(added.iter().filter(|(name, _)| key.iter().all(|(own, _)| own != name)));
+            let mut out = b"before".to_vec();
+            insert_labels(&canonical_key(key).unwrap(), &added, &mut out);
+            assert_eq!(out, [b"before".to_vec(), canonical_key(&expected).unwrap()].concat(), "{key:?}");
+            out.clear();
+            insert_labels(&canonical_key(key).unwrap(), &[], &mut out);
+            assert_eq!(out, canonical_key(key).unwrap());
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub mod time;
 mod protobuf;
 
 pub use decode::{DecodeError, Decoder, Sample, Scratch, Series, SeriesError, is_stale_marker};
-pub use encode::{EncodeError, RequestBuilder};
+pub use encode::{EncodeError, KeyedSeries, RequestBuilder, encode_keyed};
 pub use id::{IdError, LinkKind, LinkName, ProbeKind, SiteId};
 pub use labels::{LabelError, LabelPairs};
 pub use limits::{Limits, decompress};

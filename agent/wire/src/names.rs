@@ -198,8 +198,8 @@ metrics! {
     CollectorRequestBytesTotal "wan_collector_request_bytes_total" Counter Collector [] "1" "Compressed bytes of the write requests received";
     CollectorRequestDurationSeconds "wan_collector_request_duration_seconds" Histogram Collector [] "1 for each bucket, their sum and their count" "Time from a write request's last byte to its answer";
     CollectorSamplesTotal "wan_collector_samples_total" Counter Collector [] "1" "Samples accepted and made durable";
-    CollectorHistogramsTotal "wan_collector_histograms_total" Counter Collector [] "1" "Native histogram samples accepted for forwarding";
-    CollectorExemplarsTotal "wan_collector_exemplars_total" Counter Collector [] "1" "Exemplars accepted for forwarding";
+    CollectorHistogramsTotal "wan_collector_histograms_total" Counter Collector [] "1" "Native histogram samples accepted";
+    CollectorExemplarsTotal "wan_collector_exemplars_total" Counter Collector [] "1" "Exemplars accepted";
     CollectorRefusedSamplesTotal "wan_collector_refused_samples_total" Counter Collector [] "1" "Samples refused, by reason";
     CollectorRoundsTotal "wan_collector_rounds_total" Counter Collector [] "1" "Complete rounds that became evidence";
     CollectorIncompleteRoundsTotal "wan_collector_incomplete_rounds_total" Counter Collector [] "1" "Rounds that lacked a figure and gave no evidence";
@@ -226,6 +226,15 @@ metrics! {
     CollectorQualityRoundsTotal "wan_collector_quality_rounds_total" Counter Collector [] "1" "Rounds counted in the stored quality figures";
     CollectorQualityLeftOutRoundsTotal "wan_collector_quality_left_out_rounds_total" Counter Collector [Reason] "1 for each reason" "Rounds left out of the quality figures, by reason";
     CollectorQualityMissedRequestsTotal "wan_collector_quality_missed_requests_total" Counter Collector [] "1" "Requests whose rounds the quality figures lack, because the journal did not keep them";
+    CollectorForwardSamplesTotal "wan_collector_forward_samples_total" Counter Collector [Store] "1 for each store" "Samples that the store has confirmed";
+    CollectorForwardRefusedSamplesTotal "wan_collector_forward_refused_samples_total" Counter Collector [Store Reason] "1 for each store and reason" "Samples that the store refused for good, by reason; they are not sent again";
+    CollectorForwardRetriesTotal "wan_collector_forward_retries_total" Counter Collector [Store] "1 for each store" "Requests to the store that failed and are sent again";
+    CollectorForwardGivenUpRequestsTotal "wan_collector_forward_given_up_requests_total" Counter Collector [Store] "1 for each store" "Write requests that the store never got all of: too old, past the bound on disk, or not readable";
+    CollectorForwardBacklogRequests "wan_collector_forward_backlog_requests" Gauge Collector [Store] "1 for each store" "Write requests in the journal that the store has not confirmed all of";
+    CollectorForwardBacklogSeconds "wan_collector_forward_backlog_seconds" Gauge Collector [Store] "1 for each store" "How long the oldest write request that the store has not confirmed all of has waited, in seconds";
+    CollectorForwardLagSeconds "wan_collector_forward_lag_seconds" Gauge Collector [Store] "1 for each store" "How long the oldest of the newest samples, the backlog left out, has waited to be confirmed, in seconds";
+    CollectorForwardSuccessTimestampSeconds "wan_collector_forward_success_timestamp_seconds" Gauge Collector [Store] "1 for each store" "When the store last confirmed samples, in Unix seconds";
+    CollectorForwardShards "wan_collector_forward_shards" Gauge Collector [Store] "1 for each store" "Connections by which samples go to the store at a time, for each of live and backlog";
     CollectorNoticesTotal "wan_collector_notices_total" Counter Collector [Channel Result] "1 for each channel and result" "Notices of alerts by channel and how sending them ended";
     CollectorOutboxPending "wan_collector_outbox_pending" Gauge Collector [Channel] "1 for each channel" "Notices that wait to be delivered, by channel";
     CollectorNoticeDeliveredTimestampSeconds "wan_collector_notice_delivered_timestamp_seconds" Gauge Collector [Channel] "1 for each channel" "When a notice was last delivered by the channel, in Unix seconds";
@@ -298,6 +307,7 @@ labels! {
     Rule "rule" "what an alert watches for";
     Severity "severity" "how bad an alert is: info, warning or critical";
     Channel "channel" "by which channel alerts are told, as the configuration names it";
+    Store "store" "a store that samples are forwarded to, as the configuration names it";
     Peer "peer" "the URL of the other side";
 }
 

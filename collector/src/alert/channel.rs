@@ -133,7 +133,7 @@ impl Letter<'_> {
 ///
 /// # Errors
 /// Where it should be, and why it is not there.
-fn read_secret(from: &SecretFrom) -> Result<String, String> {
+pub(crate) fn read_secret(from: &SecretFrom) -> Result<String, String> {
     match from {
         SecretFrom::File(path) => read_line(path),
         SecretFrom::Env(name) => {

@@ -21,7 +21,7 @@ pub use channel::{
     Alertmanager, Channel, Command, Expect, Header, Hidden, Kind, Login, SecretFrom, Security, Smtp, Source,
     SourceText, Templates, Webhook, WebhookUrl,
 };
-pub(super) use read::alerts;
+pub(super) use read::{alerts, any_login as login, timeout};
 
 /// What alerts do. Every part has a default.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,6 +13,7 @@ use wan_wire::{LinkKind, LinkName};
 use super::alerts::alerts;
 use super::calendar::calendar;
 use super::contracts::contracts;
+use super::forward::forward;
 use super::{Branch, Config, Ingest, JournalLimits, LocalName, Plan, Target, Targets, Tier, Tls};
 use crate::inventory::parse_day;
 
@@ -46,6 +47,7 @@ fn read(file: &str, root: &At<'_>) -> Config {
         "calendar",
         "contracts",
         "alerts",
+        "forward",
     ];
     let Some(fields) = root.fields(&keys) else { return config };
     set(&mut config.listen, &fields, "listen", listen);
@@ -73,6 +75,7 @@ fn read(file: &str, root: &At<'_>) -> Config {
     }
     set(&mut config.calendar, &fields, "calendar", calendar);
     set(&mut config.contracts, &fields, "contracts", contracts);
+    set(&mut config.forward, &fields, "forward", forward);
     // Last: it names tiers and branches of the plan.
     set(&mut config.alerts, &fields, "alerts", |at| alerts(at, file, &config.plan));
     config

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use wan_wire::{
     AssembledRound, DecodeError, Decoder, Label, LabelPairs, Limits, LinkName, Metric, OutcomeRule,
-    ProbeKind, Protocol, RoundAssembler, Scratch, SiteId, UnixMillis, Written, classify, is_stale_marker,
-    labels::describe, round::is_round_metric,
+    ProbeKind, Protocol, RoundAssembler, Sample, Scratch, SiteId, UnixMillis, Written, classify,
+    is_stale_marker, labels::describe, round::is_round_metric,
 };
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -154,6 +154,11 @@ pub(crate) trait TakeRounds {
     fn expect(&mut self, rounds: usize);
     /// One of them.
     fn take(&mut self, key: &RoundKey, round: &AssembledRound);
+    /// A sample that was accepted, of the series with these labels in canonical form and this hash of them; where it is a figure of a
+    /// round, with the number of that round's key. For who passes samples on.
+    fn sample(&mut self, _key: &[u8], _hash: u128, _round: Option<u32>, _sample: Sample) {}
+    /// The samples of the round of this key that ended then are refused after all.
+    fn refuse(&mut self, _round: u32, _end: UnixMillis) {}
 }
 
 /// For the engine: each round is painted into the evidence.
@@ -247,7 +252,8 @@ pub(crate) fn decode(
     Ok(decoded)
 }
 
-/// The same for another reader of a journal record: its complete rounds go to `rounds`, as the first reading took them.
+/// The same for another reader of a journal record: its complete rounds go to `rounds`, as the first reading took them. Gives how much
+/// was accepted.
 pub(crate) fn decode_rounds(
     config: &Config,
     directory: &Directory,
@@ -255,10 +261,10 @@ pub(crate) fn decode_rounds(
     record: &Record<'_>,
     limits: &Limits,
     rounds: &mut impl TakeRounds,
-) -> Result<(), DecodeError> {
+) -> Result<Written, DecodeError> {
     let Record { protocol, received, body, .. } = *record;
     let request = Request::new(config, directory, site, protocol, received);
-    decode_into(request, body, limits, rounds).map(drop)
+    decode_into(request, body, limits, rounds).map(|decoded| decoded.written)
 }
 
 fn decode_into(
@@ -350,15 +356,18 @@ impl<'r> Request<'r> {
                     continue;
                 }
                 self.decoded.written.samples += 1;
-                match known {
+                let round = match known {
                     Known::Round(metric, key) => {
                         assembler.push(*key, *metric, sample.time, sample.value);
+                        Some(*key)
                     }
                     Known::Agent(metric, info) => {
-                        self.fact(*metric, info.as_ref(), sample.time, sample.value)
+                        self.fact(*metric, info.as_ref(), sample.time, sample.value);
+                        None
                     }
-                    Known::Other | Known::Refused(_) => {}
-                }
+                    Known::Other | Known::Refused(_) => None,
+                };
+                rounds.sample(key, hash, round, *sample);
             }
         }
         self.rounds(&cache.keys, assembler, rounds);
@@ -377,6 +386,7 @@ impl<'r> Request<'r> {
             }
         }
         for round in assembly.refused {
+            rounds.refuse(round.key, round.end);
             let name = || {
                 let (link, probe, target, about) = match keys.get(round.key as usize) {
                     Some(key) => &key.identity,

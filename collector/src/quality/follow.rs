@@ -319,7 +319,7 @@ impl<S: Store> Follower<S> {
                 tail.oldest = None;
                 self.written = position;
                 // When the engine has stopped, the next start moves the cursor.
-                self.engine.send(Command::Done(QUALITY_CURSOR, position)).await;
+                self.engine.send(Command::Done(QUALITY_CURSOR.into(), position)).await;
                 true
             }
             Err(error) => {

@@ -52,7 +52,7 @@ pub fn meaning(status: u16, retry_after: Option<&str>, now: UnixMillis) -> Outco
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110), an hour at most.
-fn wait(text: &str, now: UnixMillis) -> Option<Duration> {
+pub(crate) fn wait(text: &str, now: UnixMillis) -> Option<Duration> {
     let text = text.trim();
     let wait = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
@@ -131,7 +131,7 @@ pub(in crate::alert) async fn exchange(
 }
 
 /// At most so many bytes of an answer's body, and whether that is all of it.
-async fn read(answer: &mut Response, most: usize) -> (Vec<u8>, bool) {
+pub(crate) async fn read(answer: &mut Response, most: usize) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {
         match answer.chunk().await {
@@ -157,7 +157,7 @@ fn tell(why: &str, body: &[u8], secrets: &[String]) -> String {
 }
 
 /// An error and what caused it, on one line.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut shown = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -172,7 +172,7 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
 }
 
 /// Trust in the system's authorities, and in those of a file.
-fn client_tls(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
+pub(crate) fn client_tls(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     // A system without authorities can still reach receivers by plain HTTP, or those of `ca_file`.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -116,6 +116,14 @@ pub enum Login {
 }
 
 impl Login {
+    /// The file that holds its secret, where one does.
+    pub(in crate::config) fn file(&mut self) -> Option<&mut PathBuf> {
+        match self.secret() {
+            SecretFrom::File(path) => Some(path),
+            SecretFrom::Env(_) => None,
+        }
+    }
+
     fn secret(&mut self) -> &mut SecretFrom {
         match self {
             Self::Basic(_, secret) | Self::Bearer(secret) => secret,
@@ -267,7 +275,7 @@ impl Channel {
         match &mut self.kind {
             Kind::Alertmanager(alertmanager) => {
                 found.extend(&mut alertmanager.ca_file);
-                found.extend(alertmanager.login.as_mut().and_then(|login| secret(login.secret())));
+                found.extend(alertmanager.login.as_mut().and_then(Login::file));
             }
             Kind::Smtp(smtp) => {
                 found.extend(&mut smtp.ca_file);

@@ -264,7 +264,8 @@ fn plain_url(at: &At<'_>) -> Option<String> {
     Some(text)
 }
 
-fn timeout(fields: &Fields<'_>, usual: Duration) -> Option<Duration> {
+/// How long one try may take.
+pub(in crate::config) fn timeout(fields: &Fields<'_>, usual: Duration) -> Option<Duration> {
     fields.get("timeout").map_or(Some(usual), |at| at.duration(SECOND / 10, LONGEST_TRY))
 }
 
@@ -356,7 +357,13 @@ fn alertmanager(at: &At<'_>) -> Option<Alertmanager> {
     }
     let resend = fields.get("resend").map_or(Some(MINUTE), |at| at.duration(SECOND, MINUTE * 4));
     let ca_file = fields.get("ca_file").and_then(|at| path(&at, "a PEM file"));
-    let (basic, token) = (login(&fields), secret(&fields, "token_file", "token_env"));
+    let login = any_login(&fields)?;
+    Some(Alertmanager { urls, login, resend: resend?, ca_file, timeout: timeout(&fields, SECOND * 10)? })
+}
+
+/// A login by name and password or by a token; `Some(None)`: none.
+pub(in crate::config) fn any_login(fields: &Fields<'_>) -> Option<Option<Login>> {
+    let (basic, token) = (login(fields), secret(fields, "token_file", "token_env"));
     let login = match (fields.get("token_file").or_else(|| fields.get("token_env")), basic?) {
         (Some(at), Some(_)) => {
             at.wrong_as(
@@ -375,7 +382,7 @@ fn alertmanager(at: &At<'_>) -> Option<Alertmanager> {
         fields.get("user")?.wrong("a name without a colon, which ends it (RFC 7617)", "");
         return None;
     }
-    Some(Alertmanager { urls, login, resend: resend?, ca_file, timeout: timeout(&fields, SECOND * 10)? })
+    Some(login)
 }
 
 /// Who logs in, and by what password; `Some(None)`: nobody.

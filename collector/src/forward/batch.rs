@@ -1,0 +1,260 @@
+//! From journal records to batches of series by shard, and from these to bodies of requests.
+
+use std::ops::Range;
+
+use snap::raw::Encoder;
+use wan_wire::labels::{beside_name, insert_labels};
+use wan_wire::{AssembledRound, KeyedSeries, Label, Limits, Protocol, Sample, UnixMillis, encode_keyed};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::ingest::series::{RoundKey, TakeRounds, decode_rounds};
+use crate::record::{self, Record};
+use crate::state::State;
+
+/// A batch with so many bytes of labels is sent, however few its samples are.
+const MOST_LABEL_BYTES: usize = 4 << 20;
+
+/// One series of a batch: where its labels and samples end.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    labels: usize,
+    samples: usize,
+}
+
+/// Series of one shard, as they go in one request.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    labels: Vec<u8>,
+    entries: Vec<Entry>,
+    samples: Vec<Sample>,
+}
+
+impl Batch {
+    /// How many samples.
+    pub(super) fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn add(&mut self, key: &[u8], more: &[(&str, &str)], samples: &[Sample]) {
+        insert_labels(key, more, &mut self.labels);
+        self.samples.extend_from_slice(samples);
+        self.entries.push(Entry { labels: self.labels.len(), samples: self.samples.len() });
+    }
+
+    /// The series of a part of its samples.
+    fn series(&self, part: Range<usize>) -> impl Iterator<Item = KeyedSeries<'_>> {
+        let first = self.entries.partition_point(|entry| entry.samples <= part.start);
+        let mut start = match first.checked_sub(1).and_then(|before| self.entries.get(before)) {
+            Some(before) => *before,
+            None => Entry { labels: 0, samples: 0 },
+        };
+        self.entries.iter().skip(first).map_while(move |entry| {
+            let labels = start.labels..entry.labels;
+            let samples = start.samples.max(part.start)..entry.samples.min(part.end);
+            start = *entry;
+            if samples.is_empty() {
+                return None;
+            }
+            Some(KeyedSeries { key: self.labels.get(labels)?, samples: self.samples.get(samples)? })
+        })
+    }
+
+    /// The body of a request with a part of its samples.
+    ///
+    /// # Errors
+    /// When it is too long for a snappy block.
+    pub(super) fn body(&self, part: Range<usize>, protocol: Protocol) -> Result<Vec<u8>, snap::Error> {
+        let mut message = Vec::new();
+        encode_keyed(protocol, self.series(part), &mut message);
+        Encoder::new().compress_vec(&message)
+    }
+}
+
+/// What was read of the journal at a time: for each shard its batches, in the order in which they are to go.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    /// By shard.
+    pub(super) batches: Vec<Vec<Batch>>,
+    /// How many samples.
+    pub(super) samples: usize,
+    /// When its first record was received.
+    pub(super) oldest: Option<UnixMillis>,
+    /// Records that could not be read.
+    pub(super) unreadable: u64,
+    /// Records that were too old.
+    pub(super) too_old: u64,
+    /// Native histogram samples that were left out.
+    pub(super) histograms: u64,
+    most: usize,
+}
+
+impl Chunk {
+    /// An empty one for so many shards, with batches of at most so many samples.
+    pub(super) fn new(shards: usize, most: usize) -> Self {
+        Self {
+            batches: (0..shards.max(1)).map(|_| Vec::new()).collect(),
+            samples: 0,
+            oldest: None,
+            unreadable: 0,
+            too_old: 0,
+            histograms: 0,
+            most,
+        }
+    }
+
+    /// So many samples of one record follow for a shard: they go in one request, unless they are more than one may have.
+    fn expect(&mut self, shard: usize, samples: usize) {
+        let Some(batches) = self.batches.get_mut(shard) else { return };
+        if batches.last().is_none_or(|batch| batch.len() > 0 && batch.len() + samples > self.most) {
+            batches.push(Batch::default());
+        }
+    }
+
+    fn add(&mut self, shard: usize, key: &[u8], more: &[(&str, &str)], samples: &[Sample]) {
+        let Some(batches) = self.batches.get_mut(shard) else { return };
+        let mut rest = samples;
+        while !rest.is_empty() {
+            let is_full = |batch: &Batch| {
+                batch.len() >= self.most
+                    || (batch.len() > 0 && batch.labels.len() + key.len() > MOST_LABEL_BYTES)
+            };
+            if batches.last().is_none_or(is_full) {
+                batches.push(Batch::default());
+            }
+            let Some(batch) = batches.last_mut() else { return };
+            let (now, later) = rest.split_at(rest.len().min(self.most - batch.len()));
+            batch.add(key, more, now);
+            self.samples += now.len();
+            rest = later;
+        }
+    }
+}
+
+/// Reads records into chunks, with the buffers of the one before.
+#[derive(Debug, Default)]
+pub(super) struct Gather {
+    labels: Vec<u8>,
+    series: Vec<Gathered>,
+    samples: Vec<Sample>,
+    /// How many samples each shard gets of the record.
+    parts: Vec<usize>,
+}
+
+/// One series of a record, as it was accepted.
+#[derive(Debug)]
+struct Gathered {
+    labels: Range<usize>,
+    samples: Range<usize>,
+    hash: u128,
+    round: Option<u32>,
+    shard: usize,
+}
+
+impl Gather {
+    /// Adds the samples of a record of the journal that were accepted; `labels` are added to each series, sorted by name. What was received before
+    /// `cutoff` is too old.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(super) fn read(
+        &mut self,
+        payload: &[u8],
+        state: &State,
+        limits: &Limits,
+        labels: &[(String, String)],
+        cutoff: UnixMillis,
+        chunk: &mut Chunk,
+    ) -> Result<(), String> {
+        let record = record::parse(payload).map_err(|error| error.to_string())?;
+        if record.received < cutoff {
+            chunk.too_old += 1;
+            return Ok(());
+        }
+        self.decode(&record, state, limits, chunk)?;
+        let site = record.site.as_str();
+        let mut more: Vec<(&str, &str)> =
+            labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        more.push((Label::Site.as_str(), site));
+        more.sort_unstable();
+        let of_site = xxh3_64(site.as_bytes());
+        let shards = chunk.batches.len() as u64;
+        self.parts.clear();
+        self.parts.resize(chunk.batches.len(), 0);
+        for series in &mut self.series {
+            // The figures of a round stay together, or a collector could not put it together again.
+            let [before, behind] = beside_name(self.labels.get(series.labels.clone()).unwrap_or_default());
+            let hash = of_site ^ xxh3_64(before) ^ xxh3_64(behind);
+            series.shard = usize::try_from(hash % shards).unwrap_or(0);
+            if let Some(part) = self.parts.get_mut(series.shard) {
+                *part += series.samples.len();
+            }
+        }
+        for (shard, samples) in self.parts.iter().enumerate().filter(|(_, samples)| **samples > 0) {
+            chunk.expect(shard, *samples);
+        }
+        for series in &self.series {
+            let key = self.labels.get(series.labels.clone()).unwrap_or_default();
+            let samples = self.samples.get(series.samples.clone()).unwrap_or_default();
+            chunk.add(series.shard, key, &more, samples);
+        }
+        Ok(())
+    }
+
+    fn decode(
+        &mut self,
+        record: &Record<'_>,
+        state: &State,
+        limits: &Limits,
+        chunk: &mut Chunk,
+    ) -> Result<(), String> {
+        self.labels.clear();
+        self.series.clear();
+        self.samples.clear();
+        let directory = state.directory();
+        let sender =
+            directory.runtimes.get(&record.site).ok_or_else(|| format!("no site {}", record.site))?;
+        let written = decode_rounds(&state.config, &directory, sender, record, limits, self)
+            .map_err(|error| error.to_string())?;
+        chunk.histograms += written.histograms;
+        chunk.oldest = chunk.oldest.or(Some(record.received));
+        Ok(())
+    }
+}
+
+impl TakeRounds for Gather {
+    fn expect(&mut self, _: usize) {}
+
+    fn take(&mut self, _: &RoundKey, _: &AssembledRound) {}
+
+    fn sample(&mut self, key: &[u8], hash: u128, round: Option<u32>, sample: Sample) {
+        let at = self.samples.len();
+        self.samples.push(sample);
+        match self.series.last_mut() {
+            Some(last) if last.hash == hash && last.samples.end == at => last.samples.end = at + 1,
+            Some(_) | None => {
+                let start = self.labels.len();
+                self.labels.extend_from_slice(key);
+                let labels = start..self.labels.len();
+                self.series.push(Gathered { labels, samples: at..at + 1, hash, round, shard: 0 });
+            }
+        }
+    }
+
+    fn refuse(&mut self, round: u32, end: UnixMillis) {
+        let Self { series, samples, .. } = self;
+        for series in series.iter_mut().filter(|series| series.round == Some(round)) {
+            // What stays moves to the front of its range.
+            let mut kept = series.samples.start;
+            for at in series.samples.clone() {
+                if samples.get(at).is_some_and(|sample| sample.time != end) {
+                    samples.swap(kept, at);
+                    kept += 1;
+                }
+            }
+            series.samples.end = kept;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

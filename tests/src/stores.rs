@@ -1,0 +1,144 @@
+//! Debian's Prometheus and VictoriaMetrics as stores that take remote write and answer queries.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::api::Api;
+use crate::clock;
+use crate::netns::Namespace;
+use crate::process::Process;
+use crate::scene::Scene;
+
+/// How long a start may take on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Which program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Prometheus, which takes samples out of order that are up to an hour old.
+    Prometheus,
+    /// VictoriaMetrics, as it is.
+    VictoriaMetrics,
+}
+
+/// A store that can be started, killed and started again on the same data.
+#[derive(Debug)]
+pub struct Store {
+    kind: Kind,
+    arguments: Vec<String>,
+    address: SocketAddr,
+    space: String,
+    logs: std::path::PathBuf,
+    process: Option<Process>,
+}
+
+impl Store {
+    /// Prepares a store that listens on a loopback port inside `space`. Starts nothing.
+    pub fn prepare(scene: &Scene, space: &Namespace, kind: Kind, port: u16) -> Result<Self> {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let arguments = match kind {
+            Kind::Prometheus => {
+                let config = scene.write(
+                    "prometheus.yml",
+                    "scrape_configs: []\nstorage:\n  tsdb:\n    out_of_order_time_window: 1h\n",
+                )?;
+                vec![
+                    format!("--config.file={config}"),
+                    format!("--storage.tsdb.path={}", scene.path("prometheus")),
+                    format!("--web.listen-address={address}"),
+                    "--web.enable-remote-write-receiver".to_owned(),
+                ]
+            }
+            Kind::VictoriaMetrics => vec![
+                format!("-storageDataPath={}", scene.path("victoria-metrics")),
+                format!("-httpListenAddr={address}"),
+                "-retentionPeriod=1".to_owned(),
+                // Otherwise samples of the last half minute are left out of answers.
+                "-search.latencyOffset=0s".to_owned(),
+                "-search.disableCache".to_owned(),
+            ],
+        };
+        Ok(Self {
+            kind,
+            arguments,
+            address,
+            space: space.name().to_owned(),
+            logs: scene.dir().to_owned(),
+            process: None,
+        })
+    }
+
+    /// Where it takes remote write.
+    pub fn url(&self) -> String {
+        format!("http://{}/api/v1/write", self.address)
+    }
+
+    /// Starts it and waits until it answers.
+    pub fn start(&mut self) -> Result<()> {
+        ensure!(self.process.is_none(), "the store already runs");
+        let (name, program) = match self.kind {
+            Kind::Prometheus => ("prometheus", "/usr/bin/prometheus"),
+            Kind::VictoriaMetrics => ("victoria-metrics", "/usr/bin/victoria-metrics"),
+        };
+        ensure!(Path::new(program).exists(), "{program} is missing: apt-get install {name}");
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "ip", "netns", "exec", &self.space, program]);
+        command.args(&self.arguments);
+        let mut process = Process::spawn(name, command, &self.logs)?;
+        clock::eventually("the store answers", START_LIMIT, || {
+            process.check_running()?;
+            let path = match self.kind {
+                Kind::Prometheus => "/-/ready",
+                Kind::VictoriaMetrics => "/health",
+            };
+            let answer = self.api().get(path)?;
+            ensure!(answer.status == 200, "{path} answers {}", answer.status);
+            Ok(())
+        })?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Stops it cleanly, so that all it has confirmed is on its disk: VictoriaMetrics keeps seconds of it in memory.
+    pub fn stop(&mut self) -> Result<()> {
+        self.process.take().context("the store does not run")?.stop()
+    }
+
+    /// A client of its HTTP API.
+    pub fn api(&self) -> Api {
+        Api::new(self.address, Some(&self.space))
+    }
+
+    /// Every sample of the selected series over the two hours before now and the minute after, as they are stored: labels → (Unix milliseconds,
+    /// value).
+    pub fn samples(&self, selector: &str) -> Result<BTreeMap<String, Vec<(i64, f64)>>> {
+        let query =
+            |text: &str| text.replace('%', "%25").replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
+        let at = clock::unix_millis() / 1000 + 60;
+        let path = format!("/api/v1/query?time={at}&query={}", query(&format!("{selector}[2h]")));
+        let answer = self.api().json(&path)?;
+        let mut found = BTreeMap::new();
+        for series in answer["data"]["result"].as_array().context("no result")? {
+            let labels: BTreeMap<String, Value> =
+                serde_json::from_value(series["metric"].clone()).context("labels")?;
+            let labels: Vec<String> = labels
+                .iter()
+                .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()))
+                .collect();
+            let mut samples = Vec::new();
+            for sample in series["values"].as_array().context("no values")? {
+                let seconds = sample[0].as_f64().context("a time")?;
+                let value = sample[1].as_str().context("a value")?.parse().context("a number")?;
+                #[allow(clippy::cast_possible_truncation, reason = "milliseconds of this century")]
+                samples.push(((seconds * 1000.0).round() as i64, value));
+            }
+            found.insert(labels.join(","), samples);
+        }
+        Ok(found)
+    }
+}
