@@ -90,6 +90,11 @@ pub(crate) const SLOW: Span = [300, 310];
 /// From then on xa-3 has dropped so many samples.
 pub(crate) const DROPPED: (i64, f64) = (700, 12.0);
 
+/// A store that samples are forwarded to, how long what it lacks has waited, and the newest of that, in seconds.
+pub(crate) const STORE: &str = "kho-chinh";
+pub(crate) const BACKLOG: f64 = 12.0;
+pub(crate) const LAG: f64 = 0.5;
+
 fn within(span: Span, minute: i64) -> bool {
     (span[0]..span[1]).contains(&minute)
 }
@@ -129,6 +134,8 @@ impl Day {
         let mut teller = Teller::default();
         let (mut day, mut shown) = (Self::default(), BTreeSet::new());
         counters.journal_bytes.set(4096);
+        counters.forward.begin(STORE, 4);
+        counters.forward.say(STORE, 3, BACKLOG, LAG);
         for step in 1..=DAY / SCRAPE {
             let from = journal.next_seq();
             for minute in (step - 1) * SCRAPE..step * SCRAPE {
@@ -181,6 +188,7 @@ impl Day {
         // As the endpoint counts them.
         counters.requests.with_label_values(&["200"]).inc();
         counters.samples.inc_by(count);
+        counters.forward.samples.with_label_values(&[STORE]).inc_by(count);
         counters.request_seconds.observe(0.004);
         counters.journal_sync_seconds.observe(0.002);
         counters.checkpoint_seconds.observe(0.010);

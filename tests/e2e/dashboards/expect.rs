@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::day::{
-    DAY, DROPPED, INTERNET_CUT, LOSSY, LOST, MINUTE, OPEN_CUT, PLACES, POWER_CUT, SILENT, SLOW, START, Span,
-    WAN_CUT,
+    BACKLOG, DAY, DROPPED, INTERNET_CUT, LAG, LOSSY, LOST, MINUTE, OPEN_CUT, PLACES, POWER_CUT, SILENT, SLOW,
+    START, STORE, Span, WAN_CUT,
 };
 use super::stores::Series;
 
@@ -475,7 +475,17 @@ fn monitor(title: &str, query: &str) -> Option<Want> {
         )
     };
     let none = || over(0.0, &[("", &[(CALM, 0.0), (DAY, 0.0)])]);
+    // 34 samples a push, and of the centre seven for each of the five sites that it watches.
+    let samples = |labels: &str| {
+        let calm = (7.0 * 34.0 + 35.0) / 60.0;
+        over(0.05, &[(labels, &[(CALM, calm), (DAY, calm - 8.0 / 60.0)])])
+    };
+    let store = format!("store={STORE}");
     Some(match (title, query) {
+        ("Samples that stores confirmed", "A") => samples(&store),
+        ("Backlog", "A") => over(0.0, &[(&store, &[(CALM, BACKLOG), (DAY, BACKLOG)])]),
+        ("New samples behind", "A") => over(0.0, &[(&store, &[(CALM, LAG), (DAY, LAG)])]),
+        ("Sent again, refused, given up", "A" | "B" | "C") => none(),
         ("Collector", "A") => now(0.0, &[(&format!("version={}", env!("CARGO_PKG_VERSION")), 1.0)]),
         ("Running for", "A") => now(0.0, &[("", seconds(DAY))]),
         // The day's collector has no certificate and looks for no alerts.
@@ -491,11 +501,7 @@ fn monitor(title: &str, query: &str) -> Option<Want> {
         ("Requests by answer", "A") => pushes(1.0, 0.003, "code=200"),
         ("Time to answer", "A") => over(0.003, &[("", &[(CALM, 0.005), (DAY, 0.005)])]),
         ("Time to answer", "B") => over(0.003, &[("", &[(CALM, 0.004), (DAY, 0.004)])]),
-        // 34 samples a push, and of the centre seven for each of the five sites that it watches.
-        ("Samples", "A") => over(
-            0.05,
-            &[("", &[(CALM, (7.0 * 34.0 + 35.0) / 60.0), (DAY, (7.0 * 34.0 + 35.0 - 8.0) / 60.0)])],
-        ),
+        ("Samples", "A") => samples(""),
         ("Samples", "B") => none(),
         ("Requests that wait", "A") => none(),
         ("Journal syncs", "A") => over(0.003, &[("", &[(CALM, 0.003), (DAY, 0.003)])]),

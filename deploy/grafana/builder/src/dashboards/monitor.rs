@@ -21,7 +21,7 @@ pub fn dashboard() -> Dashboard {
         from: "now-6h",
         refresh: "30s",
         variables: site_filters(),
-        rows: vec![now(), agents(), ingest(), engine(), outbox()],
+        rows: vec![now(), agents(), ingest(), engine(), forward(), outbox()],
     }
 }
 
@@ -365,6 +365,83 @@ fn engine() -> Row {
                         counter!(CollectorCheckpointFailuresTotal).increase(Span::RateInterval),
                         text("Ghi bằng chứng", "Checkpoint"),
                         Colour::Purple,
+                    ),
+                ],
+            ),
+        )
+}
+
+fn forward() -> Row {
+    let by = [Label::Store];
+    let store = Legend::Label(Label::Store);
+    let panel = |title: Text, help: Text, unit: Unit, series: Vec<Series>| {
+        let nothing = text("Không chuyển tiếp đến kho nào", "Nothing is forwarded to any store");
+        lines(title, help, nothing, unit, series)
+    };
+    let trouble =
+        |query: Vector, name: Text, colour: Colour| Series::styled(query.sum(&[]), name, Style::Line(colour));
+    Row::new(text("Chuyển tiếp đến các kho", "Forwarding to stores"))
+        .with(
+            6,
+            8,
+            panel(
+                text("Mẫu đã được kho xác nhận", "Samples that stores confirmed"),
+                text("Mỗi giây, theo kho.", "A second, by store."),
+                Unit::PerSecond,
+                vec![Series::new(counter!(CollectorForwardSamplesTotal).rate().sum(&by), store)],
+            ),
+        )
+        .with(
+            6,
+            8,
+            panel(
+                text("Tồn đọng", "Backlog"),
+                text(
+                    "Số liệu cũ nhất mà kho chưa xác nhận đã chờ bao lâu.",
+                    "How long the oldest that a store has not confirmed has waited.",
+                ),
+                Unit::Duration,
+                vec![Series::new(gauge!(CollectorForwardBacklogSeconds).now().max(&by), store)],
+            ),
+        )
+        .with(
+            6,
+            8,
+            panel(
+                text("Số liệu mới chậm", "New samples behind"),
+                text(
+                    "Số liệu mới, không kể phần tồn đọng, đã chờ kho xác nhận bao lâu.",
+                    "How long new samples, the backlog left out, have waited to be confirmed.",
+                ),
+                Unit::Seconds,
+                vec![Series::new(gauge!(CollectorForwardLagSeconds).now().max(&by), store)],
+            ),
+        )
+        .with(
+            6,
+            8,
+            panel(
+                text("Gửi lại, bị từ chối, bỏ", "Sent again, refused, given up"),
+                text(
+                    "Giữa hai điểm của biểu đồ, mọi kho: lần gửi được gửi lại; mẫu bị kho từ chối hẳn; lần gửi đã bỏ.",
+                    "Between two points of the graph, all stores: requests sent again; samples refused for good; requests given up.",
+                ),
+                Unit::Count,
+                vec![
+                    trouble(
+                        counter!(CollectorForwardRetriesTotal).increase(Span::RateInterval),
+                        text("Gửi lại", "Sent again"),
+                        Colour::Yellow,
+                    ),
+                    trouble(
+                        counter!(CollectorForwardRefusedSamplesTotal).increase(Span::RateInterval),
+                        text("Bị từ chối", "Refused"),
+                        Colour::Orange,
+                    ),
+                    trouble(
+                        counter!(CollectorForwardGivenUpRequestsTotal).increase(Span::RateInterval),
+                        text("Đã bỏ", "Given up"),
+                        Colour::Red,
                     ),
                 ],
             ),
