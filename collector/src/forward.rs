@@ -12,7 +12,7 @@
 //! A record of the journal is a request as it came, with the site of its credential. It is decoded by the same code that the ingest ran
 //! (`ingest::series`), with the time at which it was received then; so exactly the samples that were accepted go, and of a request that was
 //! refused in part the rest does not. The label `site` is written here, from the record. What the register lets a site's agent watch is asked
-//! again: a right that was taken away meanwhile costs the samples under way. Native histograms and exemplars do not go, and are counted.
+//! again: a right that was taken away meanwhile costs the samples under way. Native histograms do not go, and are counted; nor do exemplars.
 //!
 //! # Two streams
 //!

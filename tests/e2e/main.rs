@@ -16,5 +16,6 @@ mod package;
 mod page;
 mod province;
 mod quickstart;
+mod stack;
 mod tls;
 mod two_lines;
