@@ -106,7 +106,8 @@ fn the_shipped_files_make_a_stack_that_scrapes_takes_and_warns() -> Result<()> {
     let replaced = [
         ("/etc/prometheus/wanwatch.token", token.as_str()),
         ("/etc/prometheus/wanwatch-authority.pem", authority.as_str()),
-        ("interval: 15s", "interval: 1s"),
+        ("scrape_interval: 30s", "scrape_interval: 1s"),
+        ("evaluation_interval: 15s", "evaluation_interval: 1s"),
     ];
     let config = shipped(&scene, "prometheus/prometheus.yml", &replaced)?;
     let mut prometheus = start(
@@ -128,7 +129,7 @@ fn the_shipped_files_make_a_stack_that_scrapes_takes_and_warns() -> Result<()> {
         ("/run/wanwatch/wanwatch.token", token.as_str()),
         ("/run/wanwatch/wanwatch-authority.pem", authority.as_str()),
         ("collector:8443", target.as_str()),
-        ("interval: 15s", "interval: 1s"),
+        ("scrape_interval: 30s", "scrape_interval: 1s"),
     ];
     let scrape = shipped(&scene, "compose/scrape.yml", &replaced)?;
     let mut victoria = start(
