@@ -69,6 +69,7 @@ pub struct App {
     clock: fn() -> UnixMillis,
     turns: Arc<Semaphore>,
     overview: Arc<OverviewCache>,
+    scraper: Arc<metrics::Scraper>,
 }
 
 /// Everything that is served but the write endpoint.
@@ -79,7 +80,7 @@ pub fn router(state: Arc<State>, engine: EngineHandle) -> axum::Router {
 /// The same with another clock.
 pub(crate) fn router_at(state: Arc<State>, engine: EngineHandle, clock: fn() -> UnixMillis) -> axum::Router {
     let turns = Arc::new(Semaphore::new(COMPUTE_AT_ONCE));
-    let app = App { state, engine, clock, turns, overview: Arc::default() };
+    let app = App { state, engine, clock, turns, overview: Arc::default(), scraper: Arc::default() };
     axum::Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -193,16 +194,30 @@ async fn readyz(Shared(app): Shared<App>) -> (StatusCode, Cow<'static, str>) {
     (status = 200, description = "Prometheus text exposition format 0.0.4", body = String, content_type = "text/plain"),
     (status = 503, description = "Too many other questions are being answered, or the history that it reaches back to is still being loaded", body = Problem, content_type = "application/problem+json")
 ))]
-async fn get_metrics(Shared(app): Shared<App>) -> Response {
-    let exposition = |state: &State, now| {
+async fn get_metrics(Shared(app): Shared<App>, headers: HeaderMap) -> Response {
+    // Dropped with this future when the client is gone.
+    let wanted = metrics::Wanted::default();
+    let (scraper, watch) = (Arc::clone(&app.scraper), wanted.watch());
+    let _gone = OnDrop(|| wanted.gone());
+    let asked = clock::monotonic();
+    let made = app.compute(move |state, now| {
         let zone = &state.config.timezone;
         let known = state.history.reaches(Rolling::earliest(now, zone));
         known.map_err(|loading| Problem::loading(loading, zone))?;
-        Ok(metrics::exposition(state, now))
-    };
-    match app.compute(exposition).await {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        scraper.scrape(state, now, asked, &watch).ok_or_else(Problem::busy)
+    });
+    match made.await {
+        Ok(scrape) => metrics::answer(&scrape, &headers),
         Err(problem) => problem.into_response(),
+    }
+}
+
+/// Does something when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 

@@ -22,6 +22,7 @@ use crate::clock;
 use crate::ledger::incident::{Incident, IncidentKind};
 use crate::ledger::timeline::Window;
 use crate::ledger::told::{Changes, Subject, Told, Word, reconcile};
+use crate::metrics::Windows;
 use crate::province::{Causes, Province, SiteNow};
 use crate::quality::HOURS_KEPT;
 use crate::rolling::RollingFigures;
@@ -97,8 +98,7 @@ impl Teller {
         let derived = {
             let state = Arc::clone(state);
             tokio::task::spawn_blocking(move || {
-                let (changes, figures) = changes(&state, &told, window);
-                state.set_rolling_figures(figures);
+                let changes = changes(&state, &told, window);
                 (told, changes)
             })
         };
@@ -135,7 +135,7 @@ fn by_subject(all: Vec<Told>) -> BTreeMap<Subject, Vec<Told>> {
     told
 }
 
-fn changes(state: &State, told: &BTreeMap<Subject, Vec<Told>>, window: Window) -> (Changes, RollingFigures) {
+fn changes(state: &State, told: &BTreeMap<Subject, Vec<Told>>, window: Window) -> Changes {
     let now = window.end;
     let province = Province::of(state, now);
     let causes = province.causes(window);
@@ -164,7 +164,13 @@ fn changes(state: &State, told: &BTreeMap<Subject, Vec<Told>>, window: Window) -
             add(&subject, found.get(link).map_or(&[][..], Vec::as_slice));
         }
     }
-    (all, figures)
+    let figures = Arc::new(figures);
+    // First the text, then the figures: a scrape in between makes neither for itself.
+    if let Some(text) = Windows::of(Arc::clone(&figures), &province, &|| true) {
+        state.set_windows_text(Arc::new(text));
+    }
+    state.set_rolling_figures(figures);
+    all
 }
 
 /// Of an incident of the site that reaches back to the window's start and was never told, the whole, from the causes over a `further` window:

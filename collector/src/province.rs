@@ -148,6 +148,7 @@ impl Seen {
 pub struct Province<'c> {
     config: &'c Config,
     register: Arc<Register>,
+    revision: i64,
     evidence: BTreeMap<SiteId, SiteEvidence>,
     running: Periods,
     required: Vec<LinkKind>,
@@ -262,6 +263,7 @@ impl<'c> Province<'c> {
         Self {
             config: &state.config,
             register: Arc::clone(&directory.register),
+            revision: directory.revision,
             evidence,
             running,
             required: state.config.plan.required.iter().copied().collect(),
@@ -331,6 +333,12 @@ impl<'c> Province<'c> {
     #[must_use]
     pub fn is_in_service(&self, window: Window) -> bool {
         !window.is_empty() && self.service_time(window).total_ms() == window.millis()
+    }
+
+    /// The revision of the store that the register is of.
+    #[must_use]
+    pub fn revision(&self) -> i64 {
+        self.revision
     }
 
     /// The register.

@@ -30,6 +30,7 @@ use crate::ingest::series::SeriesCache;
 use crate::inventory::Register;
 use crate::ledger::life::{LastWord, Life, LifeKey, Lives};
 use crate::ledger::span::{Span, Spans};
+use crate::metrics::Windows;
 use crate::planned::Planned;
 use crate::quality::recent::LastMinutes;
 use crate::rolling::RollingFigures;
@@ -686,6 +687,7 @@ pub struct State {
     alive: RwLock<Vec<Alive>>,
     open_incidents: RwLock<Option<Arc<Open>>>,
     rolling: RwLock<Option<Arc<RollingFigures>>>,
+    windows_text: RwLock<Option<Arc<Windows>>>,
     last_minutes: RwLock<Arc<LastMinutes>>,
 }
 
@@ -710,6 +712,7 @@ impl State {
             alive: RwLock::default(),
             open_incidents: RwLock::default(),
             rolling: RwLock::default(),
+            windows_text: RwLock::default(),
             last_minutes: RwLock::default(),
         }
     }
@@ -752,8 +755,17 @@ impl State {
         self.rolling.read().clone()
     }
 
-    pub(crate) fn set_rolling_figures(&self, figures: RollingFigures) {
-        *self.rolling.write() = Some(Arc::new(figures));
+    pub(crate) fn set_rolling_figures(&self, figures: Arc<RollingFigures>) {
+        *self.rolling.write() = Some(figures);
+    }
+
+    /// The families of `/metrics` over windows, as they were last made.
+    pub(crate) fn windows_text(&self) -> Option<Arc<Windows>> {
+        self.windows_text.read().clone()
+    }
+
+    pub(crate) fn set_windows_text(&self, text: Arc<Windows>) {
+        *self.windows_text.write() = Some(text);
     }
 
     /// The quality of all links over the last minutes; of no time before any is known.

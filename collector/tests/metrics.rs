@@ -15,16 +15,22 @@ use wan_collector::inventory::Location;
 use wan_collector::inventory::diff::Change;
 use wan_collector::metrics;
 use wan_collector::province::Province;
+use wan_collector::state::State;
 use wan_collector::store::Store;
 use wan_collector::store::sqlite::SqliteStore;
 use wan_wire::{Metric, UnixMillis};
+
+fn exposition(state: &State, now: UnixMillis) -> String {
+    let scrape = metrics::scrape(state, now, &|| true).unwrap();
+    String::from_utf8(scrape.text().collect::<Vec<_>>().concat()).unwrap()
+}
 
 #[test]
 fn promtool_finds_nothing_to_complain_about() {
     let folder = Folder::prepare();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let state = runtime.block_on(wan_collector::load_read_only(folder.config())).unwrap();
-    let text = metrics::exposition(&state, UnixMillis(START + 20 * HOUR));
+    let text = exposition(&state, UnixMillis(START + 20 * HOUR));
     assert!(
         text.contains("wan_link_uptime_ratio{site=\"xa-a\",link=\"wan\",kind=\"wan\",window=\"24h\"} 0.95"),
         "{text}"
@@ -53,11 +59,11 @@ fn the_figures_over_windows_are_those_of_the_newest_pass_and_exactly_those_of_th
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let state = Arc::new(runtime.block_on(wan_collector::load_read_only(folder.config())).unwrap());
     let now = UnixMillis(START + 20 * HOUR);
-    let derived = metrics::exposition(&state, now);
+    let derived = exposition(&state, now);
     let store = runtime.block_on(SqliteStore::open(&folder.config().database())).unwrap();
     let pass = |now| runtime.block_on(Teller::default().pass(&state, &store, now)).unwrap();
     pass(now);
-    let told = metrics::exposition(&state, now);
+    let told = exposition(&state, now);
     assert_eq!(over_windows(&told), over_windows(&derived), "a scrape derives the same by itself");
 
     let province = Province::of(&state, now);
@@ -92,11 +98,11 @@ fn the_figures_over_windows_are_those_of_the_newest_pass_and_exactly_those_of_th
 
     // What happens between two passes shows with the next one; and where none works, a scrape derives anew.
     let later = now.plus_millis(60_000);
-    assert_eq!(over_windows(&metrics::exposition(&state, later)), over_windows(&told));
+    assert_eq!(over_windows(&exposition(&state, later)), over_windows(&told));
     let late = now.plus_millis(HOUR);
-    assert_ne!(over_windows(&metrics::exposition(&state, late)), over_windows(&told));
+    assert_ne!(over_windows(&exposition(&state, late)), over_windows(&told));
     pass(later);
-    assert_ne!(over_windows(&metrics::exposition(&state, later)), over_windows(&told));
+    assert_ne!(over_windows(&exposition(&state, later)), over_windows(&told));
 }
 
 /// The folder with a contract for the line that was down, and a place.
@@ -123,7 +129,7 @@ fn a_contract_s_month_is_told_as_the_monthly_report_counts_it() {
     let folder = with_contract();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let state = runtime.block_on(wan_collector::load_read_only(folder.config())).unwrap();
-    let text = metrics::exposition(&state, UnixMillis(START + 20 * HOUR));
+    let text = exposition(&state, UnixMillis(START + 20 * HOUR));
     let labels = "site=\"xa-a\",link=\"wan\",kind=\"wan\",carrier=\"VNPT\",contract=\"HĐ-12\"";
     for line in [
         format!("wan_contract_uptime_ratio{{{labels}}} 0.95"),
@@ -154,7 +160,7 @@ fn an_incident_is_told_while_it_is_open_and_not_after() {
     let mut teller = Teller::default();
     let mut open = |now| {
         runtime.block_on(teller.pass(&state, &store, now)).unwrap();
-        let text = metrics::exposition(&state, now);
+        let text = exposition(&state, now);
         let name = "wan_incident_start_timestamp_seconds{site=\"xa-a\"";
         let found = text.lines().filter_map(|line| line.strip_prefix(name));
         Vec::from_iter(found.map(str::to_owned))
@@ -178,7 +184,7 @@ fn what_is_exposed_has_the_labels_of_the_table_and_no_others() {
     let store = runtime.block_on(SqliteStore::open(&folder.config().database())).unwrap();
     let now = UnixMillis(START + 5 * HOUR);
     runtime.block_on(Teller::default().pass(&state, &store, now)).unwrap();
-    let text = metrics::exposition(&state, now);
+    let text = exposition(&state, now);
     let mut seen = 0;
     for line in text.lines().filter(|line| line.starts_with("wan_")) {
         let (name, rest) = line.split_at(line.find(['{', ' ']).unwrap());

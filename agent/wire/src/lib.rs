@@ -66,6 +66,7 @@ pub mod limits;
 pub mod names;
 pub mod outcome;
 pub mod protocol;
+pub mod reference;
 pub mod round;
 pub mod secret;
 pub mod time;

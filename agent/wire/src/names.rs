@@ -241,6 +241,32 @@ metrics! {
     CollectorQualityFailuresTotal "wan_collector_quality_failures_total" Counter Collector [] "1" "Writes of quality figures that failed and were tried again";
 }
 
+impl Metric {
+    /// The unit of its values, as the name's ending says it; empty: a number without one.
+    #[must_use]
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "of some hundred metrics, those whose names do not say it"
+    )]
+    pub fn unit(self) -> &'static str {
+        let name = self.as_str().trim_end_matches("_total");
+        let units = [
+            ("_timestamp_seconds", "Unix seconds"),
+            ("_seconds", "seconds"),
+            ("_bits_per_second", "bits per second"),
+            ("_bytes", "bytes"),
+            ("_ratio", "ratio, 0 to 1"),
+            ("_degrees", "degrees"),
+        ];
+        match self {
+            Metric::AgentBootTimeSeconds
+            | Metric::AgentStartTimeSeconds
+            | Metric::CollectorStartTimeSeconds => "Unix seconds",
+            _ => units.into_iter().find(|(ending, _)| name.ends_with(ending)).map_or("", |(_, unit)| unit),
+        }
+    }
+}
+
 macro_rules! labels {
     ($($variant:ident $name:literal $help:literal;)*) => {
         /// Every label that Wanwatch writes or reads.

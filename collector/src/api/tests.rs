@@ -133,7 +133,7 @@ fn reach_counts_every_site_by_its_link_to_the_system() {
         (&total["covered"], &total["not_covered"], &total["unknown"], &total["low"], &total["high"]),
         (&json!(1), &json!(2), &json!(2), &json!(0.2), &json!(0.6))
     );
-    let text = crate::metrics::exposition(&state, NOW);
+    let text = crate::metrics::tests::exposition(&state, NOW);
     assert!(
         text.contains("wan_reach_ratio{link=\"service-dms\",tier=\"province\",bound=\"low\"} 1\n"),
         "{text}"

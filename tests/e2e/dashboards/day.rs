@@ -149,7 +149,9 @@ impl Day {
             if step % 2 == 0 {
                 teller.pass(&state, &store, now).await.context("tell incidents")?;
             }
-            shown = day.scrape(&metrics::exposition(&state, now), now.0, &shown)?;
+            let scrape = metrics::scrape(&state, now, &|| true).context("scrape")?;
+            let text = String::from_utf8(scrape.text().collect::<Vec<_>>().concat()).context("UTF-8")?;
+            shown = day.scrape(&text, now.0, &shown)?;
         }
         Ok(day)
     }
