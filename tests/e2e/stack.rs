@@ -33,7 +33,13 @@ fn shipped(scene: &Scene, file: &str, replaced: &[(&str, &str)]) -> Result<Strin
 }
 
 /// Starts a program of Debian's inside the namespace and waits until it answers.
-fn start(scene: &Scene, space: &Namespace, program: &str, args: &[String], at: (&str, &str)) -> Result<Process> {
+fn start(
+    scene: &Scene,
+    space: &Namespace,
+    program: &str,
+    args: &[String],
+    at: (&str, &str),
+) -> Result<Process> {
     let path = format!("/usr/bin/{program}");
     ensure!(Path::new(&path).exists(), "{program} is missing: ./tests/run installs it");
     let mut command = space.command(path);
@@ -169,7 +175,8 @@ fn the_shipped_files_make_a_stack_that_scrapes_takes_and_warns() -> Result<()> {
             ensure!((value(&store, "up{job=\"wanwatch\"}")? - 1.0).abs() < 1e-9, "the scrape fails");
             let enrolled = value(&store, &format!("count(wan_site_verdict{{site=\"{SITE}\"}})"))?;
             ensure!((enrolled - 1.0).abs() < 1e-9, "{enrolled} verdicts");
-            let query = format!("last_over_time(wan_round_rtt_median_seconds{{site=\"{SITE}\",link=\"wan\"}}[10m])");
+            let query =
+                format!("last_over_time(wan_round_rtt_median_seconds{{site=\"{SITE}\",link=\"wan\"}}[10m])");
             let median = value(&store, &query)?;
             ensure!((median - 0.002).abs() < 1e-9, "{median}");
             Ok(())
