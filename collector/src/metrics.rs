@@ -6,15 +6,15 @@
 //! `wan_coverage_sites` has only the first, so that it can be summed. What has a `window` is over the time that ends now, or some seconds
 //! ago: see [`crate::rolling`].
 //!
-//! Cardinality: [`Metric::bound`] says it of each family. Per site some 25 series, per link 5 + 3 × 4 and one for each cause and window of
+//! Cardinality: [`wan_wire::Metric::bound`] says it of each family. Per site some 25 series, per link 5 + 3 × 4 and one for each cause and window of
 //! its downtime (mostly none to four), per link under a contract 9.
 //!
 //! # What a scrape costs
 //!
 //! Of 10,000 sites with four links each the text is some 100 MB. It is nowhere whole: it is written in chunks that are compressed at once
-//! ([`squeeze`]), and what is kept and sent is the gzip of a few MB. The families over windows, most of the text, change only with the pass
-//! that derives them, which compresses them too ([`windows`]); the rest is derived and written anew for each scrape ([`now`]), on a thread of
-//! its own. One is made at a time, and those who wait share the next ([`serve`]).
+//! (`squeeze`), and what is kept and sent is the gzip of a few MB. The families over windows, most of the text, change only with the pass
+//! that derives them, which compresses them too (`windows`); the rest is derived and written anew for each scrape (`now`), on a thread of
+//! its own. One is made at a time, and those who wait share the next (`serve`).
 
 mod groups;
 mod now;
