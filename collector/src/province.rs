@@ -370,6 +370,13 @@ impl<'c> Province<'c> {
         self.register.sites().map(|site| self.site_now(site))
     }
 
+    /// The sites of the register that are valid now, by id.
+    pub fn registered(&self) -> impl Iterator<Item = SiteNow<'_>> {
+        let zone = &self.config.timezone;
+        let valid = self.register.sites().filter(move |site| site.registered_at(self.now, zone));
+        valid.map(|site| self.site_now(site))
+    }
+
     fn site_now<'p>(&'p self, site: &'p Site) -> SiteNow<'p> {
         let zone = &self.config.timezone;
         let evidence = self.evidence.get(&site.id);

@@ -289,8 +289,7 @@ impl Words<'_> {
             return own.to_owned();
         };
         let now = self.province.now;
-        let standing = |site: &SiteNow<'_>| site.site.registered_at(now, &self.province.config().timezone);
-        let sites: Vec<SiteNow<'_>> = self.province.sites().filter(standing).collect();
+        let sites: Vec<SiteNow<'_>> = self.province.registered().collect();
         let found = certificate::of_targets(sites.iter()).remove(target.as_str());
         let Some(end) = found else { return String::new() };
         let (sites, zone) = (end.sites, &self.province.config().timezone);

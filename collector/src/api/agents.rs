@@ -109,7 +109,6 @@ pub fn answer(province: &Province<'_>, standing: Standing) -> AgentsAnswer {
         expected: mistake.expected,
         remedy: mistake.remedy,
     };
-    let registered = province.sites().filter(|site| site.site.registered_at(province.now, zone));
     AgentsAnswer {
         zone: localtime::zone_name(zone),
         now: province.now.0,
@@ -121,7 +120,8 @@ pub fn answer(province: &Province<'_>, standing: Standing) -> AgentsAnswer {
             since_local: since.map(|at| localtime::rfc3339(at, zone)),
             mistakes: mistakes.into_iter().map(row).collect(),
         },
-        sites: registered
+        sites: province
+            .registered()
             .map(|site| AgentRow {
                 site: site.site.id.to_string(),
                 name: site.site.name.clone(),

@@ -81,9 +81,7 @@ struct ContractRow<'p> {
 }
 
 fn write(province: &Province<'_>, figures: &RollingFigures, page: &mut Page<'_>) {
-    let zone = &province.config().timezone;
-    let sites: Vec<SiteNow<'_>> =
-        province.sites().filter(|site| site.site.registered_at(province.now, zone)).collect();
+    let sites: Vec<SiteNow<'_>> = province.registered().collect();
     let site_rows: Vec<Row<'_>> = sites
         .iter()
         .map(|site| Row {
