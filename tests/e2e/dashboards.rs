@@ -4,18 +4,20 @@
 
 mod day;
 mod expect;
-mod stores;
+mod query;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+use wan_tests::netns::Namespace;
 use wan_tests::process;
 use wan_tests::scene::Scene;
+use wan_tests::stores::{Kind, Store};
 
 use day::{Day, END, MINUTE, SCRAPE};
-use stores::{Kind, Series, Store};
+use query::Series;
 
 /// What Grafana puts in place of its own variables, for a data source that says how often is scraped, and a day in a thousand points.
 const STEP: i64 = SCRAPE * MINUTE;
@@ -28,15 +30,25 @@ fn every_query_of_the_dashboards_gives_what_happened_that_day() -> Result<()> {
     let_others_go_first()?;
     let day = Day::simulate(&scene)?;
     let count: usize = day.series.iter().map(|(_, samples)| samples.len()).sum();
-    println!("{} series, {count} samples, simulated in {:?}", day.series.len(), started.elapsed());
+    let (series, pushed) = (day.series.len(), day.pushed);
+    println!("{pushed} samples, {count} scraped of {series} series, simulated in {:?}", started.elapsed());
+    let space = Namespace::alone("dashboards")?;
+    let mut stores = [
+        Store::of_history(&scene, &space, Kind::Prometheus, 9090)?,
+        Store::of_history(&scene, &space, Kind::VictoriaMetrics, 8428)?,
+    ];
+    for store in &mut stores {
+        store.start()?;
+    }
+    day.forward(&scene, &space, &stores)?;
+    println!("forwarded after {:?}", started.elapsed());
     let mut wrong = Vec::new();
-    for kind in [Kind::Prometheus, Kind::VictoriaMetrics] {
-        let store = Store::start(kind, &scene)?;
-        store.write(&day)?;
-        println!("{kind:?} is filled after {:?}", started.elapsed());
+    for store in &mut stores {
+        query::write(store, &day)?;
+        println!("{:?} is filled after {:?}", store.kind(), started.elapsed());
         for which in ["province", "site", "carriers", "monitor"] {
-            let asked = ask(&store, which, &mut wrong)?;
-            println!("{kind:?}: {which}: {asked} queries, after {:?}", started.elapsed());
+            let asked = ask(store, which, &mut wrong)?;
+            println!("{:?}: {which}: {asked} queries, after {:?}", store.kind(), started.elapsed());
         }
         store.stop()?;
     }
@@ -58,7 +70,7 @@ fn ask(store: &Store, which: &str, wrong: &mut Vec<String>) -> Result<usize> {
     let dashboard: Value = serde_json::from_str(&text)?;
     let mut note = |what: &str, result: Result<()>| {
         if let Err(error) = result {
-            wrong.push(format!("{:?}: {what}: {error:#}", store.kind));
+            wrong.push(format!("{:?}: {what}: {error:#}", store.kind()));
         }
     };
     let mut chosen: BTreeMap<String, String> = BTreeMap::new();
@@ -71,6 +83,14 @@ fn ask(store: &Store, which: &str, wrong: &mut Vec<String>) -> Result<usize> {
             asked += 1;
         }
         chosen.insert(name.to_owned(), choice(which, name, variable)?);
+    }
+    for mark in dashboard["annotations"]["list"].as_array().context("no annotations")? {
+        let (name, query) = (text_of(mark, "name")?, substitute(text_of(mark, "expr")?, &chosen));
+        note(
+            &format!("{which}: mark {name}: {query}"),
+            query::range(store, &query, STEP).and_then(|series| expect::mark(name)?.holds(&series)),
+        );
+        asked += 1;
     }
     for panel in dashboard["panels"].as_array().context("no panels")? {
         let Some(targets) = panel["targets"].as_array() else { continue };
@@ -87,8 +107,11 @@ fn ask(store: &Store, which: &str, wrong: &mut Vec<String>) -> Result<usize> {
             let reference = text_of(target, "refId")?;
             let query = substitute(text_of(target, "expr")?, &chosen);
             let what = format!("{which}: {title}: {reference}: {query}");
-            let answer =
-                if target["range"] == true { store.range(&query, STEP) } else { store.instant(&query, END) };
+            let answer = if target["range"] == true {
+                query::range(store, &query, STEP)
+            } else {
+                query::instant(store, &query, END)
+            };
             asked += 1;
             match answer {
                 Ok(series) => {
@@ -131,11 +154,11 @@ fn substitute(query: &str, chosen: &BTreeMap<String, String>) -> String {
 fn values(store: &Store, query: &str, variable: &Value) -> Result<Vec<String>> {
     if let Some(inner) = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')')) {
         let (selector, label) = inner.rsplit_once(", ").context("label_values without a label")?;
-        return store.label_values(selector, label);
+        return query::label_values(store, selector, label);
     }
     let inner = query.strip_prefix("query_result(").and_then(|rest| rest.strip_suffix(')'));
     let series =
-        store.instant(inner.with_context(|| format!("neither values nor a result: {query}"))?, END)?;
+        query::instant(store, inner.with_context(|| format!("neither values nor a result: {query}"))?, END)?;
     let regex = text_of(variable, "regex")?;
     ensure!(
         regex == "/name=\"(?<text>[^\"]+)\".*site=\"(?<value>[^\"]+)\"/",

@@ -51,7 +51,7 @@ fn series(name: &str, samples: &[Sample]) -> Vec<u8> {
 }
 
 /// The value of one series of the collector's own `/metrics`.
-fn figure(collector: &Collector, series: &str) -> Result<f64> {
+pub(crate) fn figure(collector: &Collector, series: &str) -> Result<f64> {
     let page = collector.api().get("/metrics")?.body;
     let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.ok_or_else(|| anyhow!("no {series}"))?.trim().parse().with_context(|| format!("{series}: {line:?}"))

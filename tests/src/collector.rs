@@ -101,15 +101,20 @@ impl Collector {
                 Some(printed.trim().to_owned())
             }
         };
-        Ok(Self {
+        Ok(Self { secrets, token, ..Self::of(scene, listen, config) })
+    }
+
+    /// One with a configuration that is there already, and the data that it names. Whoever reads needs no token.
+    pub fn of(scene: &Scene, listen: SocketAddr, config: String) -> Self {
+        Self {
             config,
             address: listen,
             space: None,
             logs: scene.dir().to_owned(),
-            secrets,
-            token,
+            secrets: BTreeMap::new(),
+            token: None,
             process: None,
-        })
+        }
     }
 
     /// From now on it runs inside this namespace.

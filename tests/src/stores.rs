@@ -11,19 +11,33 @@ use serde_json::Value;
 use crate::api::Api;
 use crate::clock;
 use crate::netns::Namespace;
+use crate::payload;
 use crate::process::Process;
 use crate::scene::Scene;
+use crate::sender::{self, Connection};
 
+/// Where both take remote write.
+const PATH: &str = "/api/v1/write";
 /// How long a start may take on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// Which program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Prometheus, which takes samples out of order that are up to an hour old.
+    /// Prometheus, which takes samples out of order for as long as it was told.
     Prometheus,
     /// VictoriaMetrics, as it is.
     VictoriaMetrics,
+}
+
+impl Kind {
+    /// What the program and its package are called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prometheus => "prometheus",
+            Self::VictoriaMetrics => "victoria-metrics",
+        }
+    }
 }
 
 /// A store that can be started, killed and started again on the same data.
@@ -38,29 +52,47 @@ pub struct Store {
 }
 
 impl Store {
-    /// Prepares a store that listens on a loopback port inside `space`. Starts nothing.
+    /// Prepares a store that listens on a loopback port inside `space`, and takes samples out of order for an hour. Starts nothing.
     pub fn prepare(scene: &Scene, space: &Namespace, kind: Kind, port: u16) -> Result<Self> {
+        Self::keeping(scene, space, kind, port, "1h", "30d")
+    }
+
+    /// The same for a time that is long past: it keeps everything, and takes samples out of order for two days.
+    pub fn of_history(scene: &Scene, space: &Namespace, kind: Kind, port: u16) -> Result<Self> {
+        Self::keeping(scene, space, kind, port, "2d", "100y")
+    }
+
+    fn keeping(
+        scene: &Scene,
+        space: &Namespace,
+        kind: Kind,
+        port: u16,
+        out_of_order: &str,
+        kept: &str,
+    ) -> Result<Self> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let arguments = match kind {
             Kind::Prometheus => {
                 let config = scene.write(
                     "prometheus.yml",
-                    "scrape_configs: []\nstorage:\n  tsdb:\n    out_of_order_time_window: 1h\n",
+                    &format!("storage:\n  tsdb:\n    out_of_order_time_window: {out_of_order}\n"),
                 )?;
                 vec![
                     format!("--config.file={config}"),
                     format!("--storage.tsdb.path={}", scene.path("prometheus")),
                     format!("--web.listen-address={address}"),
+                    format!("--storage.tsdb.retention.time={kept}"),
                     "--web.enable-remote-write-receiver".to_owned(),
                 ]
             }
             Kind::VictoriaMetrics => vec![
                 format!("-storageDataPath={}", scene.path("victoria-metrics")),
                 format!("-httpListenAddr={address}"),
-                "-retentionPeriod=1".to_owned(),
+                format!("-retentionPeriod={kept}"),
                 // Otherwise samples of the last half minute are left out of answers.
                 "-search.latencyOffset=0s".to_owned(),
                 "-search.disableCache".to_owned(),
+                "-memory.allowedBytes=200MB".to_owned(),
             ],
         };
         Ok(Self {
@@ -73,21 +105,24 @@ impl Store {
         })
     }
 
+    /// Which program it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Where it takes remote write.
     pub fn url(&self) -> String {
-        format!("http://{}/api/v1/write", self.address)
+        format!("http://{}{PATH}", self.address)
     }
 
     /// Starts it and waits until it answers.
     pub fn start(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "the store already runs");
-        let (name, program) = match self.kind {
-            Kind::Prometheus => ("prometheus", "/usr/bin/prometheus"),
-            Kind::VictoriaMetrics => ("victoria-metrics", "/usr/bin/victoria-metrics"),
-        };
-        ensure!(Path::new(program).exists(), "{program} is missing: apt-get install {name}");
+        let name = self.kind.name();
+        let program = format!("/usr/bin/{name}");
+        ensure!(Path::new(&program).exists(), "{program} is missing: apt-get install {name}");
         let mut command = std::process::Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "ip", "netns", "exec", &self.space, program]);
+        command.args(["--pdeathsig", "KILL", "ip", "netns", "exec", &self.space, &program]);
         command.args(&self.arguments);
         let mut process = Process::spawn(name, command, &self.logs)?;
         clock::eventually("the store answers", START_LIMIT, || {
@@ -107,6 +142,16 @@ impl Store {
     /// Stops it cleanly, so that all it has confirmed is on its disk: VictoriaMetrics keeps seconds of it in memory.
     pub fn stop(&mut self) -> Result<()> {
         self.process.take().context("the store does not run")?.stop()
+    }
+
+    /// Writes a message of remote write 1.0, which it must take.
+    pub fn write(&self, message: &[u8]) -> Result<()> {
+        let body = payload::compress(message)?;
+        let answer = self.api().within(|| {
+            Connection::open(self.address, START_LIMIT)?.post(PATH, sender::REMOTE_WRITE_V1, &body)
+        })?;
+        ensure!(answer.status == 204, "{:?} answers {}: {}", self.kind, answer.status, answer.body);
+        Ok(())
     }
 
     /// A client of its HTTP API.

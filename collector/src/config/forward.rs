@@ -210,7 +210,7 @@ fn store(at: &At<'_>) -> Option<RemoteStore> {
     store.timeout = timeout(&fields, store.timeout)?;
     store.shards = whole(&fields, "shards", 1, 64, store.shards);
     store.samples = whole(&fields, "samples", 1, 100_000, store.samples);
-    set(&mut store.max_age, &fields, "max_age", |at| at.duration(Duration::from_secs(60), DAY * 366));
+    set(&mut store.max_age, &fields, "max_age", |at| at.duration(Duration::from_secs(60), DAY * 3_660));
     set(&mut store.max_bytes, &fields, "max_bytes", |at| at.size(1 << 20, 1 << 44));
     Some(store)
 }

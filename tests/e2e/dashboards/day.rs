@@ -1,10 +1,14 @@
-//! A day of a small province, minute by minute: what its agents push goes through the collector's own journal, decoder and evidence, and every
-//! two minutes the collector says what `/metrics` would have shown. What happened is written down here, so that every figure can be told.
+//! A day of a small province, minute by minute: what its agents push goes through the collector's own journal, decoder and evidence, it looks for
+//! alerts, and every two minutes it says what `/metrics` would have shown. What agents pushed is forwarded from that journal by a collector that
+//! runs. What happened is written down here, so that every figure can be told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use wan_collector::alert::watch::Watcher;
 use wan_collector::config::Config;
 use wan_collector::counters::Counters;
 use wan_collector::incidents::Teller;
@@ -15,9 +19,15 @@ use wan_collector::store::sqlite::SqliteStore;
 use wan_collector::store::{AgentSecret, Store as _};
 use wan_collector::{load, metrics, record};
 use wan_journal::{Journal, Options};
+use wan_tests::clock::eventually;
+use wan_tests::collector::Collector;
+use wan_tests::netns::Namespace;
 use wan_tests::payload::{self, Sample};
 use wan_tests::scene::Scene;
+use wan_tests::stores::Store;
 use wan_wire::{Protocol, UnixMillis};
+
+use crate::forward::figure;
 
 /// 2025-01-15 00:00 in Vietnam: long past, so that nothing depends on the present.
 pub(crate) const START: i64 = 1_736_874_000_000;
@@ -95,6 +105,17 @@ pub(crate) const STORE: &str = "kho-chinh";
 pub(crate) const BACKLOG: f64 = 12.0;
 pub(crate) const LAG: f64 = 0.5;
 
+/// By what people are told, and how many notices wait for it.
+pub(crate) const CHANNEL: &str = "truc-ban";
+pub(crate) const WAITING: i32 = 2;
+/// How long the collector's certificate lasts after the day, in days.
+pub(crate) const CERTIFICATE: i64 = 30;
+
+/// Where the collector listens that forwards the day.
+const LISTEN: &str = "127.0.0.1:8080";
+/// How long it may take on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 fn within(span: Span, minute: i64) -> bool {
     (span[0]..span[1]).contains(&minute)
 }
@@ -102,12 +123,14 @@ fn within(span: Span, minute: i64) -> bool {
 /// Names and values of labels, by name.
 pub(crate) type Labels = Vec<(String, String)>;
 
-/// Everything that the stores are to hold.
+/// What was scraped, and how much was pushed.
 #[derive(Default)]
 pub(crate) struct Day {
-    /// Each series' labels and samples.
+    /// Each scraped series' labels and samples.
     pub(crate) series: Vec<(Labels, Vec<(i64, f64)>)>,
-    /// Their places, by how they are written in the exposition, or by their labels.
+    /// How many samples the agents have pushed.
+    pub(crate) pushed: u64,
+    /// Their places, by how they are written in the exposition.
     places: BTreeMap<String, usize>,
 }
 
@@ -127,15 +150,17 @@ impl Day {
         let counters = Arc::new(Counters::new().context("register counters")?);
         let state = Arc::new(State::new(config, Some(UnixMillis(START)), Arc::clone(&counters)));
         load::store(&state, &store).await.context("load the register")?;
-        let journal = scene.dir().join("journal");
+        let journal = state.config.journal_dir();
         // Each step reads from the segment's start: short ones keep that short.
         let options = Options { segment_bytes: 64 << 10, zero_ahead: 0, ..Options::default() };
         let (mut journal, _) = Journal::open_dir(&journal, options).context("open the journal")?;
-        let mut teller = Teller::default();
+        let (mut teller, mut watcher) = (Teller::default(), Watcher::default());
         let (mut day, mut shown) = (Self::default(), BTreeSet::new());
         counters.journal_bytes.set(4096);
         counters.forward.begin(STORE, 4);
         counters.forward.say(STORE, 3, BACKLOG, LAG);
+        counters.certificate_ends(UnixMillis(END + CERTIFICATE * DAY * MINUTE));
+        counters.outbox_pending.with_label_values(&[CHANNEL]).set(WAITING.into());
         for step in 1..=DAY / SCRAPE {
             let from = journal.next_seq();
             for minute in (step - 1) * SCRAPE..step * SCRAPE {
@@ -149,6 +174,12 @@ impl Day {
             if step % 2 == 0 {
                 teller.pass(&state, &store, now).await.context("tell incidents")?;
             }
+            let alerts = watcher.look(&state, &store, now).await.context("look for alerts")?;
+            counters.alerts_looked(now);
+            // As if they were delivered at once.
+            for channel in alerts.notices.iter().flat_map(|(_, channels)| channels) {
+                counters.notices.with_label_values(&[channel.as_str(), "delivered"]).inc();
+            }
             let scrape = metrics::scrape(&state, now, &|| true).context("scrape")?;
             let text = String::from_utf8(scrape.text().collect::<Vec<_>>().concat()).context("UTF-8")?;
             shown = day.scrape(&text, now.0, &shown)?;
@@ -156,7 +187,33 @@ impl Day {
         Ok(day)
     }
 
-    /// What the agent pushes at the end of a minute, if it does, to the journal and, as the collector forwards it, to the stores.
+    /// Has the stores get what the agents pushed: a collector is started on the day's journal, long after the day, and forwards all of it.
+    pub(crate) fn forward(&self, scene: &Scene, space: &Namespace, stores: &[Store]) -> Result<()> {
+        let mut config = format!("listen: \"{LISTEN}\"\ndata: data\nforward:\n");
+        for store in stores {
+            let (name, url) = (store.kind().name(), store.url());
+            writeln!(config, "  - {{name: {name}, url: \"{url}\", start: oldest, max_age: 3650d}}")?;
+        }
+        let config = scene.write("forwarding.yaml", &config)?;
+        let mut collector = Collector::of(scene, LISTEN.parse()?, config).inside(space);
+        collector.start()?;
+        let figure = |of: &str, store: &Store| {
+            figure(&collector, &format!("wan_collector_forward_{of}{{store=\"{}\"}}", store.kind().name()))
+        };
+        for store in stores {
+            eventually("all of the day is forwarded", PATIENCE, || {
+                #[allow(clippy::cast_precision_loss, reason = "some hundred thousand samples")]
+                let pushed = self.pushed as f64;
+                let confirmed = figure("samples_total", store)?;
+                ensure!(confirmed == pushed, "{confirmed} of {pushed} samples");
+                ensure!(figure("backlog_requests", store)? == 0.0, "more is to come");
+                Ok(())
+            })?;
+        }
+        collector.stop()
+    }
+
+    /// What the agent pushes at the end of a minute, if it does, to the journal.
     fn push(&mut self, place: &Place, minute: i64, journal: &mut Journal, counters: &Counters) -> Result<()> {
         let silent = place.id == "so-y-te" && within(SILENT, minute);
         let lost = place.id == "xa-3" && within(LOST, minute);
@@ -177,10 +234,6 @@ impl Day {
                     labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
                 payload::push_series(&mut request, &borrowed, &[Sample { value, time }]);
                 count += 1;
-                let mut labels = labels;
-                labels.push(("site".to_owned(), place.id.to_owned()));
-                labels.sort_unstable();
-                self.add(&format!("{labels:?}"), time, value, || Ok(labels))?;
             }
         }
         let received = UnixMillis(START + (minute + 1) * MINUTE);
@@ -189,6 +242,7 @@ impl Day {
         journal.append(&frame).context("append to the journal")?;
         // As the endpoint counts them.
         counters.requests.with_label_values(&["200"]).inc();
+        self.pushed += count;
         counters.samples.inc_by(count);
         counters.forward.samples.with_label_values(&[STORE]).inc_by(count);
         counters.request_seconds.observe(0.004);
@@ -241,9 +295,10 @@ fn config(scene: &Scene) -> Result<Config> {
     let contract = |id: &str, carrier: &str, uptime: &str| {
         format!("  - {{id: {id}, name: {id}, carrier: {carrier}, kind: wan, uptime: {uptime}}}\n")
     };
+    let channel = format!("alerts:\n  channels:\n  - {{name: {CHANNEL}, command: {{run: [/bin/true]}}}}\n");
     let text = format!(
         "data: data\nplan:\n  tiers:\n    - {{id: province, name: Tỉnh, target: 0.7}}\n    - {{id: district, name: Huyện, target: 0.7}}\n    \
-         - {{id: commune, name: Xã, target: 0.5}}\ncontracts:\n{}{}",
+         - {{id: commune, name: Xã, target: 0.5}}\n{channel}contracts:\n{}{}",
         contract("HD-VNPT", "VNPT", "99%"),
         contract("HD-VIETTEL", "Viettel", "95%"),
     );

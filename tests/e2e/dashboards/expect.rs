@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::day::{
-    BACKLOG, DAY, DROPPED, INTERNET_CUT, LAG, LOSSY, LOST, MINUTE, OPEN_CUT, PLACES, POWER_CUT, SILENT, SLOW,
-    START, STORE, Span, WAN_CUT,
+    BACKLOG, CERTIFICATE, CHANNEL, DAY, DROPPED, INTERNET_CUT, LAG, LOSSY, LOST, MINUTE, OPEN_CUT, PLACES,
+    POWER_CUT, SILENT, SLOW, START, STORE, Span, WAITING, WAN_CUT,
 };
-use super::stores::Series;
+use super::query::Series;
 
 /// What a query gives.
 pub(crate) enum Want {
@@ -160,6 +160,22 @@ pub(crate) fn variable(which: &str, name: &str, values: &[String]) -> Result<()>
     Ok(())
 }
 
+/// What is marked over the graphs of xa-1: as long as an incident is open, when it began.
+pub(crate) fn mark(name: &str) -> Result<Want> {
+    let began = at_second(WAN_CUT[0]);
+    match name {
+        "Outage" => Ok(over(
+            EDGE,
+            &[(
+                "link=wan,cause=carrier",
+                &[(CALM, GAP), (mid(WAN_CUT), began), (mid(LOSSY), GAP), (DAY, GAP)],
+            )],
+        )),
+        "Degraded" | "Nothing known" => Ok(Want::Nothing),
+        _ => bail!("nothing is expected of this mark"),
+    }
+}
+
 /// What the query of a panel gives.
 pub(crate) fn panel(which: &str, title: &str, query: &str) -> Result<Want> {
     let want = match which {
@@ -197,6 +213,16 @@ fn province(title: &str, query: &str) -> Option<Want> {
         ("Now, by tier", "C") => by_tier(0.7, 0.7, 0.5),
         ("Now, by tier", "D") => by_tier(0.3, 0.3, 0.1),
         ("Now, by tier", "E") => by_tier(1.0, 1.0, 0.8),
+        // Of the three sites of Trảng Bàng one has no agent, and one no WAN.
+        ("Now, by district", "A") => {
+            now(1e-9, &[("district=Tân Biên", 1.0), ("district=Trảng Bàng", 1.0 / 3.0)])
+        }
+        ("Now, by district", "B") => {
+            now(1e-9, &[("district=Tân Biên", 1.0), ("district=Trảng Bàng", 1.0 / 3.0)])
+        }
+        ("Now, by carrier", "A" | "B") => {
+            now(1e-9, &[("carrier=VNPT", 4.0 / 5.0), ("carrier=Viettel", 2.0 / 3.0)])
+        }
         ("The whole province", "A") => total(7.0),
         ("The whole province", "B") => total(6.0),
         // The tier is that of the province: of its two sites nobody knows one while its agent is silent.
@@ -214,7 +240,7 @@ fn province(title: &str, query: &str) -> Option<Want> {
             _ => ONLINE,
         }),
         ("Open incidents", "A") => {
-            let start = open_since() * 1000.0;
+            let start = at_second(OPEN_CUT[0]) * 1000.0;
             let kind = "site=xa-4,kind=outage,cause=carrier";
             now(EDGE * 1000.0, &[(&format!("{kind},link=wan"), start), (&format!("{kind},link="), start)])
         }
@@ -294,16 +320,16 @@ fn province(title: &str, query: &str) -> Option<Want> {
                 ("site=xa-4,link=wan,carrier=Viettel,cause=carrier", lasting(OPEN_CUT)),
             ],
         ),
-        // No alerts are looked for in this day.
-        ("Alerts that fire", "A") => Want::Nothing,
+        // The cut that is not over, and the clock of the same site.
+        ("Alerts that fire", "A") => now(0.0, &[("rule=clock_wrong", 1.0), ("rule=link_down", 1.0)]),
         _ => return None,
     })
 }
 
 /// When the incident that is open began, Unix seconds.
 #[allow(clippy::cast_precision_loss, reason = "seconds of this century")]
-fn open_since() -> f64 {
-    (START / 1000) as f64 + seconds(OPEN_CUT[0])
+fn at_second(minute: i64) -> f64 {
+    (START / 1000) as f64 + seconds(minute)
 }
 
 /// The site is xa-1.
@@ -488,8 +514,8 @@ fn monitor(title: &str, query: &str) -> Option<Want> {
         ("Sent again, refused, given up", "A" | "B" | "C") => none(),
         ("Collector", "A") => now(0.0, &[(&format!("version={}", env!("CARGO_PKG_VERSION")), 1.0)]),
         ("Running for", "A") => now(0.0, &[("", seconds(DAY))]),
-        // The day's collector has no certificate and looks for no alerts.
-        ("Certificate lasts" | "Last look for alerts, ago", "A") => Want::Nothing,
+        ("Certificate lasts", "A") => now(1e-3, &[("", seconds(CERTIFICATE * DAY))]),
+        ("Last look for alerts, ago", "A") => now(1e-3, &[("", 0.0)]),
         ("Agents’ configuration" | "Alerts’ configuration", "A") => now(0.0, &[("", 1.0)]),
         ("By version", "A") => now(0.0, &[("version=0.0.9", 1.0), ("version=0.1.0", 6.0)]),
         ("Clocks that are wrong by more than a second", "A") => {
@@ -508,8 +534,15 @@ fn monitor(title: &str, query: &str) -> Option<Want> {
         ("Journal syncs", "B") => over(0.02, &[("", &[(CALM, 0.01), (DAY, 0.01)])]),
         ("Size of the journal", "A") => over(0.0, &[("", &[(CALM, 4096.0), (DAY, 4096.0)])]),
         ("Failures of disk and store", "A" | "B" | "C") => none(),
-        // No channel is configured.
-        ("Notices that wait" | "Notices by result", "A") => Want::Nothing,
+        ("Notices that wait", "A") => {
+            let waiting = f64::from(WAITING);
+            over(0.0, &[(&format!("channel={CHANNEL}"), &[(CALM, waiting), (DAY, waiting)])])
+        }
+        // When the WAN of xa-1 is cut one is told.
+        ("Notices by result", "A") => {
+            let told = [(CALM, 0.0), (WAN_CUT[0] + 6, 1.0), (DAY, 0.0)];
+            over(0.3, &[(&format!("channel={CHANNEL},result=delivered"), &told)])
+        }
         ("Quality figures behind", "A") => none(),
         _ => return None,
     })

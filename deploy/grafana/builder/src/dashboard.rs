@@ -1,16 +1,19 @@
 //! A dashboard: rows of panels, variables, links. Places, numbers and links between dashboards are computed.
 
 use serde_json::{Value, json};
+use wan_wire::Label;
 
 use crate::panel::{Panel, Place, datasource};
-use crate::promql::{Selector, Var};
-use crate::words::{Lang, Text, text};
+use crate::promql::{Selector, Var, Vector};
+use crate::words::{Colour, Lang, Text, text};
 
 /// The version of Grafana's JSON model that is written: that of Grafana 10.4. Later versions bring older models up to their own when they
 /// load them; an older Grafana does not know a newer model.
 pub const SCHEMA_VERSION: u8 = 39;
 /// The province's time zone, as everywhere in Wanwatch's defaults.
 pub const TIME_ZONE: &str = "Asia/Ho_Chi_Minh";
+/// What is seen again within so long is one mark. Wider than scrapes and rounds are apart.
+const MARK_STEP: &str = "2m";
 /// The width of Grafana's grid.
 pub const COLUMNS: u8 = 24;
 
@@ -144,6 +147,40 @@ impl Variable {
     }
 }
 
+/// What is marked over the time axis of every graph, for as long as its query gives something: an annotation, as Grafana calls it.
+#[derive(Debug, Clone)]
+pub struct Mark {
+    /// The name of its switch.
+    pub name: Text,
+    /// Its colour.
+    pub colour: Colour,
+    /// What is there for as long as it is marked, above zero.
+    pub query: Vector,
+    /// The label that a mark is called by.
+    pub title: Label,
+    /// The label that says more.
+    pub detail: Label,
+}
+
+impl Mark {
+    /// As Grafana 10.4 writes them; later versions move `expr` and `step` into a `target` when they load it.
+    fn json(&self, lang: Lang) -> Value {
+        json!({
+            "name": self.name.pick(lang),
+            "datasource": datasource(),
+            "enable": true,
+            "hide": false,
+            "iconColor": self.colour.as_str(),
+            "expr": self.query.text(),
+            "step": MARK_STEP,
+            "titleFormat": format!("{}: {{{{{}}}}}", self.name.pick(lang), self.title.as_str()),
+            "textFormat": format!("{{{{{}}}}}", self.detail.as_str()),
+            "tagKeys": "",
+            "useValueForTime": false,
+        })
+    }
+}
+
 /// Panels beside each other under a heading; what does not fit into a line begins the next.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -179,6 +216,8 @@ pub struct Dashboard {
     pub refresh: &'static str,
     /// Its variables, besides the data source and the address of the collector's page.
     pub variables: Vec<Variable>,
+    /// What is marked over the time axis of every graph.
+    pub marks: Vec<Mark>,
     /// Its panels.
     pub rows: Vec<Row>,
 }
@@ -187,6 +226,11 @@ impl Dashboard {
     /// Every panel.
     pub fn panels(&self) -> impl Iterator<Item = &Panel> {
         self.rows.iter().flat_map(|row| row.panels.iter().map(|(_, _, panel)| panel))
+    }
+
+    /// Every query of its panels and marks.
+    pub fn queries(&self) -> impl Iterator<Item = &Vector> {
+        self.panels().flat_map(Panel::queries).chain(self.marks.iter().map(|mark| &mark.query))
     }
 
     /// The dashboard as Grafana reads it.
@@ -208,7 +252,7 @@ impl Dashboard {
             "refresh": self.refresh,
             "time": {"from": self.from, "to": "now"},
             "timepicker": {"refresh_intervals": ["10s", "30s", "1m", "5m", "15m"]},
-            "annotations": {"list": []},
+            "annotations": {"list": self.marks.iter().map(|mark| mark.json(lang)).collect::<Vec<_>>()},
             "links": self.links(lang),
             "templating": {"list": self.templating(lang)},
             "panels": self.places(lang),

@@ -138,15 +138,9 @@ fn both_languages_have_the_same_panels_and_queries() {
 #[test]
 fn every_label_that_a_query_chooses_by_is_one_that_its_metric_has() {
     for dashboard in wan_dashboards::all() {
-        for panel in dashboard.panels() {
-            for query in panel.queries() {
-                for (metric, label) in query.uses() {
-                    assert!(
-                        metric.labels().contains(label),
-                        "{metric} has no label {label}: {}",
-                        query.text()
-                    );
-                }
+        for query in dashboard.queries() {
+            for (metric, label) in query.uses() {
+                assert!(metric.labels().contains(label), "{metric} has no label {label}: {}", query.text());
             }
         }
     }
@@ -160,16 +154,19 @@ fn every_variable_that_is_used_is_one_of_the_dashboard() {
         let offered: BTreeSet<&str> =
             list.iter().map(|variable| variable["name"].as_str().unwrap()).collect();
         let mut used = BTreeSet::new();
+        let marks = dashboard["annotations"]["list"].as_array().unwrap();
+        let mut places: Vec<&Value> = marks.iter().map(|mark| &mark["expr"]).collect();
         for panel in panels(&dashboard) {
-            let places = panel["targets"].as_array().unwrap().iter().map(|target| &target["expr"]);
-            for text in places.chain([&panel["title"]]).filter_map(Value::as_str) {
-                used.extend(text.split('$').skip(1).map(|rest| {
-                    rest.split(|letter: char| !letter.is_ascii_lowercase() && letter != '_')
-                        .next()
-                        .unwrap()
-                        .to_owned()
-                }));
-            }
+            places.extend(panel["targets"].as_array().unwrap().iter().map(|target| &target["expr"]));
+            places.push(&panel["title"]);
+        }
+        for text in places.into_iter().filter_map(Value::as_str) {
+            used.extend(text.split('$').skip(1).map(|rest| {
+                rest.split(|letter: char| !letter.is_ascii_lowercase() && letter != '_')
+                    .next()
+                    .unwrap()
+                    .to_owned()
+            }));
         }
         for var in used.iter().filter(|var| !var.starts_with("__")) {
             assert!(offered.contains(var.as_str()), "{}: ${var}", path.display());

@@ -29,6 +29,7 @@ pub fn dashboard() -> Dashboard {
         from: "now/M",
         refresh: "5m",
         variables,
+        marks: Vec::new(),
         rows: vec![standings(), links(), course()],
     }
 }

@@ -21,6 +21,7 @@ pub fn dashboard() -> Dashboard {
         from: "now-6h",
         refresh: "30s",
         variables: site_filters(),
+        marks: Vec::new(),
         rows: vec![now(), agents(), ingest(), engine(), forward(), outbox()],
     }
 }

@@ -33,6 +33,7 @@ pub fn dashboard() -> Dashboard {
         from: "now-24h",
         refresh: "30s",
         variables,
+        marks: Vec::new(),
         rows: vec![coverage(), now(), history(), downtime()],
     }
 }
@@ -51,7 +52,6 @@ fn coverage() -> Row {
     let target = || gauge!(CoverageTargetRatio).chosen(Var::Tier).now().max(&[Label::Tier]);
     let equipped =
         gauge!(CoverageEquippedRatio).is(Label::Branch, ALL).chosen(Var::Tier).is_not(Label::Tier, ALL).now();
-    let covered = Thresholds::always(Colour::Red).from(0.5, Colour::Orange).from(0.7, Colour::Green);
     Row::new(text("Độ phủ mạng WAN so với chỉ tiêu", "WAN coverage against the plan’s target"))
         .with(
             10,
@@ -75,7 +75,7 @@ fn coverage() -> Row {
                     ],
                     columns: vec![
                         Column::label(Label::Tier, text("Cấp", "Tier")),
-                        Column::value(0, LOW, Unit::Share, Cell::Bar(covered)),
+                        Column::value(0, LOW, Unit::Share, Cell::Bar(covered())),
                         Column::value(1, HIGH, Unit::Share, Cell::Plain),
                         Column::value(2, TARGET, Unit::Share, Cell::Plain),
                         Column::value(
@@ -114,6 +114,40 @@ fn coverage() -> Row {
             },
         )
         .with(
+            12,
+            8,
+            coverage_by(
+                Label::District,
+                gauge!(CoverageDistrictRatio).chosen(Var::District),
+                text("Địa bàn", "District"),
+                [
+                    text("Hiện nay theo địa bàn", "Now, by district"),
+                    text(
+                        "Tỷ lệ đơn vị trên địa bàn có đủ LAN, WAN và Internet đang hoạt động, cận dưới và cận trên.",
+                        "The share of the district’s sites whose LAN, WAN and Internet are up, low and high bound.",
+                    ),
+                    nothing,
+                ],
+            ),
+        )
+        .with(
+            12,
+            8,
+            coverage_by(
+                Label::Carrier,
+                gauge!(CoverageCarrierRatio).chosen(Var::Carrier),
+                CARRIER,
+                [
+                    text("Hiện nay theo nhà mạng", "Now, by carrier"),
+                    text(
+                        "Trong các đơn vị có đường WAN của nhà mạng, tỷ lệ có đủ LAN, WAN và Internet đang hoạt động.",
+                        "Of the sites with a WAN link of the carrier, the share whose LAN, WAN and Internet are up.",
+                    ),
+                    nothing,
+                ],
+            ),
+        )
+        .with(
             8,
             7,
             Panel {
@@ -137,6 +171,37 @@ fn coverage() -> Row {
                 },
             },
         )
+}
+
+/// Both bounds of what sites are covered now by groups, the worst first.
+fn coverage_by(
+    label: Label,
+    ratio: Selector<Gauge>,
+    heading: Text,
+    [title, help, nothing]: [Text; 3],
+) -> Panel {
+    let bound = |bound| ratio.clone().is(Label::Bound, bound).now().max(&[label]);
+    Panel {
+        title,
+        help,
+        nothing,
+        unit: Unit::Share,
+        repeat: None,
+        view: View::Table {
+            queries: vec![bound("low"), bound("high")],
+            columns: vec![
+                Column::label(label, heading),
+                Column::value(0, LOW, Unit::Share, Cell::Bar(covered())),
+                Column::value(1, HIGH, Unit::Share, Cell::Plain),
+            ],
+            sort: (1, false),
+        },
+    }
+}
+
+/// The colours of shares of sites that are covered.
+fn covered() -> Thresholds {
+    Thresholds::always(Colour::Red).from(0.5, Colour::Orange).from(0.7, Colour::Green)
 }
 
 const VERDICT_NUMBERS: Mapping = Mapping::Numbers { first: 1, words: &VERDICTS };

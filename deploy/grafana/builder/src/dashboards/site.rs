@@ -6,10 +6,10 @@ use super::{
     CARRIER, CAUSE, CONTRACT, DOWN_TIME, HIGH, KIND, LINK, LOW, OBSERVED, STATE, TARGET, UPTIME,
     chosen_sites, site_filters, uptime_colours, verdict_numbers, window,
 };
-use crate::dashboard::{Dashboard, Row, Variable, Which};
+use crate::dashboard::{Dashboard, Mark, Row, Variable, Which};
 use crate::panel::{Cell, Column, Legend, Link, Mapping, Panel, Series, Style, Thresholds, Unit, View};
 use crate::promql::{Gauge, Selector, Span, Var, Vector};
-use crate::words::{CAUSES, Colour, INCIDENTS, KINDS, STANDINGS, STATES, Text, VERDICTS, same, text};
+use crate::words::{CAUSES, Colour, INCIDENTS, KINDS, STANDINGS, STATES, Text, VERDICTS, Word, same, text};
 use crate::{counter, gauge};
 
 /// Which rounds are of the site's own links: one that an agent made about another site names that site.
@@ -35,6 +35,7 @@ pub fn dashboard() -> Dashboard {
         from: "now-24h",
         refresh: "30s",
         variables,
+        marks: marks(),
         rows: vec![now(), links(), quality(), traffic(), incidents(), agent()],
     }
 }
@@ -379,6 +380,23 @@ fn traffic() -> Row {
                 ],
             ),
         )
+}
+
+/// Incidents of links over every graph, one switch for each kind: while one is open its series is there.
+fn marks() -> Vec<Mark> {
+    let mark = |word: &Word| Mark {
+        name: word.name,
+        colour: word.colour,
+        query: gauge!(IncidentStartTimestampSeconds)
+            .is(Label::Kind, word.word)
+            .with(Label::Link)
+            .chosen(Var::Site)
+            .now()
+            .max(&[Label::Link, Label::Cause]),
+        title: Label::Link,
+        detail: Label::Cause,
+    };
+    INCIDENTS.iter().map(mark).collect()
 }
 
 fn incidents() -> Row {
