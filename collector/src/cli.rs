@@ -18,6 +18,7 @@ pub mod quality;
 pub mod reach;
 pub mod report;
 mod selection;
+pub mod senders;
 pub mod serve;
 pub mod sites;
 pub mod tokens;
@@ -66,6 +67,9 @@ pub enum Command {
     /// Issue, list, rotate and revoke the secrets by which agents prove their site.
     #[command(subcommand)]
     Agents(agents::Agents),
+    /// Issue, list and revoke the credentials of those who push and are no agents: Prometheus, vmagent, Telegraf.
+    #[command(subcommand)]
+    Senders(senders::Senders),
     /// Add, list and remove the people who may log in.
     #[command(subcommand)]
     Users(users::Users),
@@ -105,6 +109,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Sites(command) => sites::run(&cli.config, &command),
         Command::Enroll(args) => enroll::run(&cli.config, &args),
         Command::Agents(command) => agents::run(&cli.config, &command),
+        Command::Senders(command) => senders::run(&cli.config, &command),
         Command::Users(command) => users::run(&cli.config, &command),
         Command::Tokens(command) => tokens::run(&cli.config, &command),
         Command::Planned(command) => planned::run(&cli.config, &command),

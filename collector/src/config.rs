@@ -10,6 +10,7 @@ mod contracts;
 pub mod forward;
 mod parse;
 mod plan;
+pub mod senders;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -18,8 +19,8 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use wan_settings::{CONFIGURATION_BYTES, Mistakes, read_file};
-use wan_wire::Limits;
 use wan_wire::api::PathUrl;
+use wan_wire::{Limits, SiteId};
 
 use crate::access::user::SessionRules;
 use crate::calendar::Calendar;
@@ -29,6 +30,7 @@ pub use alerts::Alerts;
 pub use contracts::Contract;
 pub use forward::RemoteStore;
 pub use plan::{Branch, BranchId, LocalName, Plan, Target, Targets, Tier, TierId};
+pub use senders::Sender;
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/wanwatch/collector.yaml";
@@ -61,6 +63,8 @@ pub struct Config {
     pub forward: Vec<Arc<RemoteStore>>,
     /// What is accepted from agents.
     pub ingest: Ingest,
+    /// Who else pushes. Default: nobody.
+    pub senders: Vec<Sender>,
     /// The durable log of accepted requests.
     pub journal: JournalLimits,
     /// The file that says what agents probe ([`crate::central`]). Default none: each agent's own file says it. In a file, a
@@ -148,6 +152,7 @@ impl Default for Config {
             alerts: Alerts::default(),
             forward: Vec::new(),
             ingest: Ingest::default(),
+            senders: Vec::new(),
             journal: JournalLimits::default(),
             agents: None,
             checkpoint_interval: Duration::from_secs(10),
@@ -229,6 +234,11 @@ impl Config {
         ))
     }
 
+    /// The sender of this name.
+    pub fn sender(&self, name: &SiteId) -> Option<&Sender> {
+        self.senders.iter().find(|sender| sender.name == *name)
+    }
+
     /// The contract of this id.
     pub fn contract(&self, id: &str) -> Option<&Contract> {
         self.contracts.iter().find(|contract| contract.id == id)
@@ -254,6 +264,7 @@ impl Config {
             alerts: _,
             forward,
             ingest,
+            senders,
             journal,
             agents,
             checkpoint_interval,
@@ -272,6 +283,7 @@ impl Config {
             ("contracts", *contracts == other.contracts),
             ("forward", *forward == other.forward),
             ("ingest", *ingest == other.ingest),
+            ("senders", *senders == other.senders),
             ("journal", *journal == other.journal),
             ("agents", *agents == other.agents),
             ("checkpoint_interval", *checkpoint_interval == other.checkpoint_interval),

@@ -32,6 +32,8 @@ pub struct Counters {
     pub exemplars: IntCounter,
     /// Samples refused by name while the rest of their request was kept.
     pub refused_samples: IntCounter,
+    /// Samples of senders that are no agents, by sender and what became of them.
+    pub sender_samples: IntCounterVec,
     /// Rounds that became evidence.
     pub rounds: IntCounter,
     /// Rounds that lacked a part, so gave no evidence.
@@ -132,6 +134,11 @@ impl Counters {
         let notice_delivered =
             GaugeVec::new(opts(Metric::CollectorNoticeDeliveredTimestampSeconds), &channel)?;
         registry.register(Box::new(notice_delivered.clone()))?;
+        let sender_samples = IntCounterVec::new(
+            opts(Metric::CollectorSenderSamplesTotal),
+            &[Label::Sender.as_str(), Label::Result.as_str()],
+        )?;
+        registry.register(Box::new(sender_samples.clone()))?;
         let checkpoint_timestamp = Gauge::with_opts(opts(Metric::CollectorCheckpointTimestampSeconds))?;
         registry.register(Box::new(checkpoint_timestamp.clone()))?;
         let enrolments =
@@ -163,6 +170,7 @@ impl Counters {
             logins: results(Metric::CollectorLoginsTotal)?,
             requests,
             enrolments,
+            sender_samples,
             request_seconds: histogram(Metric::CollectorRequestDurationSeconds, &sync)?,
             queue: gauge(Metric::CollectorEngineQueueRequests)?,
             samples: counter(Metric::CollectorSamplesTotal)?,

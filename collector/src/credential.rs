@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Extensions, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
@@ -48,10 +50,7 @@ pub fn authenticate(state: &State, headers: &HeaderMap) -> Result<Sender, &'stat
     let Some(header) = headers.get(AUTHORIZATION) else {
         return Err("no credential: send `Authorization: Bearer SECRET` with the site's secret");
     };
-    let secret = match header.as_bytes().split_first_chunk::<7>() {
-        Some((scheme, secret)) if scheme.eq_ignore_ascii_case(b"bearer ") => secret.trim_ascii(),
-        Some(_) | None => return Err("the credential must be `Authorization: Bearer SECRET`"),
-    };
+    let (user, secret) = presented(header.as_bytes())?;
     let secret: SecretHash = Sha256::digest(secret).into();
     let directory = state.directory();
     let Some(site) = directory.credentials.get(&secret) else {
@@ -60,12 +59,33 @@ pub fn authenticate(state: &State, headers: &HeaderMap) -> Result<Sender, &'stat
                     the agent anew",
         );
     };
+    if user.is_some_and(|user| user != site.id.as_str().as_bytes()) {
+        return Err("this secret is another's: the user must be the site or the sender whose it is");
+    }
     let offered = directory.rotation.offered.contains(&secret);
     if offered {
         state.offers.used(secret);
     }
     let rotate = !offered && directory.rotation.asked.contains_key(&site.id);
     Ok(Sender { site: Arc::clone(site), secret, rotate })
+}
+
+/// The secret that a header presents, and with basic authentication (RFC 7617) the user.
+fn presented(header: &[u8]) -> Result<(Option<Vec<u8>>, Vec<u8>), &'static str> {
+    const EXPECTED: &str = "the credential must be `Authorization: Bearer SECRET`, or basic authentication with the secret as the password";
+    let split = header.iter().position(|byte| *byte == b' ').ok_or(EXPECTED)?;
+    let (scheme, rest) = header.split_at(split);
+    let rest = rest.trim_ascii();
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        return Ok((None, rest.to_vec()));
+    }
+    if !scheme.eq_ignore_ascii_case(b"basic") {
+        return Err(EXPECTED);
+    }
+    let pair = STANDARD.decode(rest).map_err(|_| EXPECTED)?;
+    let colon = pair.iter().position(|byte| *byte == b':').ok_or(EXPECTED)?;
+    let (user, password) = pair.split_at(colon);
+    Ok((Some(user.to_vec()), password.get(1..).unwrap_or_default().to_vec()))
 }
 
 /// Notes that a secret was not good.
@@ -96,6 +116,25 @@ impl Sender {
         }
         if self.rotate {
             headers.insert(HeaderName::from_static(ROTATE_HEADER), HeaderValue::from_static("1"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_comes_as_a_bearer_token_or_as_a_password() {
+        let bearer = |text: &str| Ok((None, text.as_bytes().to_vec()));
+        assert_eq!(presented(b"Bearer abc"), bearer("abc"));
+        assert_eq!(presented(b"bearer   abc "), bearer("abc"));
+        let basic =
+            |user: &str, secret: &str| Ok((Some(user.as_bytes().to_vec()), secret.as_bytes().to_vec()));
+        assert_eq!(presented(b"Basic cHJvbTphYmM="), basic("prom", "abc"));
+        assert_eq!(presented(b"BASIC OmE6Yg=="), basic("", "a:b"), "the first colon ends the user");
+        for wrong in [&b""[..], b"abc", b"Digest abc", b"Basic", b"Basic !!", b"Basic YWJj", b"Bearer"] {
+            assert!(presented(wrong).is_err(), "{wrong:?}");
         }
     }
 }

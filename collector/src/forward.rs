@@ -12,7 +12,8 @@
 //! A record of the journal is a request as it came, with the site of its credential. It is decoded by the same code that the ingest ran
 //! (`ingest::series`), with the time at which it was received then; so exactly the samples that were accepted go, and of a request that was
 //! refused in part the rest does not. The label `site` is written here, from the record. What the register lets a site's agent watch is asked
-//! again: a right that was taken away meanwhile costs the samples under way. Native histograms do not go, and are counted; nor do exemplars.
+//! again: a right that was taken away meanwhile costs the samples under way. Of a sender that is no agent (`ingest::foreign`) what its mapping takes
+//! goes, under the site that the mapping found and with the sender's name as the label `sender`; nothing else of it does. Native histograms do not go, and are counted; nor do exemplars.
 //!
 //! # Two streams
 //!
@@ -20,7 +21,7 @@
 //! once what it is to read next is older than two seconds it moves to the end, and leaves a hole behind. The backlog stream reads
 //! the holes, the oldest first. So after an outage the present is right at once, while the past fills up beside it; and nothing of an outage is
 //! held in memory, for it is in the journal. Each stream has as many connections as the store has shards. A series belongs to one shard, by the
-//! hash of its labels without its name, and a shard sends one request at a time: within a stream the order of a series is that of its arrival. So the
+//! hash of its labels without its name, or of what it is a round of, and a shard sends one request at a time: within a stream the order of a series is that of its arrival. So the
 //! figures of a round are in one shard, and in one request: another collector can put the round together again. Between
 //! the two it is not. Prometheus takes that with `out_of_order_time_window`, VictoriaMetrics as it is. For a store that does not,
 //! `order: in_order` has all go in one stream: live samples then wait until the backlog is through.

@@ -12,8 +12,9 @@
 //! | 405, 415 | not a POST; not a remote write that this collector reads | |
 //! | 413 | compressed or decompressed over the limit | send smaller requests |
 //! | 429 | too much is waiting, or many wrong secrets came from this address; `Retry-After` says how long to rest | keep |
-//! | 503 | the journal cannot be written, or the collector is stopping, or its clock cannot be right ([`clock::guard`]) | keep |
+//! | 503 | what is 429 to an agent, to a sender that is none (`ingest::foreign`); the journal cannot be written, or the collector is stopping, or its clock cannot be right ([`clock::guard`]) | keep |
 
+pub(crate) mod foreign;
 pub(crate) mod series;
 
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use crate::clock;
 use crate::counters::Counters;
 use crate::credential::{self, Sender};
 use crate::engine::{CommitError, EngineHandle, Submission, SubmitError};
-use crate::record;
+use crate::record::{self, By, Record};
 use crate::server;
 use crate::state::{SiteRuntime, State};
 
@@ -45,8 +46,10 @@ pub const PATH: &str = "/api/v1/write";
 const IN_FLIGHT_KIB: usize = 256 << 10;
 /// A body whose length was not announced is counted as this many KiB until it has been read.
 const UNANNOUNCED_KIB: u32 = 64;
-/// One site may have at most this many requests in flight: an agent has two (live and backlog), Prometheus some ten.
+/// One site may have at most this many requests in flight: an agent has two (live and backlog).
 const IN_FLIGHT_PER_SITE: u32 = 32;
+/// And one that is no agent so many: Prometheus sends by up to 200 shards.
+const IN_FLIGHT_PER_SENDER: u32 = 256;
 /// A body must arrive within this, whatever its size: at 4 MiB a line of 1 Mbit/s needs 34 s.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// After how many seconds a sender that met a full queue should come back.
@@ -122,6 +125,11 @@ impl Ingest {
         Some(Refusal::retry(Answer::Unavailable, trouble, clock::guard::RETRY).response())
     }
 
+    /// What kind of sender a credential's owner is: a name that is a site's too has no good credential.
+    fn by(&self, owner: &SiteRuntime) -> By {
+        if self.state.config.sender(&owner.id).is_some() { By::Sender } else { By::Agent }
+    }
+
     /// Counts an answer to a write request.
     pub(crate) fn count(&self, response: &Response) {
         self.state.counters.requests.with_label_values(&[response.status().as_str()]).inc();
@@ -133,7 +141,14 @@ impl Ingest {
         let sender = credential::authenticate(&self.state, &head.headers);
         let mut response = match self.accept(&head, body, &sender).await {
             Ok(response) => response,
-            Err(refusal) => refusal.response(),
+            Err(mut refusal) => {
+                // Unless told otherwise Prometheus drops what is answered 429, and sends again what is answered 503.
+                let is_foreign = sender.as_ref().is_ok_and(|sender| self.by(&sender.site) == By::Sender);
+                if is_foreign && refusal.status == StatusCode::TOO_MANY_REQUESTS {
+                    refusal.status = StatusCode::SERVICE_UNAVAILABLE;
+                }
+                refusal.response()
+            }
         };
         if let Ok(sender) = sender {
             sender.tell(&mut response, clock::now());
@@ -186,7 +201,11 @@ impl Ingest {
         }
         let sender = sender.as_ref().map_err(|reason| Refusal::new(Answer::Unauthorized, *reason))?;
         let site = Arc::clone(&sender.site);
-        let turn = Turn::take(Arc::clone(&site))?;
+        let most = match self.by(&site) {
+            By::Agent => IN_FLIGHT_PER_SITE,
+            By::Sender => IN_FLIGHT_PER_SENDER,
+        };
+        let turn = Turn::take(Arc::clone(&site), most)?;
         let header = |name| text_header(&head.headers, &name);
         let protocol = wan_wire::negotiate(header(CONTENT_TYPE), header(CONTENT_ENCODING))
             .map_err(|unsupported| Refusal::new(Answer::from(&unsupported), unsupported.to_string()))?;
@@ -224,7 +243,7 @@ impl Ingest {
             announced.and_then(|length| u32::try_from(length / 1024 + 1).ok()).unwrap_or(UNANNOUNCED_KIB);
         let mut room = self.in_flight.try_acquire_many(kib).map_err(|_| busy())?;
 
-        let mut record = record::start(&site.id, received, protocol, announced.unwrap_or(0));
+        let mut record = record::start(self.by(site), &site.id, received, protocol, announced.unwrap_or(0));
         let head = record.len();
         let read = async {
             while let Some(frame) = body.frame().await {
@@ -259,11 +278,13 @@ impl Ingest {
         received: UnixMillis,
         record: Vec<u8>,
     ) -> Result<Response, Refusal> {
+        let by = self.by(&site);
         let body = record.get(record::body_offset(&site.id)..).unwrap_or_default();
         let bytes = body.len();
+        let request = Record { by, site: site.id.clone(), received, protocol, body };
         let mut decoded = {
             let directory = self.state.directory();
-            series::decode(&self.state.config, &directory, &site, protocol, body, received, &self.limits)
+            series::decode(&self.state.config, &directory, &site, &request, &self.limits)
                 .map_err(|error| Refusal::new(error.answer(), error.to_string()))?
         };
         let (reply, answer) = oneshot::channel();
@@ -277,6 +298,7 @@ impl Ingest {
             reply,
         };
         let rounds = submission.paintings.len();
+        let sender = (by == By::Sender).then(|| submission.site.id.clone());
         self.engine.submit(submission).map_err(|error| match error {
             SubmitError::Busy => Refusal::retry(Answer::Busy, error.to_string(), RETRY_BUSY),
             SubmitError::Stopped => Refusal::retry(Answer::Unavailable, error.to_string(), RETRY_BUSY),
@@ -298,6 +320,14 @@ impl Ingest {
         counters.refused_samples.inc_by(decoded.refused.samples());
         counters.rounds.inc_by(rounds as u64);
         counters.incomplete_rounds.inc_by(decoded.incomplete_rounds);
+        if let Some(sender) = sender {
+            let used = decoded.written.samples - decoded.ignored;
+            let results =
+                [("taken", used), ("ignored", decoded.ignored), ("refused", decoded.refused.samples())];
+            for (result, samples) in results {
+                counters.sender_samples.with_label_values(&[sender.as_str(), result]).inc_by(samples);
+            }
+        }
         counters.bytes.inc_by(bytes as u64);
 
         let mut response = match decoded.refused.reason() {
@@ -325,10 +355,10 @@ type Admitted<'i> = (Arc<SiteRuntime>, Protocol, Turn, SemaphorePermit<'i>, Vec<
 struct Turn(Arc<SiteRuntime>);
 
 impl Turn {
-    fn take(site: Arc<SiteRuntime>) -> Result<Self, Refusal> {
+    fn take(site: Arc<SiteRuntime>, most: u32) -> Result<Self, Refusal> {
         let turn = Self(site);
-        if turn.0.in_flight.fetch_add(1, Ordering::Relaxed) >= IN_FLIGHT_PER_SITE {
-            let reason = format!("site {} has {IN_FLIGHT_PER_SITE} requests in flight already", turn.0.id);
+        if turn.0.in_flight.fetch_add(1, Ordering::Relaxed) >= most {
+            let reason = format!("{} has {most} requests in flight already", turn.0.id);
             return Err(Refusal::retry(Answer::Busy, reason, RETRY_BUSY));
         }
         Ok(turn)

@@ -199,15 +199,8 @@ fn record(state: &State, payload: &[u8], limits: &Limits) -> Result<UnixMillis, 
     }
     let directory = state.directory();
     let Some(site) = directory.runtimes.get(&record.site) else { return Ok(record.received) };
-    let Decoded { paintings, facts, lives, .. } = series::decode(
-        &state.config,
-        &directory,
-        site,
-        record.protocol,
-        record.body,
-        record.received,
-        limits,
-    )?;
+    let Decoded { paintings, facts, lives, .. } =
+        series::decode(&state.config, &directory, site, &record, limits)?;
     engine::apply(&Arc::clone(site), record.received, paintings, facts, lives);
     Ok(record.received)
 }

@@ -812,11 +812,22 @@ impl State {
         for site in snapshot.register.sites() {
             runtimes.entry(site.id.clone()).or_insert_with(|| Arc::new(SiteRuntime::new(site.id.clone())));
         }
+        for name in self.config.senders.iter().map(|sender| &sender.name) {
+            if snapshot.register.get(name).is_some() {
+                tracing::error!(%name, "a site has the name of a sender: its secret is refused until one of them is renamed");
+            }
+            runtimes.entry(name.clone()).or_insert_with(|| Arc::new(SiteRuntime::new(name.clone())));
+        }
         let mut credentials = HashMap::new();
         let mut issued = BTreeMap::<SiteId, UnixMillis>::new();
         for secret in snapshot.secrets {
             let first = issued.entry(secret.site.clone()).or_insert(secret.issued);
             *first = secret.issued.min(*first);
+            // Whose it is cannot be said where a site has the name of a sender.
+            let is_site = snapshot.register.get(&secret.site).is_some();
+            if is_site && self.config.sender(&secret.site).is_some() {
+                continue;
+            }
             if let (None, Some(runtime)) = (secret.revoked, runtimes.get(&secret.site)) {
                 credentials.insert(secret.hash, Arc::clone(runtime));
             }

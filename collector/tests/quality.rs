@@ -168,7 +168,8 @@ async fn any_order_repetition_and_crash_gives_the_same_rows() {
         let mut left = &sent[..];
         while !left.is_empty() {
             let (now, later) = left.split_at(left.len().min(1 + usize::try_from(random.below(80)).unwrap()));
-            let mut bytes = record::start(&site, UnixMillis(base + 51 * HOUR_MS), Protocol::V2, 0);
+            let mut bytes =
+                record::start(record::By::Agent, &site, UnixMillis(base + 51 * HOUR_MS), Protocol::V2, 0);
             bytes.extend(request(now));
             journal.append(&bytes).unwrap();
             left = later;
@@ -226,7 +227,7 @@ async fn the_last_minutes_are_known_where_a_contract_promises_something() {
                 round("wan", "10.0.0.1", UnixMillis(last - back * 5_000), 5, &[30.0, 40.0, 50.0, 60.0])
             })
             .collect();
-        let mut bytes = record::start(&SITE.parse().unwrap(), now, Protocol::V2, 0);
+        let mut bytes = record::start(record::By::Agent, &SITE.parse().unwrap(), now, Protocol::V2, 0);
         bytes.extend(request(&rounds));
         for _ in 0..2 {
             journal.append(&bytes).unwrap();
@@ -578,7 +579,7 @@ fn journal_of(data: &Path, options: Options, records: &[Vec<Round>]) -> Journal 
     let (mut journal, _) = Journal::open_dir(&config(data).journal_dir(), options).unwrap();
     for rounds in records {
         let received = rounds.last().unwrap().end;
-        let mut bytes = record::start(&SITE.parse().unwrap(), received, Protocol::V2, 0);
+        let mut bytes = record::start(record::By::Agent, &SITE.parse().unwrap(), received, Protocol::V2, 0);
         bytes.extend(request(rounds));
         journal.append(&bytes).unwrap();
         journal.sync().unwrap();

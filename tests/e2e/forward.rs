@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use wan_tests::api::Api;
 use wan_tests::clock::{self, eventually};
 use wan_tests::collector::{Collector, Site};
 use wan_tests::netns::Namespace;
 use wan_tests::payload::{self, Round, Sample};
+use wan_tests::process::{self, Process};
 use wan_tests::receiver::{Mode, Receiver};
 use wan_tests::scene::Scene;
 use wan_tests::sender::{self, Connection};
@@ -27,8 +29,12 @@ fn collector(scene: &Scene, space: &Namespace, forward: &str) -> Result<Collecto
 
 /// Pushes a request as the site, which must be answered with this status.
 fn push(space: &Namespace, collector: &Collector, request: &[u8], status: u16) -> Result<()> {
+    push_as(SITE, space, collector, request, status)
+}
+
+fn push_as(site: &str, space: &Namespace, collector: &Collector, request: &[u8], status: u16) -> Result<()> {
     let body = payload::compress(request)?;
-    let bearer = collector.bearer(SITE)?;
+    let bearer = collector.bearer(site)?;
     let answer = space.within(|| {
         let mut connection = Connection::open(collector.address(), Duration::from_secs(30))?;
         connection.post("/api/v1/write", &sender::push_headers(&bearer), &body)
@@ -344,36 +350,66 @@ fn kills_of_the_collector_lose_no_acknowledged_sample_on_the_way_to_a_store() ->
     Ok(())
 }
 
+/// A second collector, to which the first one forwards.
+struct Ministry {
+    process: Process,
+    api: Api,
+    /// Where a credential of it stands.
+    token: String,
+}
+
+impl Ministry {
+    const LISTEN: &str = "127.0.0.1:8090";
+
+    /// Starts one with these sites, and this in its configuration; `wan-collector KIND issue NAME` makes its credential.
+    fn start(
+        scene: &Scene,
+        space: &Namespace,
+        sites: &[&str],
+        further: &str,
+        (kind, name): (&str, &str),
+    ) -> Result<Self> {
+        let listen: SocketAddr = Self::LISTEN.parse().context("an address")?;
+        let data = scene.path("ministry");
+        let config =
+            scene.write("ministry.yaml", &format!("listen: \"{listen}\"\ndata: {data}\n{further}"))?;
+        let rows: String = sites.iter().map(|site| format!("{site},Xã {site},commune,state\n")).collect();
+        let register = scene.write("ministry.csv", &format!("id,name,tier,branch\n{rows}"))?;
+        let program = process::binary("wan-collector")?;
+        process::run(&program, &["sites", "import", "--config", &config, &register])?;
+        let printed = process::run(&program, &[kind, "issue", "--config", &config, name])?;
+        let secret = printed
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
+            .find(|word| word.starts_with("wan_") && word.len() == 47)
+            .context("no secret")?;
+        let token = scene.write("ministry.secret", &format!("{secret}\n"))?;
+        let arguments = ["serve", "--config", &config];
+        let process = Process::start("ministry", &program, &arguments, Some(space), scene.dir())?;
+        Ok(Self { process, api: Api::new(listen, Some(space.name())), token })
+    }
+
+    /// The entry of `forward` that sends to it.
+    fn entry(&self) -> String {
+        format!(
+            "forward:\n  - {{name: ministry, url: \"http://{}/api/v1/write\", protocol: 2.0, token_file: {}}}\n",
+            Self::LISTEN,
+            self.token
+        )
+    }
+
+    /// For how long it knows a link up.
+    fn up_ms(&mut self, site: &str, link: &str, (from, to): (i64, i64)) -> Result<i64> {
+        self.process.check_running()?;
+        Ok(self.api.uptime(site, link, from, to)?.with_context(|| format!("no figures of {site}"))?.up_ms)
+    }
+}
+
 #[test]
 fn another_collector_takes_what_is_forwarded_and_draws_the_same_from_it() -> Result<()> {
     let scene = Scene::new("forward-collector")?;
-    let upper = Scene::dir(&scene).join("ministry");
-    std::fs::create_dir_all(&upper)?;
     let space = Namespace::alone("machine")?;
-    let listen: SocketAddr = "127.0.0.1:8090".parse().context("an address")?;
-    let data = upper.join("data").display().to_string();
-    let config = scene.write("ministry.yaml", &format!("listen: \"{listen}\"\ndata: {data}\n"))?;
-    let register =
-        scene.write("ministry.csv", &format!("id,name,tier,branch\n{SITE},Xã 1,commune,state\n"))?;
-    let program = wan_tests::process::binary("wan-collector")?;
-    wan_tests::process::run(&program, &["sites", "import", "--config", &config, &register])?;
-    let printed = wan_tests::process::run(&program, &["agents", "issue", "--config", &config, SITE])?;
-    let secret = printed
-        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
-        .find(|word| word.starts_with("wan_") && word.len() == 47)
-        .context("no secret")?;
-    let token = scene.write("ministry.secret", &format!("{secret}\n"))?;
-    let mut ministry = wan_tests::process::Process::start(
-        "ministry",
-        &program,
-        &["serve", "--config", &config],
-        Some(&space),
-        scene.dir(),
-    )?;
-    let forward = format!(
-        "forward:\n  - {{name: ministry, url: \"http://{listen}/api/v1/write\", protocol: 2.0, token_file: {token}}}\n"
-    );
-    let mut collector = collector(&scene, &space, &forward)?;
+    let mut ministry = Ministry::start(&scene, &space, &[SITE], "", ("agents", SITE))?;
+    let mut collector = collector(&scene, &space, &ministry.entry())?;
     collector.start()?;
     let end = clock::unix_millis() / 5000 * 5000;
     for number in (0..20).rev() {
@@ -381,15 +417,73 @@ fn another_collector_takes_what_is_forwarded_and_draws_the_same_from_it() -> Res
     }
     let (from, to) = (end - 20 * 5000, end);
     let below = collector.api().uptime(SITE, "wan", from, to)?.context("no figures")?;
-    let above = wan_tests::api::Api::new(listen, Some(space.name()));
     eventually("the ministry has the same", LONG, || {
-        ministry.check_running()?;
-        let above = above.uptime(SITE, "wan", from, to)?.context("no figures")?;
-        ensure!(above.up_ms == 100_000 && above.up_ms == below.up_ms, "{above:?}, below {below:?}");
+        let above = ministry.up_ms(SITE, "wan", (from, to))?;
+        ensure!(above == 100_000 && above == below.up_ms, "{above}, below {below:?}");
         Ok(())
     })?;
     collector.stop()?;
-    ministry.stop()?;
+    ministry.process.stop()?;
+    scene.passed();
+    Ok(())
+}
+
+/// As in deploy/forward.md.
+const PROVINCE: &str = "
+senders:
+  - name: tay-ninh
+    sites: [xa-1, xa-2, centre]
+    rounds:
+      - {sent: wan_round_sent, received: wan_round_received, rtt: {metric: wan_round_rtt_median_seconds},
+         labels: {about: \"\"}, link_label: link, target_label: target, interval: 5s}
+      - {sent: wan_round_sent, received: wan_round_received, rtt: {metric: wan_round_rtt_median_seconds},
+         site_label: about, link_label: link, target_label: target, interval: 5s}
+";
+
+#[test]
+fn a_ministry_takes_a_whole_province_as_one_sender() -> Result<()> {
+    let scene = Scene::new("forward-province")?;
+    let space = Namespace::alone("machine")?;
+    let sites = [SITE, "xa-2", "centre"];
+    let mut ministry = Ministry::start(&scene, &space, &sites, PROVINCE, ("senders", "tay-ninh"))?;
+    let register = "id,name,tier,branch,watches\nxa-1,Xã 1,commune,state,\nxa-2,Xã 2,commune,state,\n\
+                    centre,Trung tâm,province,state,all\n";
+    let register = scene.write("province.csv", register)?;
+    let listen: SocketAddr = "127.0.0.1:8080".parse().context("an address")?;
+    let mut collector =
+        Collector::prepare_from(&scene, listen, &ministry.entry(), register.as_ref(), &sites)?.inside(&space);
+    collector.start()?;
+    let end = clock::unix_millis() / 5000 * 5000;
+    let window = (end - 20 * 5000, end);
+    for number in (0..20).rev() {
+        let end = end - number * 5000;
+        let of = |link, received, extra: &[(&str, &str)]| {
+            let round = Round { link, target: "10.79.0.2", end, interval: 5000, sent: 5, received };
+            let mut request = Vec::new();
+            payload::push_round(&mut request, &round, extra);
+            request
+        };
+        push_as(SITE, &space, &collector, &of("wan", 5, &[]), 204)?;
+        // Down for the second half.
+        push_as("xa-2", &space, &collector, &of("wan", if number < 10 { 0 } else { 5 }, &[]), 204)?;
+        // What the centre sees is of the site that it looks at.
+        push_as("centre", &space, &collector, &of("wan-vnpt", 5, &[("about", SITE)]), 204)?;
+    }
+    eventually("the ministry knows every site's links", LONG, || {
+        for (site, link, up_ms) in
+            [(SITE, "wan", 100_000), ("xa-2", "wan", 50_000), (SITE, "wan-vnpt", 100_000)]
+        {
+            let found = ministry.up_ms(site, link, window)?;
+            ensure!(found == up_ms, "{site} {link}: {found}, expected {up_ms}");
+        }
+        Ok(())
+    })?;
+    let centre = ministry.api.uptime("centre", "wan-vnpt", window.0, window.1)?;
+    ensure!(centre.is_none_or(|centre| centre.up_ms == 0), "of the centre itself nothing was said");
+    let site = ministry.api.json("/api/v1/sites/xa-1")?;
+    ensure!(site["verdict"] == "not_enrolled", "no agent of it speaks there: {site}");
+    collector.stop()?;
+    ministry.process.stop()?;
     scene.passed();
     Ok(())
 }

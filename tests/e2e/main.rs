@@ -8,6 +8,7 @@ mod clocks;
 mod dashboards;
 mod durability;
 mod enrolment;
+mod foreign;
 mod forward;
 mod hostile;
 mod instrument;

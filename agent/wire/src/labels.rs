@@ -202,6 +202,24 @@ pub fn insert_labels(key: &[u8], more: &[(&str, &str)], out: &mut Vec<u8>) {
     }
 }
 
+/// Appends to `out` the label set `key`, in canonical form, with the labels of `set` in place of its own of these names, or beside them.
+/// `set` is sorted by name.
+pub fn replace_labels(key: &[u8], set: &[(&str, &str)], out: &mut Vec<u8>) {
+    let mut set = set.iter().peekable();
+    let mut rest = key;
+    while let Some((name, value)) = next_pair(&mut rest) {
+        while let Some((given, value)) = set.next_if(|(given, _)| given.as_bytes() < name) {
+            put_pair(out, given.as_bytes(), value.as_bytes());
+        }
+        if set.peek().is_none_or(|(given, _)| given.as_bytes() != name) {
+            put_pair(out, name, value);
+        }
+    }
+    for (given, value) in set {
+        put_pair(out, given.as_bytes(), value.as_bytes());
+    }
+}
+
 /// The bytes of the label set `key`, in canonical form, that stand before and behind its `__name__`: equal for all figures of one thing.
 #[must_use]
 pub fn beside_name(key: &[u8]) -> [&[u8]; 2] {
@@ -384,6 +402,27 @@ mod tests {
             assert_eq!(out, [b"before".to_vec(), canonical_key(&expected).unwrap()].concat(), "{key:?}");
             out.clear();
             insert_labels(&canonical_key(key).unwrap(), &[], &mut out);
+            assert_eq!(out, canonical_key(key).unwrap());
+        }
+    }
+
+    #[test]
+    fn labels_are_put_in_place_of_those_of_the_same_name() {
+        let set = [("sender", "prom"), ("site", "s")];
+        for key in [
+            &[("__name__", "up")][..],
+            &[("__name__", "up"), ("site", "other"), ("zone", "1")],
+            &[("__name__", "up"), ("sender", "a"), ("site", "b")],
+            &[("__name__", "up"), ("sex", "a"), ("sender", "a"), ("site", "b"), ("sitf", "c")],
+        ] {
+            let mut expected: Vec<_> =
+                key.iter().filter(|(own, _)| set.iter().all(|(name, _)| own != name)).copied().collect();
+            expected.extend(set);
+            let mut out = b"before".to_vec();
+            replace_labels(&canonical_key(key).unwrap(), &set, &mut out);
+            assert_eq!(out, [b"before".to_vec(), canonical_key(&expected).unwrap()].concat(), "{key:?}");
+            out.clear();
+            replace_labels(&canonical_key(key).unwrap(), &[], &mut out);
             assert_eq!(out, canonical_key(key).unwrap());
         }
     }

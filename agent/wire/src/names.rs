@@ -201,6 +201,7 @@ metrics! {
     CollectorHistogramsTotal "wan_collector_histograms_total" Counter Collector [] "1" "Native histogram samples accepted";
     CollectorExemplarsTotal "wan_collector_exemplars_total" Counter Collector [] "1" "Exemplars accepted";
     CollectorRefusedSamplesTotal "wan_collector_refused_samples_total" Counter Collector [] "1" "Samples refused, by reason";
+    CollectorSenderSamplesTotal "wan_collector_sender_samples_total" Counter Collector [Sender Result] "3 for each sender of the configuration" "Samples of senders that are no agents: taken as figures of rounds, ignored, or refused";
     CollectorRoundsTotal "wan_collector_rounds_total" Counter Collector [] "1" "Complete rounds that became evidence";
     CollectorIncompleteRoundsTotal "wan_collector_incomplete_rounds_total" Counter Collector [] "1" "Rounds that lacked a figure and gave no evidence";
     CollectorConnections "wan_collector_connections" Gauge Collector [] "1" "Connections that are open";
@@ -334,6 +335,7 @@ labels! {
     Severity "severity" "how bad an alert is: info, warning or critical";
     Channel "channel" "by which channel alerts are told, as the configuration names it";
     Store "store" "a store that samples are forwarded to, as the configuration names it";
+    Sender "sender" "who pushes and is no agent, as the configuration names it";
     Peer "peer" "the URL of the other side";
 }
 

@@ -14,6 +14,7 @@ use super::alerts::alerts;
 use super::calendar::calendar;
 use super::contracts::contracts;
 use super::forward::forward;
+use super::senders::senders;
 use super::{Branch, Config, Ingest, JournalLimits, LocalName, Plan, Target, Targets, Tier, Tls};
 use crate::inventory::parse_day;
 
@@ -48,6 +49,7 @@ fn read(file: &str, root: &At<'_>) -> Config {
         "contracts",
         "alerts",
         "forward",
+        "senders",
     ];
     let Some(fields) = root.fields(&keys) else { return config };
     set(&mut config.listen, &fields, "listen", listen);
@@ -76,6 +78,7 @@ fn read(file: &str, root: &At<'_>) -> Config {
     set(&mut config.calendar, &fields, "calendar", calendar);
     set(&mut config.contracts, &fields, "contracts", contracts);
     set(&mut config.forward, &fields, "forward", forward);
+    set(&mut config.senders, &fields, "senders", |at| senders(at, &config.plan));
     // Last: it names tiers and branches of the plan.
     set(&mut config.alerts, &fields, "alerts", |at| alerts(at, file, &config.plan));
     config

@@ -3,12 +3,15 @@
 use std::ops::Range;
 
 use snap::raw::Encoder;
-use wan_wire::labels::{beside_name, insert_labels};
-use wan_wire::{AssembledRound, KeyedSeries, Label, Limits, Protocol, Sample, UnixMillis, encode_keyed};
+use wan_wire::labels::{beside_name, insert_labels, replace_labels};
+use wan_wire::{
+    AssembledRound, KeyedSeries, Label, Limits, Protocol, Sample, SiteId, UnixMillis, encode_keyed,
+    is_stale_marker,
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ingest::series::{RoundKey, TakeRounds, decode_rounds};
-use crate::record::{self, Record};
+use crate::record::{self, By, Record};
 use crate::state::State;
 
 /// A batch with so many bytes of labels is sent, however few its samples are.
@@ -136,6 +139,10 @@ pub(super) struct Gather {
     labels: Vec<u8>,
     series: Vec<Gathered>,
     samples: Vec<Sample>,
+    /// The sender that is no agent, where the record is of one.
+    sender: Option<SiteId>,
+    /// The rounds of the record that were refused: the number of their key, and their end.
+    refused: Vec<(u32, UnixMillis)>,
     /// How many samples each shard gets of the record.
     parts: Vec<usize>,
 }
@@ -146,7 +153,8 @@ struct Gathered {
     labels: Range<usize>,
     samples: Range<usize>,
     hash: u128,
-    round: Option<u32>,
+    /// Where it is a figure of rounds: the number of their key, and the hash of what they are rounds of.
+    round: Option<(u32, u128)>,
     shard: usize,
 }
 
@@ -181,9 +189,16 @@ impl Gather {
         self.parts.clear();
         self.parts.resize(chunk.batches.len(), 0);
         for series in &mut self.series {
-            // The figures of a round stay together, or a collector could not put it together again.
-            let [before, behind] = beside_name(self.labels.get(series.labels.clone()).unwrap_or_default());
-            let hash = of_site ^ xxh3_64(before) ^ xxh3_64(behind);
+            // The figures of a round stay together, or a collector could not put it together again. So does what an agent says of itself.
+            let hash = match series.round {
+                #[allow(clippy::cast_possible_truncation, reason = "half of a good hash is a good hash")]
+                Some((_, digest)) => digest as u64,
+                None => {
+                    let key = self.labels.get(series.labels.clone()).unwrap_or_default();
+                    let [before, behind] = beside_name(key);
+                    of_site ^ xxh3_64(before) ^ xxh3_64(behind)
+                }
+            };
             series.shard = usize::try_from(hash % shards).unwrap_or(0);
             if let Some(part) = self.parts.get_mut(series.shard) {
                 *part += series.samples.len();
@@ -210,14 +225,47 @@ impl Gather {
         self.labels.clear();
         self.series.clear();
         self.samples.clear();
+        self.refused.clear();
+        self.sender = match record.by {
+            By::Agent => None,
+            By::Sender => Some(record.site.clone()),
+        };
         let directory = state.directory();
-        let sender =
-            directory.runtimes.get(&record.site).ok_or_else(|| format!("no site {}", record.site))?;
+        let sender = directory
+            .runtimes
+            .get(&record.site)
+            .ok_or_else(|| format!("no site or sender {}", record.site))?;
         let written = decode_rounds(&state.config, &directory, sender, record, limits, self)
             .map_err(|error| error.to_string())?;
-        chunk.histograms += written.histograms;
+        self.leave_out_refused();
+        // A mapping takes none, and what it does not take would not go in any case.
+        chunk.histograms += if self.sender.is_none() { written.histograms } else { 0 };
         chunk.oldest = chunk.oldest.or(Some(record.received));
         Ok(())
+    }
+
+    /// Takes the samples of refused rounds out. Stale markers are no part of a round.
+    fn leave_out_refused(&mut self) {
+        let Self { series, samples, refused, .. } = self;
+        if refused.is_empty() {
+            return;
+        }
+        refused.sort_unstable();
+        for series in series {
+            let Some((round, _)) = series.round else { continue };
+            let is_refused = |sample: &Sample| {
+                !is_stale_marker(sample.value) && refused.binary_search(&(round, sample.time)).is_ok()
+            };
+            // What stays moves to the front of its range.
+            let mut kept = series.samples.start;
+            for at in series.samples.clone() {
+                if samples.get(at).is_some_and(|sample| !is_refused(sample)) {
+                    samples.swap(kept, at);
+                    kept += 1;
+                }
+            }
+            series.samples.end = kept;
+        }
     }
 }
 
@@ -226,33 +274,31 @@ impl TakeRounds for Gather {
 
     fn take(&mut self, _: &RoundKey, _: &AssembledRound) {}
 
-    fn sample(&mut self, key: &[u8], hash: u128, round: Option<u32>, sample: Sample) {
+    fn sample(&mut self, labels: &[u8], hash: u128, round: Option<(u32, &RoundKey)>, sample: Sample) {
         let at = self.samples.len();
-        self.samples.push(sample);
         match self.series.last_mut() {
             Some(last) if last.hash == hash && last.samples.end == at => last.samples.end = at + 1,
             Some(_) | None => {
                 let start = self.labels.len();
-                self.labels.extend_from_slice(key);
+                if let Some(sender) = &self.sender {
+                    // It speaks for the site that the mapping found, whatever a label `site` of the payload says, and for no other.
+                    let Some(site) = round.and_then(|(_, key)| key.about()) else { return };
+                    let own =
+                        [(Label::Sender.as_str(), sender.as_str()), (Label::Site.as_str(), site.as_str())];
+                    replace_labels(labels, &own, &mut self.labels);
+                } else {
+                    self.labels.extend_from_slice(labels);
+                }
                 let labels = start..self.labels.len();
+                let round = round.map(|(number, key)| (number, key.digest()));
                 self.series.push(Gathered { labels, samples: at..at + 1, hash, round, shard: 0 });
             }
         }
+        self.samples.push(sample);
     }
 
     fn refuse(&mut self, round: u32, end: UnixMillis) {
-        let Self { series, samples, .. } = self;
-        for series in series.iter_mut().filter(|series| series.round == Some(round)) {
-            // What stays moves to the front of its range.
-            let mut kept = series.samples.start;
-            for at in series.samples.clone() {
-                if samples.get(at).is_some_and(|sample| sample.time != end) {
-                    samples.swap(kept, at);
-                    kept += 1;
-                }
-            }
-            series.samples.end = kept;
-        }
+        self.refused.push((round, end));
     }
 }
 

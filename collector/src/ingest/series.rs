@@ -20,10 +20,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::Config;
 use crate::engine::Painting;
+use crate::ingest::foreign::{self, Figure, Recognised};
 use crate::inventory::Watches;
 use crate::ledger::life::Life;
 use crate::quality::Stream;
-use crate::record::Record;
+use crate::record::{By, Record};
 use crate::state::{AgentFacts, CertificateOf, Directory, Latest, MAX_TRACKS, SiteRuntime};
 
 /// So many series of a site are known by their bytes. An agent has 8 for each target and a few of its own; past this the
@@ -31,6 +32,10 @@ use crate::state::{AgentFacts, CertificateOf, Directory, Latest, MAX_TRACKS, Sit
 const MAX_SERIES: usize = 4096;
 /// And so many of a site that the register lets watch others: its agent has up to 2,000 targets.
 const MAX_WATCHED_SERIES: usize = 8 * 2_000 + 512;
+/// And so many of a sender that is no agent: of 10,000 sites with four links a figure or three each, and as many that are ignored.
+const MAX_SENDER_SERIES: usize = 1 << 18;
+/// So many different targets the rounds of such a sender have at most.
+const MAX_SENDER_TARGETS: usize = 1 << 16;
 /// So many refused samples are named in an answer; the rest is counted.
 const NAMED: usize = 20;
 /// A thread's buffers that grew past this in a large request are given back after it.
@@ -51,6 +56,8 @@ pub(crate) struct Decoded {
     pub(crate) refused: Refused,
     /// Rounds that lacked a figure.
     pub(crate) incomplete_rounds: u64,
+    /// Accepted samples of a sender that is no agent that no mapping fits.
+    pub(crate) ignored: u64,
 }
 
 /// Samples that were refused by name while the rest of their request was kept.
@@ -94,6 +101,8 @@ impl Refused {
 enum Known {
     /// One figure of the rounds of this key.
     Round(Metric, u32),
+    /// One figure of the rounds of this key, each of which covers so many milliseconds, from a sender that is no agent.
+    Foreign(Figure, u32, u32),
     /// Something the agent says of itself.
     Agent(Metric, Option<Arc<AgentInfo>>),
     /// Nothing that evidence is made of: it is journaled, and may be forwarded.
@@ -122,7 +131,7 @@ impl AgentInfo {
 /// Where the rounds of one (link, probe, target, about) go.
 #[derive(Debug)]
 pub(crate) struct RoundKey {
-    identity: (LinkName, ProbeKind, String, Option<SiteId>),
+    identity: Identity,
     about: Option<Arc<SiteRuntime>>,
     track: u32,
     rule: OutcomeRule,
@@ -142,6 +151,11 @@ impl RoundKey {
         }
     }
 
+    /// Whose link it is, where it is not the sender's own.
+    pub(crate) fn about(&self) -> Option<&SiteId> {
+        self.identity.3.as_ref()
+    }
+
     /// A hash of that stream, which tells it from every other one.
     pub(crate) fn digest(&self) -> u128 {
         self.digest
@@ -154,10 +168,10 @@ pub(crate) trait TakeRounds {
     fn expect(&mut self, rounds: usize);
     /// One of them.
     fn take(&mut self, key: &RoundKey, round: &AssembledRound);
-    /// A sample that was accepted, of the series with these labels in canonical form and this hash of them; where it is a figure of a
-    /// round, with the number of that round's key. For who passes samples on.
-    fn sample(&mut self, _key: &[u8], _hash: u128, _round: Option<u32>, _sample: Sample) {}
-    /// The samples of the round of this key that ended then are refused after all.
+    /// A sample that was accepted, and not ignored, of the series with these labels in canonical form and this hash of them; where it is a
+    /// figure of a round, with that round's key and its number. For who passes samples on.
+    fn sample(&mut self, _labels: &[u8], _hash: u128, _round: Option<(u32, &RoundKey)>, _sample: Sample) {}
+    /// The samples of the round of the key of this number that ended then are refused after all.
     fn refuse(&mut self, _round: u32, _end: UnixMillis) {}
 }
 
@@ -208,10 +222,15 @@ impl Hasher for Mixed {
 /// The series of one site that are known by their bytes.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesCache {
-    revision: i64,
+    /// For whom, and by which register.
+    of: Option<(By, i64)>,
     known: HashMap<u128, Known, BuildHasherDefault<Mixed>>,
     keys: Vec<RoundKey>,
+    by_identity: HashMap<Identity, u32>,
 }
+
+/// What tells the rounds of a sender apart: link, probe, target, and whose link it is where it is not the sender's own.
+type Identity = (LinkName, ProbeKind, String, Option<SiteId>);
 
 impl SeriesCache {
     /// How many series are known.
@@ -226,28 +245,27 @@ struct Buffers {
     plain: Vec<u8>,
     scratch: Scratch,
     assembler: RoundAssembler,
+    foreign: foreign::Rounds,
 }
 
 thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
-/// Decodes the body of a request that `site` sent and that was received at `received`.
+/// Decodes the body of a request that `site` sent.
 ///
-/// Everything it returns depends on the body, the register, the configuration and `received` alone, so that a replay of
-/// the journal gives what the first reading gave.
+/// Everything it returns depends on the record, the register and the configuration alone, so that a replay of the journal gives what the
+/// first reading gave.
 pub(crate) fn decode(
     config: &Config,
     directory: &Directory,
     site: &Arc<SiteRuntime>,
-    protocol: Protocol,
-    body: &[u8],
-    received: UnixMillis,
+    record: &Record<'_>,
     limits: &Limits,
 ) -> Result<Decoded, DecodeError> {
     let mut paintings = Vec::new();
-    let request = Request::new(config, directory, site, protocol, received);
-    let mut decoded = decode_into(request, body, limits, &mut paintings)?;
+    let request = Request::new(config, directory, site, record);
+    let mut decoded = decode_into(request, record.body, limits, &mut paintings)?;
     decoded.paintings = paintings;
     Ok(decoded)
 }
@@ -262,9 +280,8 @@ pub(crate) fn decode_rounds(
     limits: &Limits,
     rounds: &mut impl TakeRounds,
 ) -> Result<Written, DecodeError> {
-    let Record { protocol, received, body, .. } = *record;
-    let request = Request::new(config, directory, site, protocol, received);
-    decode_into(request, body, limits, rounds).map(|decoded| decoded.written)
+    let request = Request::new(config, directory, site, record);
+    decode_into(request, record.body, limits, rounds).map(|decoded| decoded.written)
 }
 
 fn decode_into(
@@ -276,6 +293,7 @@ fn decode_into(
     BUFFERS.with_borrow_mut(|buffers| {
         let result = request.read(body, limits, buffers, rounds);
         buffers.assembler.clear();
+        buffers.foreign.clear();
         if buffers.plain.capacity() + buffers.scratch.capacity_bytes() > KEEP_BYTES {
             *buffers = Buffers::default();
         }
@@ -287,6 +305,7 @@ struct Request<'r> {
     config: &'r Config,
     directory: &'r Directory,
     site: &'r Arc<SiteRuntime>,
+    by: By,
     protocol: Protocol,
     received: UnixMillis,
     decoded: Decoded,
@@ -306,11 +325,11 @@ impl<'r> Request<'r> {
         config: &'r Config,
         directory: &'r Directory,
         site: &'r Arc<SiteRuntime>,
-        protocol: Protocol,
-        received: UnixMillis,
+        record: &Record<'_>,
     ) -> Self {
+        let Record { by, protocol, received, .. } = *record;
         let (decoded, words) = (Decoded::default(), Vec::new());
-        Self { config, directory, site, protocol, received, decoded, words }
+        Self { config, directory, site, by, protocol, received, decoded, words }
     }
 
     fn read(
@@ -320,13 +339,15 @@ impl<'r> Request<'r> {
         buffers: &mut Buffers,
         rounds: &mut impl TakeRounds,
     ) -> Result<(), DecodeError> {
-        let Buffers { plain, scratch, assembler, .. } = buffers;
+        let Buffers { plain, scratch, assembler, foreign } = buffers;
         wan_wire::decompress(body, limits, plain)?;
         let mut decoder = Decoder::new(self.protocol, plain, scratch, limits)?;
         let mut cache = self.site.series.lock();
-        if cache.revision != self.directory.revision || cache.keys.len() >= MAX_SERIES {
-            // Who may watch whom may have changed; or the keys of targets that are long gone fill the cache.
-            *cache = SeriesCache { revision: self.directory.revision, ..SeriesCache::default() };
+        let of = Some((self.by, self.directory.revision));
+        if cache.of != of || cache.keys.len() >= self.most_targets() {
+            // Who may watch whom may have changed; or the keys of targets that are long gone fill the cache. Or a site has the name that a
+            // sender had, whose requests are read of the journal again.
+            *cache = SeriesCache { of, ..SeriesCache::default() };
         }
         let oldest = self.received.minus(self.config.ingest.max_age);
         let newest = self.received.plus(self.config.ingest.max_future);
@@ -356,21 +377,31 @@ impl<'r> Request<'r> {
                     continue;
                 }
                 self.decoded.written.samples += 1;
-                let round = match known {
-                    Known::Round(metric, key) => {
-                        assembler.push(*key, *metric, sample.time, sample.value);
-                        Some(*key)
+                let number = match known {
+                    Known::Round(metric, number) => {
+                        assembler.push(*number, *metric, sample.time, sample.value);
+                        Some(*number)
+                    }
+                    Known::Foreign(figure, number, covered_ms) => {
+                        foreign.push(*number, sample.time, *covered_ms, *figure, sample.value);
+                        Some(*number)
                     }
                     Known::Agent(metric, info) => {
                         self.fact(*metric, info.as_ref(), sample.time, sample.value);
                         None
                     }
+                    Known::Other if self.by == By::Sender => {
+                        self.decoded.ignored += 1;
+                        continue;
+                    }
                     Known::Other | Known::Refused(_) => None,
                 };
+                let round = number.and_then(|number| Some((number, cache.keys.get(number as usize)?)));
                 rounds.sample(key, hash, round, *sample);
             }
         }
         self.rounds(&cache.keys, assembler, rounds);
+        self.foreign_rounds(&cache.keys, foreign, rounds);
         self.lives();
         self.decoded.refused.accepted = self.decoded.written.samples;
         Ok(())
@@ -387,16 +418,30 @@ impl<'r> Request<'r> {
         }
         for round in assembly.refused {
             rounds.refuse(round.key, round.end);
-            let name = || {
-                let (link, probe, target, about) = match keys.get(round.key as usize) {
-                    Some(key) => &key.identity,
-                    None => return "a round".to_owned(),
-                };
-                let about = about.as_ref().map(|about| format!(" about {about}")).unwrap_or_default();
-                format!("the round of {link} by {probe} to {target}{about} that ended {}", round.end)
-            };
             self.decoded.written.samples -= u64::from(round.samples);
+            let name = || name(keys, round.key, round.end);
             self.decoded.refused.add(round.samples as usize, name, &round.error);
+        }
+    }
+
+    fn foreign_rounds(
+        &mut self,
+        keys: &[RoundKey],
+        foreign: &mut foreign::Rounds,
+        rounds: &mut impl TakeRounds,
+    ) {
+        let assembled = foreign.finish();
+        self.decoded.incomplete_rounds += u64::from(assembled.incomplete);
+        rounds.expect(assembled.rounds.len());
+        for round in &assembled.rounds {
+            if let Some(key) = keys.get(round.key as usize) {
+                rounds.take(key, round);
+            }
+        }
+        for (key, end, samples, reason) in assembled.refused {
+            rounds.refuse(key, end);
+            self.decoded.written.samples -= u64::from(samples);
+            self.decoded.refused.add(samples as usize, || name(keys, key, end), &reason);
         }
     }
 
@@ -469,10 +514,21 @@ impl<'r> Request<'r> {
         *slot = Some(value);
     }
 
+    fn most_targets(&self) -> usize {
+        match self.by {
+            By::Agent => MAX_SERIES,
+            By::Sender => MAX_SENDER_TARGETS,
+        }
+    }
+
     fn most_series(&self) -> usize {
         let watches =
-            self.directory.register.get(&self.site.id).is_some_and(|site| site.watches != Watches::None);
-        if watches { MAX_WATCHED_SERIES } else { MAX_SERIES }
+            || self.directory.register.get(&self.site.id).is_some_and(|site| site.watches != Watches::None);
+        match self.by {
+            By::Sender => MAX_SENDER_SERIES,
+            By::Agent if watches() => MAX_WATCHED_SERIES,
+            By::Agent => MAX_SERIES,
+        }
     }
 
     fn learn(&self, cache: &mut SeriesCache, hash: u128, key: &[u8]) {
@@ -488,6 +544,9 @@ impl<'r> Request<'r> {
     }
 
     fn recognise(&self, cache: &mut SeriesCache, labels: &LabelPairs<'_>) -> Result<Known, Arc<str>> {
+        if self.by == By::Sender {
+            return self.foreign(cache, labels);
+        }
         let own = &self.site.id;
         if let Some(claimed) = labels.get(Label::Site)
             && claimed != own.as_str()
@@ -520,6 +579,21 @@ impl<'r> Request<'r> {
         })
     }
 
+    fn foreign(&self, cache: &mut SeriesCache, labels: &LabelPairs<'_>) -> Result<Known, Arc<str>> {
+        // One that is configured no longer is read of the journal: nothing of it is known then.
+        let Some(sender) = self.config.sender(&self.site.id) else { return Ok(Known::Other) };
+        match foreign::recognise(sender, &self.directory.register, labels)? {
+            Recognised::Ignored => Ok(Known::Other),
+            Recognised::Of { figure, mapping, site, link, target } => {
+                let known = self.directory.runtimes.get(&site).map(Arc::clone);
+                let about = known.ok_or_else(|| format!("the register has no site {site}"))?;
+                let identity = (link, mapping.probe, target, Some(site));
+                let key = self.key(cache, identity, Some(about))?;
+                Ok(Known::Foreign(figure, key, foreign::covered_ms(mapping.interval)))
+            }
+        }
+    }
+
     fn round_key(&self, cache: &mut SeriesCache, labels: &LabelPairs<'_>) -> Result<u32, Arc<str>> {
         let need = |label: Label| {
             labels.get(label).ok_or_else(|| format!("a round needs the label {}", label.as_str()))
@@ -532,11 +606,22 @@ impl<'r> Request<'r> {
             Some(_) | None => None,
         };
         let identity = (link, probe, target.to_owned(), about.as_ref().map(|site| site.id.clone()));
-        if let Some(found) = cache.keys.iter().position(|key| key.identity == identity) {
-            return index(found);
+        self.key(cache, identity, about)
+    }
+
+    /// The number of the rounds of an identity.
+    fn key(
+        &self,
+        cache: &mut SeriesCache,
+        identity: Identity,
+        about: Option<Arc<SiteRuntime>>,
+    ) -> Result<u32, Arc<str>> {
+        if let Some(found) = cache.by_identity.get(&identity) {
+            return Ok(*found);
         }
-        if cache.keys.len() >= MAX_SERIES {
-            return Err(format!("a site's rounds have at most {MAX_SERIES} different targets").into());
+        let most = self.most_targets();
+        if cache.keys.len() >= most {
+            return Err(format!("a site's rounds have at most {most} different targets").into());
         }
         let subject = about.as_ref().unwrap_or(self.site);
         let track = subject
@@ -549,8 +634,10 @@ impl<'r> Request<'r> {
         };
         let mut key = RoundKey { identity, about, track, rule, digest: 0 };
         key.digest = key.stream(&self.site.id).digest();
+        let number = index(cache.keys.len())?;
+        cache.by_identity.insert(key.identity.clone(), number);
         cache.keys.push(key);
-        index(cache.keys.len() - 1)
+        Ok(number)
     }
 
     /// The site that this one wants to speak about, if the register lets it.
@@ -564,6 +651,14 @@ impl<'r> Request<'r> {
         let known = self.directory.register.get(&id).and_then(|_| self.directory.runtimes.get(&id));
         known.map(Arc::clone).ok_or_else(|| format!("about: the register has no site {id}").into())
     }
+}
+
+/// A round, as an answer names it.
+fn name(keys: &[RoundKey], key: u32, end: UnixMillis) -> String {
+    let Some(key) = keys.get(key as usize) else { return "a round".to_owned() };
+    let (link, probe, target, about) = &key.identity;
+    let about = about.as_ref().map(|about| format!(" about {about}")).unwrap_or_default();
+    format!("the round of {link} by {probe} to {target}{about} that ended {end}")
 }
 
 fn index(position: usize) -> Result<u32, Arc<str>> {

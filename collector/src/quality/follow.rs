@@ -196,8 +196,9 @@ impl Tail {
 fn read(state: &State, limits: &Limits, payload: &[u8], pending: &mut Pending) -> Result<UnixMillis, String> {
     let record = record::parse(payload).map_err(|error| error.to_string())?;
     let directory = state.directory();
-    // The engine has taken it, so its site is known.
-    let sender = directory.runtimes.get(&record.site).ok_or_else(|| format!("no site {}", record.site))?;
+    // The engine has taken it, so its site, or sender, is known.
+    let sender =
+        directory.runtimes.get(&record.site).ok_or_else(|| format!("no site or sender {}", record.site))?;
     let mut sent = Sent { pending, sender };
     decode_rounds(&state.config, &directory, sender, &record, limits, &mut sent)
         .map_err(|error| error.to_string())?;

@@ -237,7 +237,8 @@ impl Day {
             }
         }
         let received = UnixMillis(START + (minute + 1) * MINUTE);
-        let mut frame = record::start(&place.id.parse()?, received, Protocol::V1, request.len());
+        let mut frame =
+            record::start(record::By::Agent, &place.id.parse()?, received, Protocol::V1, request.len());
         frame.extend_from_slice(&payload::compress(&request)?);
         journal.append(&frame).context("append to the journal")?;
         // As the endpoint counts them.

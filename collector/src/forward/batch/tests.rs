@@ -19,10 +19,20 @@ fn payload(
     protocol: Protocol,
     build: impl FnOnce(&mut RequestBuilder),
 ) -> Vec<u8> {
-    let site: SiteId = site.parse().unwrap();
+    payload_by(By::Agent, site, received, protocol, build)
+}
+
+fn payload_by(
+    by: By,
+    name: &str,
+    received: UnixMillis,
+    protocol: Protocol,
+    build: impl FnOnce(&mut RequestBuilder),
+) -> Vec<u8> {
+    let name: SiteId = name.parse().unwrap();
     let mut request = RequestBuilder::new(protocol);
     build(&mut request);
-    let mut record = record::start(&site, received, protocol, 0);
+    let mut record = record::start(by, &name, received, protocol, 0);
     record.extend(request.finish_compressed().unwrap());
     record
 }
@@ -241,6 +251,149 @@ fn the_figures_of_a_round_stay_in_one_request() {
             }
         }
     }
+}
+
+const SENDERS: &str = "
+senders:
+  - name: prom
+    sites: [xa-1, hub]
+    rounds:
+      - {up: probe_success, site_label: agency, link: wan, interval: 15s,
+         rtt: {metric: probe_icmp_duration_seconds, labels: {phase: rtt}}}
+";
+
+fn with_sender() -> State {
+    let config = crate::config::Config::parse("c.yaml", SENDERS.as_bytes()).unwrap();
+    crate::province::tests::province_with(config)
+}
+
+#[test]
+fn of_a_sender_only_what_its_mapping_takes_is_forwarded_and_under_the_site_that_the_mapping_found() {
+    let state = with_sender();
+    let stale = f64::from_bits(0x7ff0_0000_0000_0002);
+    for protocol in [Protocol::V1, Protocol::V2] {
+        let record = payload_by(By::Sender, "prom", NOW, protocol, |request| {
+            let mut add = |labels: &[(&str, &str)], value: f64, ago: i64| {
+                request.series(labels, &[sample(NOW.plus_millis(-ago), value)]).unwrap();
+            };
+            let up = |agency| [("__name__", "probe_success"), ("agency", agency), ("instance", "10.0.0.1")];
+            add(&up("xa-1"), 1.0, 0);
+            // Whatever it calls itself, and whosever name it uses.
+            let claims = [("sender", "other"), ("site", "xa-2"), ("zone", "a")];
+            add(&[&up("hub")[..], &claims].concat(), 0.0, 0);
+            add(&up("xa-1"), stale, 15_000);
+            let rtt =
+                [("__name__", "probe_icmp_duration_seconds"), ("agency", "xa-1"), ("instance", "10.0.0.1")];
+            add(&[&rtt[..], &[("phase", "rtt")]].concat(), 0.02, 0);
+            // No mapping fits these: not its other phases, nor what an agent would say, nor what it may not say for a site that is not its own.
+            add(&[&rtt[..], &[("phase", "setup")]].concat(), 0.01, 0);
+            add(&[("__name__", "wan_site_up"), ("site", "xa-1")], 0.0, 0);
+            let round = [("link", "wan"), ("probe", "icmp"), ("site", "xa-2"), ("target", "t")];
+            for name in ["wan_round_interval_seconds", "wan_round_sent", "wan_round_received"] {
+                add(&[&[("__name__", name)][..], &round].concat(), 1.0, 0);
+            }
+            // These are refused: a site that is none of its own, and one that is not there; then a value that is none, at a time of its own.
+            add(&up("xa-2"), 0.0, 0);
+            add(&up("xa-9"), 0.0, 0);
+            add(&up("xa-1"), 0.5, 30_000);
+        });
+        let labels = [("sender", "store"), ("zone", "b")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let chunk = gather(&state, std::slice::from_ref(&record), &labels, 3, 100);
+        let found = |name: &str, zone: &str, site: &str, phase: &str| {
+            format!(
+                "{name}{{agency={site:?},instance=\"10.0.0.1\",{phase}sender=\"prom\",site={site:?},zone={zone:?}}}"
+            )
+        };
+        let one = |value: f64| (NOW.0, value.to_bits());
+        let expected: Sent = [
+            (found("probe_success", "b", "xa-1", ""), vec![(NOW.0 - 15_000, stale.to_bits()), one(1.0)]),
+            (found("probe_success", "a", "hub", ""), vec![one(0.0)]),
+            (found("probe_icmp_duration_seconds", "b", "xa-1", "phase=\"rtt\","), vec![one(0.02)]),
+        ]
+        .into();
+        assert_eq!(all(&chunk, Protocol::V1), expected);
+        assert_eq!(chunk.samples, 4);
+    }
+}
+
+#[test]
+fn a_record_whose_every_round_is_refused_costs_no_other() {
+    let state = with_sender();
+    let record = |value: f64| {
+        payload_by(By::Sender, "prom", NOW, Protocol::V1, |request| {
+            for target in 0..20_000 {
+                let target = target.to_string();
+                let labels =
+                    [("__name__", "probe_success"), ("agency", "hub"), ("instance", target.as_str())];
+                request.series(&labels, &[sample(NOW, value)]).unwrap();
+            }
+        })
+    };
+    let chunk = gather(&state, &[record(0.5), record(1.0), record(7.0)], &[], 2, 1000);
+    assert_eq!(chunk.samples, 20_000);
+}
+
+#[test]
+fn the_figures_of_a_senders_round_stay_in_one_request_though_their_labels_differ() {
+    let state = with_sender();
+    let payloads: Vec<Vec<u8>> = (0..20)
+        .map(|n| {
+            payload_by(By::Sender, "prom", NOW, Protocol::V1, |request| {
+                let at = sample(NOW.plus_millis(-15_000 * n), 1.0);
+                for target in 0..10 {
+                    let target = format!("10.0.0.{target}");
+                    let up =
+                        [("__name__", "probe_success"), ("agency", "xa-1"), ("instance", target.as_str())];
+                    request.series(&up, &[at]).unwrap();
+                    let mut rtt = [&up[..], &[("phase", "rtt")]].concat();
+                    rtt[0].1 = "probe_icmp_duration_seconds";
+                    request.series(&rtt, &[at]).unwrap();
+                }
+            })
+        })
+        .collect();
+    let chunk = gather(&state, &payloads, &[], 4, 30);
+    assert_eq!(chunk.samples, 400);
+    assert!(
+        chunk.batches.iter().filter(|batches| !batches.is_empty()).count() > 1,
+        "more than one shard is used"
+    );
+    for batch in chunk.batches.iter().flatten() {
+        let sent = decoded(&[(Protocol::V1, batch.body(0..batch.len(), Protocol::V1).unwrap())]);
+        let times = |name: &str| -> Vec<(String, i64)> {
+            let of_name = sent.iter().filter(|(series, _)| series.starts_with(name));
+            let target = |series: &str| series.split("instance=").nth(1).unwrap()[..10].to_owned();
+            of_name.flat_map(|(series, samples)| samples.iter().map(move |s| (target(series), s.0))).collect()
+        };
+        assert_eq!(times("probe_success"), times("probe_icmp_duration_seconds"));
+    }
+}
+
+#[test]
+fn of_a_sender_that_is_configured_no_longer_nothing_is_forwarded_and_a_sites_record_is_no_senders() {
+    let record = |by, name| {
+        payload_by(by, name, NOW, Protocol::V1, |request| {
+            let labels = [("__name__", "probe_success"), ("agency", "hub"), ("instance", "t")];
+            request.series(&labels, &[sample(NOW, 1.0)]).unwrap();
+        })
+    };
+    let state = state();
+    let mut chunk = Chunk::new(1, 10);
+    let (limits, mut gather) = (Limits::default(), Gather::default());
+    let mut read = |record: &[u8]| gather.read(record, &state, &limits, &[], UnixMillis(0), &mut chunk);
+    assert!(read(&record(By::Sender, "prom")).unwrap_err().contains("prom"), "it is told");
+    // As after a replay, which knows all who ever sent.
+    state.ensure_runtimes(std::iter::once(&"prom".parse().unwrap()));
+    read(&record(By::Sender, "prom")).unwrap();
+    assert_eq!(chunk.samples, 0);
+    // A site that has the name which a sender had.
+    let mut read = |record: &[u8]| gather.read(record, &state, &limits, &[], UnixMillis(0), &mut chunk);
+    for by in [By::Agent, By::Sender, By::Agent] {
+        read(&record(by, "xa-1")).unwrap();
+    }
+    assert_eq!(chunk.samples, 2);
+    let expected = "probe_success{agency=\"hub\",instance=\"t\",site=\"xa-1\"}".to_owned();
+    assert_eq!(all(&chunk, Protocol::V1).into_keys().collect::<Vec<_>>(), [expected]);
 }
 
 #[test]
