@@ -635,9 +635,15 @@ fn works_are_planned_listed_ended_and_taken_back() {
     .ok();
     assert_eq!(said.out, "window 1: tier commune, weekly sat 22:00-02:00, from 2026-11-28\n");
     add(&["--all", "--from", "-3h", "--to", "-1h"]).ok();
-    add(&["--carrier", "vnpt", "--monthly", "last-sun", "--from", "00:00", "--to", "04:00"]).ok();
-    add(&["--all", "--calendar", "holidays"]).ok();
-    add(&["--all", "--calendar", "holidays"]).failed("the same is planned already, as window 4");
+    // From a day that is far off: whenever this runs, neither is open.
+    let day = jiff::Timestamp::from_millisecond(wan_collector::clock::now().0 + 300 * 86_400_000).unwrap();
+    let day = day.strftime("%Y-%m-%d").to_string();
+    let far = ["--valid-from", day.as_str()];
+    let monthly = ["--carrier", "vnpt", "--monthly", "last-sun", "--from", "00:00", "--to", "04:00"];
+    add(&[&monthly[..], &far].concat()).ok();
+    let holidays = [&["--all", "--calendar", "holidays"][..], &far].concat();
+    add(&holidays).ok();
+    add(&holidays).failed("the same is planned already, as window 4");
     add(&["--tier", "comune", "--from", "-3h", "--to", "-1h"])
         .failed("--tier: found “comune”, expected one of the plan's tiers");
     add(&["--carrier", "viettell", "--from", "-3h", "--to", "-1h"]).failed("did you mean Viettel?");
