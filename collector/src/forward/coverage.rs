@@ -7,8 +7,16 @@
 //! | --- | --- |
 //! | a stream has read `[a, b)` | it is being sent |
 //! | all batches of what was read at `a` are settled | `[a, b)` is done with |
-//! | the live stream is late | `[next, end)` is a hole, the stream goes on at `end` |
+//! | the live stream is late, and the store was away | what came before the store was last seen away is a hole; the stream goes on behind it |
+//! | the live stream is late, and the store answers | all but the last seconds is a hole; the stream goes on behind it |
 //! | too old, or past the bound on disk | what of `[…, b)` is not being sent is done with, and counted |
+//!
+//! # Why what is live does not wait for what is past
+//!
+//! A hole is filled after all that is older, so no sample may come into one that was received since the store is back. When that was
+//! nobody says; but every request that failed began before it. Where the journal ended when the last of these began is therefore not behind the
+//! store's return, and that is where a late live stream goes on: whatever the pauses and the timeouts were, all that came since is sent by the
+//! live stream, in its order. It begins some seconds back then, and has [`CATCH_UP`] to come to the present. It is not late while it does.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -18,9 +26,14 @@ use wan_journal::Seq;
 use wan_wire::UnixMillis;
 
 /// The live stream is late when what it is to read next has been in the journal for longer than this.
-pub const LATE: Duration = Duration::from_secs(2);
-/// A live stream that was late goes on with what came within this time.
-pub const FRESH: Duration = Duration::from_millis(500);
+/// No sample may wait for longer than this beside a backlog: what does is left to it, so that the next one does not.
+pub const LATE: Duration = Duration::from_secs(5);
+/// A live stream that was late while the store answered goes on with what came within this time.
+pub const FRESH: Duration = Duration::from_secs(2);
+/// For so long after a store's return the live stream may be late: it brings what came since.
+pub const CATCH_UP: Duration = Duration::from_secs(15);
+/// The backlog makes room when something of the live stream is under way for longer than this.
+pub const PRESSED: Duration = Duration::from_secs(1);
 /// How often it is noted where the journal ends, for the live stream's sake.
 const NOTE: Duration = Duration::from_millis(100);
 /// And for the age of what waits.
@@ -63,6 +76,8 @@ pub struct Coverage {
     flying: BTreeMap<Seq, Flying>,
     /// Where the journal ended in the last seconds.
     recent: VecDeque<(UnixMillis, Seq)>,
+    /// Where the store was last seen away, and when the live stream found itself late behind that.
+    returned: Option<(Seq, UnixMillis)>,
     /// Where it ended when: what lies before the position was received by then.
     ages: BTreeMap<Seq, UnixMillis>,
 }
@@ -90,6 +105,7 @@ impl Coverage {
             holes: BTreeMap::new(),
             flying: BTreeMap::new(),
             recent: VecDeque::new(),
+            returned: None,
             ages: BTreeMap::new(),
         };
         match order {
@@ -120,6 +136,7 @@ impl Coverage {
         while self.recent.back().is_some_and(|(at, _)| *at > now) {
             self.recent.pop_back();
         }
+        self.returned = self.returned.filter(|(_, at)| *at <= now);
         if self.recent.back().is_none_or(|(at, _)| now.since(*at) >= NOTE) {
             self.recent.push_back((now, end));
         }
@@ -143,12 +160,13 @@ impl Coverage {
         self.ages.insert(seq, at);
     }
 
-    /// From where to where the live stream is to read, if there is anything.
-    pub fn live(&mut self, now: UnixMillis, end: Seq) -> Option<Range<Seq>> {
+    /// From where to where the live stream is to read, if there is anything. `away` is where the journal ended when the last of the requests
+    /// that failed began.
+    pub fn live(&mut self, now: UnixMillis, end: Seq, away: Option<Seq>) -> Option<Range<Seq>> {
+        self.leave_past(now, end, away);
         match self.order {
             Order::LiveFirst => {
-                let late = self.recent.iter().rev().find(|(at, _)| now.since(*at) >= LATE);
-                if late.is_some_and(|(_, seq)| *seq > self.next) {
+                if self.is_late(now) && self.returned.is_none_or(|(_, at)| now.since(at) >= CATCH_UP) {
                     let fresh = self.recent.iter().find(|(at, _)| now.since(*at) <= FRESH);
                     self.leave_behind(fresh.map_or(end, |(_, seq)| *seq));
                 }
@@ -156,6 +174,35 @@ impl Coverage {
             Order::InOrder => {}
         }
         (self.next < end).then_some(self.next..end)
+    }
+
+    /// Has a live stream that is late leave behind what came before the store was last seen away. To be called while nothing is read for the live
+    /// stream and it has no room for more: what holds it up may be one bad request, and then others must go beside it.
+    pub fn leave_past(&mut self, now: UnixMillis, end: Seq, away: Option<Seq>) {
+        match self.order {
+            Order::LiveFirst => {
+                if self.is_late(now)
+                    && let Some(away) = away
+                    && self.returned.is_none_or(|(known, _)| known < away)
+                {
+                    self.leave_behind(away.min(end));
+                    self.returned = Some((away, now));
+                }
+            }
+            Order::InOrder => {}
+        }
+    }
+
+    /// Whether what the live stream is to read next came too long ago.
+    fn is_late(&self, now: UnixMillis) -> bool {
+        let late = self.recent.iter().rev().find(|(at, _)| now.since(*at) >= LATE);
+        late.is_some_and(|(_, seq)| *seq > self.next)
+    }
+
+    /// Whether the live stream is behind, so that the backlog makes room for it.
+    #[must_use]
+    pub fn is_pressed(&self, now: UnixMillis, end: Seq) -> bool {
+        self.oldest_live(end).is_some_and(|at| now.since(at) > PRESSED)
     }
 
     /// The oldest hole.
@@ -270,5 +317,7 @@ impl Coverage {
     }
 }
 
+#[cfg(test)]
+mod returns;
 #[cfg(test)]
 mod tests;

@@ -44,6 +44,12 @@ impl Backoff {
         pause.max(asked.unwrap_or_default().min(LONGEST_ASKED))
     }
 
+    /// The pause after one more request that had no answer, `spent` after its beginning. Pauses then count from there: a store that was not to be
+    /// reached is asked again as soon as one that refuses the connection, however long it took to see that.
+    pub fn after_silence(&mut self, spent: Duration, chance: f64) -> Duration {
+        self.after(None, chance).saturating_sub(spent).max(FIRST / 2)
+    }
+
     /// A request came through.
     pub fn reset(&mut self) {
         self.failures = 0;
@@ -105,6 +111,18 @@ mod tests {
         }
         backoff.reset();
         assert_eq!((backoff.after(None, 1.0), backoff.failures()), (Duration::from_millis(250), 1));
+    }
+
+    #[test]
+    fn what_a_request_without_an_answer_took_counts_as_pause() {
+        let mut backoff = Backoff::new(Stream::Live);
+        for _ in 0..6 {
+            backoff.after(None, 1.0);
+        }
+        assert_eq!(backoff.after_silence(Duration::ZERO, 1.0), Duration::from_secs(3));
+        assert_eq!(backoff.after_silence(Duration::from_secs(2), 1.0), Duration::from_secs(1));
+        assert_eq!(backoff.after_silence(Duration::from_secs(10), 0.0), FIRST / 2);
+        assert_eq!(backoff.failures(), 9);
     }
 
     #[test]

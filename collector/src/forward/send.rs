@@ -10,6 +10,7 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, Hea
 use parking_lot::Mutex;
 use reqwest::{Client, redirect};
 use tokio_util::sync::CancellationToken;
+use wan_journal::Seq;
 use wan_wire::protocol::{CONTENT_ENCODING as SNAPPY, VERSION_HEADER};
 use wan_wire::{Protocol, UnixMillis, Written};
 
@@ -25,6 +26,7 @@ use crate::clock;
 use crate::config::alerts::Login;
 use crate::config::forward::RemoteStore;
 use crate::counters::Counters;
+use crate::engine::EngineHandle;
 
 /// So much of an answer's text is read: reasons stand at its beginning.
 const ANSWER_BYTES: usize = 4 << 10;
@@ -34,11 +36,17 @@ const LOGIN_KEPT: Duration = Duration::from_secs(10);
 const TELL_AGAIN: i64 = 60_000;
 /// A request that failed so often in a row while the store took at least as many others is at fault itself.
 const POISONED: u32 = 10;
+/// And a part of one that is, when it failed so often while the store took another.
+const POISONED_PART: u32 = 3;
+/// A connection that is not there after this does not come: the first packet has been sent twice then. Without it a host that is switched off would be
+/// asked once in `timeout`, and its return seen as late.
+const CONNECT: Duration = Duration::from_secs(3);
 
 /// What all shards of a store share.
 pub(super) struct Sender {
     store: Arc<RemoteStore>,
     counters: Arc<Counters>,
+    engine: EngineHandle,
     client: OnceLock<Client>,
     /// Whether 1.0 is spoken.
     is_v1: AtomicBool,
@@ -47,6 +55,8 @@ pub(super) struct Sender {
     taken: AtomicU64,
     /// Whether the store was last heard to take nothing.
     is_away: AtomicBool,
+    /// Where the journal ended when the last of the requests that failed began.
+    away: Mutex<Option<Seq>>,
     /// When a refusal for each reason was last told.
     told: Mutex<[i64; Reason::ALL.len()]>,
     login: Mutex<Option<(Instant, HeaderValue)>>,
@@ -60,23 +70,38 @@ struct Heard {
     text: String,
 }
 
+/// What decides how long to wait after a request that failed.
+enum Pause {
+    /// It was answered, perhaps with a wish.
+    Asked(Option<Duration>),
+    /// There was no answer for so long.
+    Silence(Duration),
+}
+
 /// The sender has been told to stop; what is not settled is sent again after the next start.
 pub(super) struct Stopped;
 
 impl Sender {
-    pub(super) fn new(store: Arc<RemoteStore>, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(store: Arc<RemoteStore>, counters: Arc<Counters>, engine: EngineHandle) -> Self {
         let is_v1 = AtomicBool::new(store.protocol == Some(Protocol::V1));
         Self {
             store,
             counters,
+            engine,
             client: OnceLock::new(),
             is_v1,
             standing: Mutex::default(),
             taken: AtomicU64::new(0),
             is_away: AtomicBool::new(false),
+            away: Mutex::default(),
             told: Mutex::new([i64::MIN; Reason::ALL.len()]),
             login: Mutex::default(),
         }
+    }
+
+    /// Where the journal ended when the last of the requests that failed began: since it is back, none did.
+    pub(super) fn away(&self) -> Option<Seq> {
+        *self.away.lock()
     }
 
     /// Sends a batch until all of it is settled.
@@ -90,6 +115,7 @@ impl Sender {
         let mut split = Split::new(batch.len(), budget);
         let mut backoff = Backoff::new(stream);
         let mut others = self.taken.load(Ordering::Relaxed);
+        let (mut failures, mut besides) = (POISONED, u64::from(POISONED));
         let mut body: Option<(std::ops::Range<usize>, Protocol, Bytes)> = None;
         while let Some(piece) = split.piece() {
             let protocol = self.protocol();
@@ -104,22 +130,23 @@ impl Sender {
                     }
                 },
             };
+            let (began, end) = (clock::monotonic(), self.engine.applied());
             let heard = tokio::select! {
                 () = stop.cancelled() => return Err(Stopped),
                 heard = self.post(bytes.clone(), protocol) => heard,
             };
             let samples = piece.len() as u64;
             let choice = self.store.protocol.is_none();
-            let (action, asked, text) = match heard {
+            let (action, pause, text) = match heard {
                 Ok(heard) => {
                     let Heard { status, written, retry_after, text } = heard;
                     let action = action(status, written, &text, protocol, samples, choice);
-                    (action, retry_after, format!("answered {status}: {text}"))
+                    (action, Pause::Asked(retry_after), format!("answered {status}: {text}"))
                 }
                 Err(why) => {
                     // What comes back may be another version.
                     self.is_v1.store(self.store.protocol == Some(Protocol::V1), Ordering::Relaxed);
-                    (Action::Later, None, why)
+                    (Action::Later, Pause::Silence(clock::monotonic().duration_since(began)), why)
                 }
             };
             match action {
@@ -145,12 +172,21 @@ impl Sender {
                     self.refuse(Reason::TooLarge, lost, &text);
                 }
                 Action::Later => {
-                    let pause = backoff.after(asked, rand::random());
+                    let pause = match pause {
+                        Pause::Asked(asked) => backoff.after(asked, rand::random()),
+                        Pause::Silence(spent) => backoff.after_silence(spent, rand::random()),
+                    };
                     self.failed(&text, backoff.failures());
                     let taken = self.taken.load(Ordering::Relaxed);
-                    if backoff.failures() >= POISONED && taken - others >= u64::from(POISONED) {
+                    {
+                        let mut away = self.away.lock();
+                        *away = (*away).max(Some(end));
+                    }
+                    if backoff.failures() >= failures && taken - others >= besides {
                         let lost = split.refused();
                         self.refuse(Reason::Failed, lost, &text);
+                        (failures, besides) = (POISONED_PART, 1);
+                        backoff.reset();
                         others = taken;
                         continue;
                     }
@@ -300,6 +336,7 @@ fn make(store: &RemoteStore) -> Result<Client, String> {
         .tls_backend_preconfigured(client_tls(store.ca_file.as_deref())?)
         .redirect(redirect::Policy::none())
         .timeout(store.timeout)
+        .connect_timeout(CONNECT)
         .default_headers(headers)
         .user_agent(concat!("wan-collector/", env!("CARGO_PKG_VERSION")))
         .build()

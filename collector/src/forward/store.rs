@@ -28,6 +28,9 @@ const CHUNKS: usize = 2;
 const TICK: Duration = Duration::from_millis(200);
 /// A stretch of reading takes no longer, and is followed by a rest as long as itself, so that the ingest keeps most of a core.
 const SLICE: Duration = Duration::from_millis(20);
+/// The backlog's rest after each chunk while the live stream is behind. Not without end: what the live stream is held up by may be one bad request,
+/// and only what goes beside it can show that.
+const YIELD: Duration = Duration::from_millis(500);
 /// How often it is noted where the journal ends, and whether something is to be done.
 const BEAT: Duration = Duration::from_millis(100);
 /// How often figures are set.
@@ -78,7 +81,7 @@ pub(super) async fn run(begun: Begun, state: Arc<State>, engine: EngineHandle, s
     let counters = Arc::clone(&state.counters);
     counters.forward.begin(store.name.as_str(), store.shards);
     let shared = Arc::new(Shared {
-        sender: Sender::new(Arc::clone(&store), counters),
+        sender: Sender::new(Arc::clone(&store), counters, engine.clone()),
         store,
         state,
         engine,
@@ -153,12 +156,22 @@ async fn follow(
         let permit = tokio::select! {
             () = shared.stop.cancelled() => return,
             permit = Arc::clone(&room).acquire_owned() => permit,
+            () = tokio::time::sleep(BEAT) => {
+                match stream {
+                    Stream::Live => {
+                        let (now, end, away) = (clock::now(), shared.engine.applied(), shared.sender.away());
+                        shared.coverage.lock().leave_past(now, end, away);
+                    }
+                    Stream::Backlog => {}
+                }
+                continue;
+            }
         };
         let Ok(permit) = permit else { return };
         let range = {
             let mut coverage = shared.coverage.lock();
             match stream {
-                Stream::Live => coverage.live(clock::now(), shared.engine.applied()),
+                Stream::Live => coverage.live(clock::now(), shared.engine.applied(), shared.sender.away()),
                 Stream::Backlog => coverage.backlog(),
             }
         };
@@ -179,9 +192,13 @@ async fn follow(
                 Ok(Some((range, chunk))) => {
                     launch(&shared, stream, range, chunk, &shards, permit);
                     rest = clock::monotonic().duration_since(started);
-                    if stream == Stream::Live && tail.reader.position() >= shared.engine.applied() {
-                        rest = rest.max(TICK);
-                    }
+                    let end = shared.engine.applied();
+                    let least = match stream {
+                        Stream::Live if tail.reader.position() >= end => TICK,
+                        Stream::Backlog if shared.coverage.lock().is_pressed(clock::now(), end) => YIELD,
+                        Stream::Live | Stream::Backlog => Duration::ZERO,
+                    };
+                    rest = rest.max(least);
                 }
                 Ok(None) => {}
                 Err(error) => {
