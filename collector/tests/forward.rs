@@ -224,7 +224,8 @@ async fn collector(data: &Path, forward: &[&RemoteStore]) -> Running {
 
 async fn push(collector: &Running, name: &str, times: &[i64]) {
     let mut request = RequestBuilder::new(Protocol::V1);
-    let samples: Vec<Sample> = times.iter().map(|time| Sample { time: UnixMillis(*time), value: 1.0 }).collect();
+    let samples: Vec<Sample> =
+        times.iter().map(|time| Sample { time: UnixMillis(*time), value: 1.0 }).collect();
     request.series(&[("__name__", name)], &samples).unwrap();
     send(collector, request).await;
 }
@@ -389,9 +390,7 @@ async fn past_max_bytes_the_oldest_is_given_up_and_counted_and_the_rest_goes() {
         };
         let noise: Vec<Sample> = (0..8000).map(&mut noise).collect();
         request.series(&[("__name__", "noise")], &noise).unwrap();
-        request
-            .series(&[("__name__", "s")], &[Sample { time: UnixMillis(marker), value: 1.0 }])
-            .unwrap();
+        request.series(&[("__name__", "s")], &[Sample { time: UnixMillis(marker), value: 1.0 }]).unwrap();
         send(&collector, request).await;
         given_up(&collector).await > 0.0
     })
@@ -453,7 +452,8 @@ async fn a_new_store_begins_now_or_with_the_oldest_and_one_that_is_taken_out_is_
 
 /// The cursors of stores in a collector's journal.
 fn cursors(data: &Path) -> Vec<String> {
-    let journal = wan_journal::Journal::open_dir(&config(data, &[]).journal_dir(), wan_journal::Options::default());
+    let journal =
+        wan_journal::Journal::open_dir(&config(data, &[]).journal_dir(), wan_journal::Options::default());
     let (journal, _) = journal.unwrap();
     let mut found: Vec<String> = journal.cursors().map(|(name, _)| name.to_owned()).collect();
     found.retain(|name| name.starts_with("forward-"));
@@ -495,9 +495,13 @@ async fn in_order_a_store_without_a_window_refuses_nothing_after_an_outage() {
     let sent = one(&collector).await;
     eventually("all of it arrives", async || store.taken("s") == sent).await;
     assert_eq!(figure(&collector, Metric::CollectorForwardRefusedSamplesTotal, &[]).await, 0.0);
-    assert!(store.heard().iter().filter(|heard| heard.taken).all(|heard| {
-        heard.series.values().all(|times| times.is_sorted())
-    }));
+    assert!(
+        store
+            .heard()
+            .iter()
+            .filter(|heard| heard.taken)
+            .all(|heard| { heard.series.values().all(|times| times.is_sorted()) })
+    );
     collector.stop().await;
 }
 
@@ -507,7 +511,8 @@ async fn a_store_sees_the_login_of_the_configuration_over_tls_that_its_ca_file_t
     let folder = tempfile::tempdir().unwrap();
     seed(folder.path()).await;
     let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     let ca_file = folder.path().join("ca.pem");
     std::fs::write(&ca_file, certificate.pem()).unwrap();
     let tls = rustls::ServerConfig::builder()

@@ -34,11 +34,13 @@ pub enum Reason {
     Failed,
     /// Native histograms are not forwarded.
     Histogram,
+    /// Nor are exemplars.
+    Exemplar,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::OutOfOrder,
         Self::Duplicate,
         Self::OutOfBounds,
@@ -46,6 +48,7 @@ impl Reason {
         Self::Other,
         Self::Failed,
         Self::Histogram,
+        Self::Exemplar,
     ];
 
     /// The word for it in labels.
@@ -59,6 +62,7 @@ impl Reason {
             Self::Other => "other",
             Self::Failed => "failed",
             Self::Histogram => "histogram",
+            Self::Exemplar => "exemplar",
         }
     }
 
@@ -121,7 +125,9 @@ pub fn action(
             reason @ (Reason::OutOfOrder | Reason::Duplicate | Reason::OutOfBounds) => {
                 Action::Refused(reason)
             }
-            Reason::TooLarge | Reason::Other | Reason::Failed | Reason::Histogram => Action::Later,
+            Reason::TooLarge | Reason::Other | Reason::Failed | Reason::Histogram | Reason::Exemplar => {
+                Action::Later
+            }
         },
         _ => Action::Later,
     }

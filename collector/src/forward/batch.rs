@@ -38,8 +38,9 @@ impl Batch {
         self.samples.len()
     }
 
-    fn add(&mut self, key: &[u8], more: &[(&str, &str)], samples: &[Sample]) {
-        insert_labels(key, more, &mut self.labels);
+    fn add(&mut self, [name, others]: [&[u8]; 2], samples: &[Sample]) {
+        self.labels.extend_from_slice(name);
+        self.labels.extend_from_slice(others);
         self.samples.extend_from_slice(samples);
         self.entries.push(Entry { labels: self.labels.len(), samples: self.samples.len() });
     }
@@ -67,7 +68,8 @@ impl Batch {
     /// # Errors
     /// When it is too long for a snappy block.
     pub(super) fn body(&self, part: Range<usize>, protocol: Protocol) -> Result<Vec<u8>, snap::Error> {
-        let mut message = Vec::new();
+        // Each sample with its series' tags and lengths.
+        let mut message = Vec::with_capacity(self.labels.len() + part.len() * 32);
         encode_keyed(protocol, self.series(part), &mut message);
         Encoder::new().compress_vec(&message)
     }
@@ -88,6 +90,8 @@ pub(super) struct Chunk {
     pub(super) too_old: u64,
     /// Native histogram samples that were left out.
     pub(super) histograms: u64,
+    /// And exemplars.
+    pub(super) exemplars: u64,
     most: usize,
 }
 
@@ -101,6 +105,7 @@ impl Chunk {
             unreadable: 0,
             too_old: 0,
             histograms: 0,
+            exemplars: 0,
             most,
         }
     }
@@ -113,20 +118,22 @@ impl Chunk {
         }
     }
 
-    fn add(&mut self, shard: usize, key: &[u8], more: &[(&str, &str)], samples: &[Sample]) {
+    /// Adds samples of the series whose labels are these parts together.
+    fn add(&mut self, shard: usize, labels: [&[u8]; 2], samples: &[Sample]) {
         let Some(batches) = self.batches.get_mut(shard) else { return };
+        let more: usize = labels.iter().map(|part| part.len()).sum();
         let mut rest = samples;
         while !rest.is_empty() {
             let is_full = |batch: &Batch| {
                 batch.len() >= self.most
-                    || (batch.len() > 0 && batch.labels.len() + key.len() > MOST_LABEL_BYTES)
+                    || (batch.len() > 0 && batch.labels.len() + more > MOST_LABEL_BYTES)
             };
             if batches.last().is_none_or(is_full) {
                 batches.push(Batch::default());
             }
             let Some(batch) = batches.last_mut() else { return };
             let (now, later) = rest.split_at(rest.len().min(self.most - batch.len()));
-            batch.add(key, more, now);
+            batch.add(labels, now);
             self.samples += now.len();
             rest = later;
         }
@@ -137,6 +144,8 @@ impl Chunk {
 #[derive(Debug, Default)]
 pub(super) struct Gather {
     labels: Vec<u8>,
+    /// Labels with those that are added.
+    inserted: Vec<u8>,
     series: Vec<Gathered>,
     samples: Vec<Sample>,
     /// The sender that is no agent, where the record is of one.
@@ -151,6 +160,10 @@ pub(super) struct Gather {
 #[derive(Debug)]
 struct Gathered {
     labels: Range<usize>,
+    /// How many of these bytes stand before what is in `others`.
+    name: usize,
+    /// The rest of its labels, in what was inserted.
+    others: Range<usize>,
     samples: Range<usize>,
     hash: u128,
     /// Where it is a figure of rounds: the number of their key, and the hash of what they are rounds of.
@@ -184,20 +197,21 @@ impl Gather {
             labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         more.push((Label::Site.as_str(), site));
         more.sort_unstable();
-        let of_site = xxh3_64(site.as_bytes());
+        let site = xxh3_64(site.as_bytes());
         let shards = chunk.batches.len() as u64;
         self.parts.clear();
         self.parts.resize(chunk.batches.len(), 0);
+        self.inserted.clear();
+        let mut beside = Beside { more: &more, site, labels: None, inserted: 0..0, hash: 0 };
         for series in &mut self.series {
+            let key = self.labels.get(series.labels.clone()).unwrap_or_default();
+            series.name = beside.meet(key, &mut self.inserted);
+            series.others = beside.inserted.clone();
             // The figures of a round stay together, or a collector could not put it together again. So does what an agent says of itself.
             let hash = match series.round {
                 #[allow(clippy::cast_possible_truncation, reason = "half of a good hash is a good hash")]
                 Some((_, digest)) => digest as u64,
-                None => {
-                    let key = self.labels.get(series.labels.clone()).unwrap_or_default();
-                    let [before, behind] = beside_name(key);
-                    of_site ^ xxh3_64(before) ^ xxh3_64(behind)
-                }
+                None => beside.hash,
             };
             series.shard = usize::try_from(hash % shards).unwrap_or(0);
             if let Some(part) = self.parts.get_mut(series.shard) {
@@ -209,8 +223,10 @@ impl Gather {
         }
         for series in &self.series {
             let key = self.labels.get(series.labels.clone()).unwrap_or_default();
+            let name = key.get(..series.name).unwrap_or_default();
+            let others = self.inserted.get(series.others.clone()).unwrap_or_default();
             let samples = self.samples.get(series.samples.clone()).unwrap_or_default();
-            chunk.add(series.shard, key, &more, samples);
+            chunk.add(series.shard, [name, others], samples);
         }
         Ok(())
     }
@@ -239,7 +255,10 @@ impl Gather {
             .map_err(|error| error.to_string())?;
         self.leave_out_refused();
         // A mapping takes none, and what it does not take would not go in any case.
-        chunk.histograms += if self.sender.is_none() { written.histograms } else { 0 };
+        if self.sender.is_none() {
+            chunk.histograms += written.histograms;
+            chunk.exemplars += written.exemplars;
+        }
         chunk.oldest = chunk.oldest.or(Some(record.received));
         Ok(())
     }
@@ -269,6 +288,39 @@ impl Gather {
     }
 }
 
+/// What stands beside the names of series, with the labels that are added: worked out once for the figures of one thing, which come one after the
+/// other.
+struct Beside<'g> {
+    /// Sorted by name.
+    more: &'g [(&'g str, &'g str)],
+    /// The hash of the site.
+    site: u64,
+    /// What stood behind the last name, where that came first.
+    labels: Option<&'g [u8]>,
+    /// Where it is with what was added.
+    inserted: Range<usize>,
+    /// Of the site and the labels beside the name.
+    hash: u64,
+}
+
+impl<'g> Beside<'g> {
+    /// Goes on to the series `key`. Its labels are then the first bytes of it, as many as this says, and what is inserted.
+    fn meet(&mut self, key: &'g [u8], inserted: &mut Vec<u8>) -> usize {
+        let [before, behind] = beside_name(key);
+        let is_name_first =
+            before.is_empty() && self.more.first().is_none_or(|(first, _)| *first > Label::Name.as_str());
+        let name = if is_name_first { key.len() - behind.len() } else { 0 };
+        if !is_name_first || self.labels != Some(behind) {
+            let start = inserted.len();
+            insert_labels(key.get(name..).unwrap_or_default(), self.more, inserted);
+            self.inserted = start..inserted.len();
+            self.hash = self.site ^ xxh3_64(before) ^ xxh3_64(behind);
+            self.labels = is_name_first.then_some(behind);
+        }
+        name
+    }
+}
+
 impl TakeRounds for Gather {
     fn expect(&mut self, _: usize) {}
 
@@ -291,7 +343,8 @@ impl TakeRounds for Gather {
                 }
                 let labels = start..self.labels.len();
                 let round = round.map(|(number, key)| (number, key.digest()));
-                self.series.push(Gathered { labels, samples: at..at + 1, hash, round, shard: 0 });
+                let samples = at..at + 1;
+                self.series.push(Gathered { labels, name: 0, others: 0..0, samples, hash, round, shard: 0 });
             }
         }
         self.samples.push(sample);

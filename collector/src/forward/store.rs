@@ -265,6 +265,7 @@ impl Tail {
         let name = store.name.as_str();
         counters.given_up.with_label_values(&[name]).inc_by(missing + chunk.unreadable + chunk.too_old);
         counters.refused(name, Reason::Histogram).inc_by(chunk.histograms);
+        counters.refused(name, Reason::Exemplar).inc_by(chunk.exemplars);
         Ok(Some((range.start..end, chunk)))
     }
 }

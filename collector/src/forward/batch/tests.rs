@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
 use wan_wire::{Decoder, LabelPairs, RequestBuilder, Scratch, SiteId};
 
 use super::*;
@@ -445,4 +446,32 @@ fn records_that_are_too_old_of_nobody_or_of_another_version_are_counted_or_told(
         read(bad, NOW).unwrap_err();
     }
     assert_eq!((chunk.samples, chunk.too_old, chunk.oldest), (1, 1, Some(NOW)));
+}
+
+proptest! {
+    /// As if each were worked out for itself.
+    #[test]
+    fn labels_are_inserted_whatever_stands_before_or_behind_the_name(
+        series in prop::collection::vec(prop::collection::btree_map("[A-Za-z_]{1,3}", "[a-c]{1,2}", 0..4), 1..12),
+        more in prop::collection::btree_map("[A-Za-z]{1,3}", "[a-c]{1,2}", 0..3),
+        names in prop::collection::vec("[a-c]", 12),
+    ) {
+        let more: Vec<(&str, &str)> = more.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let keys: Vec<Vec<u8>> = series.iter().zip(&names).map(|(labels, name)| {
+            let mut labels: Vec<(&str, &str)> = labels.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+            labels.push((Label::Name.as_str(), name));
+            wan_wire::labels::canonical_key(&labels).unwrap()
+        }).collect();
+        let mut beside = Beside { more: &more, site: 7, labels: None, inserted: 0..0, hash: 0 };
+        let mut inserted = Vec::new();
+        for key in &keys {
+            let name = beside.meet(key, &mut inserted);
+            let mut expected = Vec::new();
+            insert_labels(key, &more, &mut expected);
+            let found = [&key[..name], &inserted[beside.inserted.clone()]].concat();
+            prop_assert_eq!(found, expected);
+            let [before, behind] = beside_name(key);
+            prop_assert_eq!(beside.hash, 7 ^ xxh3_64(before) ^ xxh3_64(behind));
+        }
+    }
 }

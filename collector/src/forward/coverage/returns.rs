@@ -55,7 +55,12 @@ fn scene() -> impl Strategy<Value = Scene> {
 enum Doing {
     Nothing,
     /// A request with so many positions left, since when, with the journal's end then; whether it hangs.
-    Asking { left: u64, began: i64, end: u64, hangs: bool },
+    Asking {
+        left: u64,
+        began: i64,
+        end: u64,
+        hangs: bool,
+    },
     Pausing(i64),
 }
 
@@ -198,7 +203,8 @@ impl World {
     }
 
     fn fail(&mut self, at: usize) {
-        self.chance = self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.chance =
+            self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         #[allow(clippy::cast_precision_loss, reason = "chance")]
         let chance = (self.chance >> 11) as f64 / (1_u64 << 53) as f64;
         let shard = &mut self.shards[at];
