@@ -13,15 +13,19 @@
 //! (`ingest::series`), with the time at which it was received then; so exactly the samples that were accepted go, and of a request that was
 //! refused in part the rest does not. The label `site` is written here, from the record. What the register lets a site's agent watch is asked
 //! again: a right that was taken away meanwhile costs the samples under way. Of a sender that is no agent (`ingest::foreign`) what its mapping takes
-//! goes, under the site that the mapping found and with the sender's name as the label `sender`; nothing else of it does. Native histograms do not go, and are counted; nor do exemplars.
+//! goes, under the site that the mapping found and with the sender's name as the label `sender`; nothing else of it does. Native histograms and
+//! exemplars do not go, and are counted.
 //!
 //! # Two streams
 //!
 //! The live stream reads at the journal's end. When the store does not keep up with it, or is away, the stream would soon tell of the past:
-//! once what it is to read next is older than two seconds it moves to the end, and leaves a hole behind. The backlog stream reads
-//! the holes, the oldest first. So after an outage the present is right at once, while the past fills up beside it; and nothing of an outage is
+//! once what it is to read next is older than five seconds it moves on, and leaves a hole behind. The backlog stream reads
+//! the holes, the oldest first. The live stream moves to where the last request began that failed, which is not behind the store's return: so nothing
+//! that was received since waits for the past ([`coverage`] says why, and a model holds it to that). And while the live stream
+//! is behind, the backlog makes room for it. So after an outage the present is right at once, while the past fills up beside it; and nothing of an outage is
 //! held in memory, for it is in the journal. Each stream has as many connections as the store has shards. A series belongs to one shard, by the
-//! hash of its labels without its name, or of what it is a round of, and a shard sends one request at a time: within a stream the order of a series is that of its arrival. So the
+//! hash of its labels without its name, or of what it is a round of, and a shard sends one request at a time: within a stream the order of a series is that
+//! of its arrival. So the
 //! figures of a round are in one shard, and in one request: another collector can put the round together again. Between
 //! the two it is not. Prometheus takes that with `out_of_order_time_window`, VictoriaMetrics as it is. For a store that does not,
 //! `order: in_order` has all go in one stream: live samples then wait until the backlog is through.
@@ -37,7 +41,8 @@
 //!
 //! [`answer::action`] is the whole table. A store that is away, overloaded, or not to be reached for a reason that is not in the samples
 //! (401, 404, a redirect) is asked again, with growing pauses, for as long as it takes. One that refuses a request for what is in it (400) costs the
-//! samples at fault: [`Split`] finds them by halves, in order and within a bound. One that refuses everything is asked less and less
+//! samples at fault: [`Split`] finds them by halves, in order and within a bound. A request on which it fails time and again while it takes others is treated
+//! so too; the live stream does not stay behind it, but leaves what comes after it to the backlog. One that refuses everything is asked less and less
 //! ([`pace::Standing`]), and loses only what it was asked with. Remote write 2.0 is spoken first; 415, or a 2xx that does not say what was
 //! written, has the same samples sent as 1.0 at once.
 //!

@@ -181,6 +181,54 @@ fn stores_get_every_sample_at_its_own_time_and_a_gap_closes_after_an_outage() ->
     Ok(())
 }
 
+#[test]
+fn in_order_a_prometheus_without_a_window_refuses_nothing_after_an_outage() -> Result<()> {
+    let scene = Scene::new("forward-in-order")?;
+    let space = Namespace::alone("machine")?;
+    let mut store = Store::prepare(&scene, &space, Kind::PrometheusInOrder, 9090)?;
+    let forward = format!(
+        "forward: [{{name: prometheus, url: \"{}\", order: in_order, labels: {{province: tay-ninh}}}}]\n",
+        store.url()
+    );
+    let mut collector = collector(&scene, &space, &forward)?;
+    store.start()?;
+    collector.start()?;
+    let now = clock::unix_millis() / 5000 * 5000;
+    let ago = |rounds: i64| now - rounds * 5000;
+    push(&space, &collector, &round(ago(100)), 204)?;
+    eventually("the first round is there", LONG, || has(&store, &[ago(100)]))?;
+    store.stop()?;
+    for number in (40..100).rev() {
+        push(&space, &collector, &round(ago(number)), 204)?;
+    }
+    // A live stream that did not wait would have gone on with the newest by then.
+    let backlog = "wan_collector_forward_backlog_seconds{store=\"prometheus\"}";
+    eventually("they wait", LONG, || {
+        let waiting = figure(&collector, backlog)?;
+        ensure!(waiting > 7.0, "for {waiting} s");
+        Ok(())
+    })?;
+    for number in (1..40).rev() {
+        push(&space, &collector, &round(ago(number)), 204)?;
+    }
+    collector.kill()?;
+    collector.start()?;
+    store.start()?;
+    push(&space, &collector, &round(now), 204)?;
+    let all: Vec<i64> = (0..=100).rev().map(ago).collect();
+    eventually("the gap is closed", LONG, || has(&store, &all))?;
+    let page = collector.api().get("/metrics")?.body;
+    let refused: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("wan_collector_forward_refused_samples_total{"))
+        .filter(|line| !line.ends_with(" 0"))
+        .collect();
+    ensure!(refused.is_empty(), "{refused:?}");
+    collector.stop()?;
+    scene.passed();
+    Ok(())
+}
+
 /// What a store has of the series `s`, by time.
 fn received(receiver: &Receiver) -> BTreeSet<i64> {
     let requests = receiver.requests();

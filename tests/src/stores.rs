@@ -26,6 +26,8 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 pub enum Kind {
     /// Prometheus, which takes samples out of order for as long as it was told.
     Prometheus,
+    /// Prometheus as it is without that window: it refuses what is older than its newest sample of a series.
+    PrometheusInOrder,
     /// VictoriaMetrics, as it is.
     VictoriaMetrics,
 }
@@ -128,7 +130,7 @@ impl Store {
         clock::eventually("the store answers", START_LIMIT, || {
             process.check_running()?;
             let path = match self.kind {
-                Kind::Prometheus => "/-/ready",
+                Kind::Prometheus | Kind::PrometheusInOrder => "/-/ready",
                 Kind::VictoriaMetrics => "/health",
             };
             let answer = self.api().get(path)?;

@@ -448,6 +448,32 @@ fn records_that_are_too_old_of_nobody_or_of_another_version_are_counted_or_told(
     assert_eq!((chunk.samples, chunk.too_old, chunk.oldest), (1, 1, Some(NOW)));
 }
 
+#[test]
+fn histograms_and_exemplars_do_not_go_and_are_counted() {
+    let state = state();
+    let key = wan_wire::labels::canonical_key(&[("__name__", "up")]).unwrap();
+    // A sample, an exemplar, a histogram, another exemplar.
+    let time = NOW.0.cast_unsigned();
+    let mut sample = vec![0x09, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0x10];
+    let mut rest = time;
+    while rest > 0x7f {
+        sample.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
+        rest >>= 7;
+    }
+    sample.push(u8::try_from(rest).unwrap());
+    let sample = [&[0x12, u8::try_from(sample.len()).unwrap()], &sample[..]].concat();
+    let series = [&key[..], &sample, &[0x1a, 0, 0x22, 0, 0x1a, 0]].concat();
+    let message = [&[0x0a, u8::try_from(series.len()).unwrap()], &series[..]].concat();
+    let mut record = record::start(&"xa-1".parse().unwrap(), NOW, Protocol::V1, 0);
+    record.extend(Encoder::new().compress_vec(&message).unwrap());
+    let chunk = gather(&state, &[record], &[], 1, 10);
+    assert_eq!((chunk.samples, chunk.histograms, chunk.exemplars), (1, 1, 2));
+    assert_eq!(
+        all(&chunk, Protocol::V1),
+        [("up{site=\"xa-1\"}".to_owned(), vec![(NOW.0, 1_f64.to_bits())])].into()
+    );
+}
+
 proptest! {
     /// As if each were worked out for itself.
     #[test]
