@@ -185,7 +185,7 @@ fn stores_get_every_sample_at_its_own_time_and_a_gap_closes_after_an_outage() ->
 fn in_order_a_prometheus_without_a_window_refuses_nothing_after_an_outage() -> Result<()> {
     let scene = Scene::new("forward-in-order")?;
     let space = Namespace::alone("machine")?;
-    let mut store = Store::prepare(&scene, &space, Kind::PrometheusInOrder, 9090)?;
+    let mut store = Store::in_order(&scene, &space, 9090)?;
     let forward = format!(
         "forward: [{{name: prometheus, url: \"{}\", order: in_order, labels: {{province: tay-ninh}}}}]\n",
         store.url()

@@ -26,8 +26,6 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 pub enum Kind {
     /// Prometheus, which takes samples out of order for as long as it was told.
     Prometheus,
-    /// Prometheus as it is without that window: it refuses what is older than its newest sample of a series.
-    PrometheusInOrder,
     /// VictoriaMetrics, as it is.
     VictoriaMetrics,
 }
@@ -62,6 +60,11 @@ impl Store {
     /// The same for a time that is long past: it keeps everything, and takes samples out of order for two days.
     pub fn of_history(scene: &Scene, space: &Namespace, kind: Kind, port: u16) -> Result<Self> {
         Self::keeping(scene, space, kind, port, "2d", "100y")
+    }
+
+    /// A Prometheus as it is by default: it refuses what is older than its newest sample of a series.
+    pub fn in_order(scene: &Scene, space: &Namespace, port: u16) -> Result<Self> {
+        Self::keeping(scene, space, Kind::Prometheus, port, "0s", "30d")
     }
 
     fn keeping(
@@ -130,7 +133,7 @@ impl Store {
         clock::eventually("the store answers", START_LIMIT, || {
             process.check_running()?;
             let path = match self.kind {
-                Kind::Prometheus | Kind::PrometheusInOrder => "/-/ready",
+                Kind::Prometheus => "/-/ready",
                 Kind::VictoriaMetrics => "/health",
             };
             let answer = self.api().get(path)?;
