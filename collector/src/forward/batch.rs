@@ -125,8 +125,7 @@ impl Chunk {
         let mut rest = samples;
         while !rest.is_empty() {
             let is_full = |batch: &Batch| {
-                batch.len() >= self.most
-                    || (batch.len() > 0 && batch.labels.len() + more > MOST_LABEL_BYTES)
+                batch.len() >= self.most || (batch.len() > 0 && batch.labels.len() + more > MOST_LABEL_BYTES)
             };
             if batches.last().is_none_or(is_full) {
                 batches.push(Batch::default());
