@@ -34,6 +34,10 @@ import time
 import lab
 
 
+# Rounds before the load's measurement.
+WARM_UP = 2
+
+
 class Sink(http.server.BaseHTTPRequestHandler):
     """A store that takes everything and keeps nothing."""
 
@@ -136,6 +140,11 @@ class Place:
                 return float(line.rsplit(" ", 1)[1])
         sys.exit(f"no {name}")
 
+    def cpu(self):
+        """Seconds of CPU that the collector has taken."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def load(self, *words, core="1"):
         made = ["taskset", "-c", core] if core else []
         made += [self.arguments.load, "--server", f"127.0.0.1:{self.port}", "--secrets", str(self.secrets), *map(str, words)]
@@ -193,24 +202,31 @@ def ingest(arguments, table):
         sink(place.store_port)
     atexit.register(os.kill, child, signal.SIGKILL)
     rates = {"without": [], "with": []}
+    cpu = {"without": [], "with": []}
     waited, drained = [], []
     for _ in range(arguments.repeat):
         for how in rates:
             place.fresh()
             place.forward() if how == "with" else place.configure("")
             place.start("taskset", "-c", "0")
-            done = place.load("--sites", arguments.sites, "--rounds", arguments.rounds, "--settle-seconds", "0").communicate()[0]
+            began_with = place.cpu()
+            done = place.load("--sites", arguments.sites, "--rounds", arguments.rounds, "--warmup-rounds", WARM_UP, "--settle-seconds", "0").communicate()[0]
             rates[how].append(json.loads(done.strip().splitlines()[-1])["requests_per_second"])
             if how == "with":
                 waited.append(place.figure("wan_collector_forward_backlog_requests"))
                 began = time.monotonic()
                 until(lambda: place.figure("wan_collector_forward_backlog_requests") == 0, 300, "nothing waits")
                 drained.append(time.monotonic() - began)
+            cpu[how].append((place.cpu() - began_with) * 1e6 / (arguments.sites * (arguments.rounds + WARM_UP) * 40))
             place.stop()
     table.row("requests/s (40 samples each), no forwarding", rates["without"], unit="", digits=0)
     table.row("requests/s, forwarding", rates["with"], unit="", digits=0)
     cost = [100 * (1 - b / a) for a, b in zip(rates["without"], rates["with"])]
     table.row("what forwarding costs, % of the throughput", cost, ("<= 30", lambda median: median <= 30))
+    for how in cpu:
+        table.row(f"the collector's CPU, µs a sample, {how} forwarding", cpu[how], digits=2)
+    more = [100 * (b / a - 1) for a, b in zip(cpu["without"], cpu["with"])]
+    table.row("so much more CPU, %", more)
     table.row("requests that waited at the end of the load", waited, digits=0)
     table.row("until they were delivered, s", drained)
 

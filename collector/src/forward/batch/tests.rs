@@ -464,7 +464,7 @@ fn histograms_and_exemplars_do_not_go_and_are_counted() {
     let sample = [&[0x12, u8::try_from(sample.len()).unwrap()], &sample[..]].concat();
     let series = [&key[..], &sample, &[0x1a, 0, 0x22, 0, 0x1a, 0]].concat();
     let message = [&[0x0a, u8::try_from(series.len()).unwrap()], &series[..]].concat();
-    let mut record = record::start(&"xa-1".parse().unwrap(), NOW, Protocol::V1, 0);
+    let mut record = record::start(By::Agent, &"xa-1".parse().unwrap(), NOW, Protocol::V1, 0);
     record.extend(Encoder::new().compress_vec(&message).unwrap());
     let chunk = gather(&state, &[record], &[], 1, 10);
     assert_eq!((chunk.samples, chunk.histograms, chunk.exemplars), (1, 1, 2));
