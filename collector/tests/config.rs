@@ -113,7 +113,7 @@ fn each_bad_file_is_answered_with_line_key_and_remedy() {
     let cases = [
         (
             "listn: 1",
-            "c:1:1: listn: found an unknown key, expected one of listen, tls, urls, data, timezone, plan, ingest, journal, checkpoint_interval, agents, access, calendar, contracts, alerts, forward; did you mean listen?",
+            "c:1:1: listn: found an unknown key, expected one of listen, tls, urls, data, timezone, plan, ingest, journal, checkpoint_interval, agents, access, calendar, contracts, alerts, forward, senders; did you mean listen?",
         ),
         (
             "listen: localhost",
