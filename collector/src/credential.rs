@@ -4,6 +4,7 @@
 //! of another ([`crate::enrolment`]) is as good as one that is settled; that it was used is noted here, and soon after the
 //! former one is revoked.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,14 +71,17 @@ pub fn authenticate(state: &State, headers: &HeaderMap) -> Result<Sender, &'stat
     Ok(Sender { site: Arc::clone(site), secret, rotate })
 }
 
-/// The secret that a header presents, and with basic authentication (RFC 7617) the user.
-fn presented(header: &[u8]) -> Result<(Option<Vec<u8>>, Vec<u8>), &'static str> {
+/// With basic authentication (RFC 7617) a user, and the secret.
+type Presented<'h> = (Option<Vec<u8>>, Cow<'h, [u8]>);
+
+/// What a header presents.
+fn presented(header: &[u8]) -> Result<Presented<'_>, &'static str> {
     const EXPECTED: &str = "the credential must be `Authorization: Bearer SECRET`, or basic authentication with the secret as the password";
     let split = header.iter().position(|byte| *byte == b' ').ok_or(EXPECTED)?;
     let (scheme, rest) = header.split_at(split);
     let rest = rest.trim_ascii();
     if scheme.eq_ignore_ascii_case(b"bearer") {
-        return Ok((None, rest.to_vec()));
+        return Ok((None, Cow::Borrowed(rest)));
     }
     if !scheme.eq_ignore_ascii_case(b"basic") {
         return Err(EXPECTED);
@@ -85,7 +89,7 @@ fn presented(header: &[u8]) -> Result<(Option<Vec<u8>>, Vec<u8>), &'static str> 
     let pair = STANDARD.decode(rest).map_err(|_| EXPECTED)?;
     let colon = pair.iter().position(|byte| *byte == b':').ok_or(EXPECTED)?;
     let (user, password) = pair.split_at(colon);
-    Ok((Some(user.to_vec()), password.get(1..).unwrap_or_default().to_vec()))
+    Ok((Some(user.to_vec()), Cow::Owned(password.get(1..).unwrap_or_default().to_vec())))
 }
 
 /// Notes that a secret was not good.
@@ -126,11 +130,12 @@ mod tests {
 
     #[test]
     fn a_secret_comes_as_a_bearer_token_or_as_a_password() {
-        let bearer = |text: &str| Ok((None, text.as_bytes().to_vec()));
+        let bearer = |text: &'static str| Ok((None, Cow::Borrowed(text.as_bytes())));
         assert_eq!(presented(b"Bearer abc"), bearer("abc"));
         assert_eq!(presented(b"bearer   abc "), bearer("abc"));
-        let basic =
-            |user: &str, secret: &str| Ok((Some(user.as_bytes().to_vec()), secret.as_bytes().to_vec()));
+        let basic = |user: &str, secret: &'static str| {
+            Ok((Some(user.as_bytes().to_vec()), Cow::Borrowed(secret.as_bytes())))
+        };
         assert_eq!(presented(b"Basic cHJvbTphYmM="), basic("prom", "abc"));
         assert_eq!(presented(b"BASIC OmE6Yg=="), basic("", "a:b"), "the first colon ends the user");
         for wrong in [&b""[..], b"abc", b"Digest abc", b"Basic", b"Basic !!", b"Basic YWJj", b"Bearer"] {

@@ -824,8 +824,7 @@ impl State {
             let first = issued.entry(secret.site.clone()).or_insert(secret.issued);
             *first = secret.issued.min(*first);
             // Whose it is cannot be said where a site has the name of a sender.
-            let is_site = snapshot.register.get(&secret.site).is_some();
-            if is_site && self.config.sender(&secret.site).is_some() {
+            if self.config.sender(&secret.site).is_some() && snapshot.register.get(&secret.site).is_some() {
                 continue;
             }
             if let (None, Some(runtime)) = (secret.revoked, runtimes.get(&secret.site)) {

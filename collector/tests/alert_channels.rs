@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
+mod heard;
 mod notices;
 mod posting;
 mod running;
@@ -11,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use heard::Request;
 use posting::{Post, eventually, notice};
 use running::Running;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use wan_collector::alert::{Event, Notice};
@@ -102,33 +104,11 @@ impl Receiver {
     }
 }
 
-async fn serve(mut stream: TcpStream, heard: Arc<Mutex<Vec<Heard>>>, answers: Arc<Mutex<Vec<Answer>>>) {
+async fn serve(mut stream: TcpStream, all: Arc<Mutex<Vec<Heard>>>, answers: Arc<Mutex<Vec<Answer>>>) {
     let mut read = Vec::new();
-    loop {
-        let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") else {
-            if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
-                return;
-            }
-            continue;
-        };
-        let head = String::from_utf8(read[..end].to_vec()).unwrap();
-        let path = head.split(' ').nth(1).unwrap().to_owned();
-        let headers: BTreeMap<String, String> = head
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect();
-        let length: usize = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
-        while read.len() < end + 4 + length {
-            if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
-                return;
-            }
-        }
-        let rest = read.split_off(end + 4 + length);
-        let body = String::from_utf8(read[end + 4..].to_vec()).unwrap();
-        read = rest;
-        heard.lock().unwrap().push(Heard { path, headers, body });
+    while let Some(Request { path, headers, body }) = heard::request(&mut stream, &mut read).await {
+        let body = String::from_utf8(body).unwrap();
+        all.lock().unwrap().push(Heard { path, headers, body });
         let answer = {
             let mut answers = answers.lock().unwrap();
             if answers.len() > 1 { answers.remove(0) } else { answers[0] }

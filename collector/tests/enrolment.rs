@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+mod register;
 mod running;
 
 use std::io::{Read as _, Write as _};
@@ -12,8 +13,8 @@ use running::Running;
 use serde_json::{Value, json};
 use wan_collector::clock;
 use wan_collector::config::Config;
+use wan_collector::inventory::Site;
 use wan_collector::inventory::diff::Change;
-use wan_collector::inventory::{Link, Site, Watches};
 use wan_collector::secret::{Secret, hash};
 use wan_collector::store::sqlite::SqliteStore;
 use wan_collector::store::{EnrolToken, Store as _};
@@ -42,23 +43,8 @@ fn config(data: &Path) -> Config {
 }
 
 fn site(id: &str, valid_to: Option<&str>) -> Site {
-    Site {
-        id: id.parse().unwrap(),
-        name: format!("Ủy ban nhân dân {id}"),
-        tier: "commune".parse().unwrap(),
-        branch: "state".parse().unwrap(),
-        parent: None,
-        district: None,
-        valid_from: None,
-        valid_to: valid_to.map(|day| day.parse().unwrap()),
-        former: Vec::new(),
-        merged_into: None,
-        location: None,
-        contacts: Vec::new(),
-        watches: Watches::None,
-        links: vec![Link::named("wan".parse().unwrap())],
-        note: None,
-    }
+    let valid_to = valid_to.map(|day| day.parse().unwrap());
+    Site { valid_to, ..register::site(id, &format!("Ủy ban nhân dân {id}")) }
 }
 
 impl Collector {

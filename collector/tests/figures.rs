@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
+mod register;
 
 use assert_cmd::Command;
 use common::{Folder, HOUR, START};

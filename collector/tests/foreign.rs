@@ -2,20 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+mod register;
 mod running;
 
 use std::path::Path;
 
 use running::Running as Collector;
-use sha2::{Digest as _, Sha256};
 use wan_collector::config::Config;
 use wan_collector::inventory::Register;
-use wan_collector::inventory::diff::Change;
 use wan_collector::inventory::read::{File, Format, read};
 use wan_collector::ledger::timeline::{State, Window};
 use wan_collector::province::Province;
-use wan_collector::store::sqlite::SqliteStore;
-use wan_collector::store::{AgentSecret, Store as _};
 use wan_wire::{Protocol, RequestBuilder, Sample, UnixMillis};
 
 /// The stale marker of Prometheus.
@@ -44,21 +41,13 @@ fn config(data: &Path) -> Config {
 
 async fn seed(data: &Path) {
     let config = config(data);
-    let store = SqliteStore::open(&config.database()).await.unwrap();
     let rows = ["xa-a", "xa-b", "xa-c"].map(|id| format!("{id},Xã {id},commune,state,wan internet\n"));
     let bytes = format!("id,name,tier,branch,links\n{}", rows.concat());
     let file = File { name: "sites.csv", bytes: bytes.as_bytes(), format: Format::Csv };
     let sites = read(&[file], &config.plan, &Register::default()).unwrap();
-    let changes: Vec<Change> = sites.into_iter().map(Change::Added).collect();
-    let revision = store.change_register(0, &changes).await.unwrap();
-    let secret = |name: &str| AgentSecret {
-        site: name.parse().unwrap(),
-        hash: Sha256::digest(format!("secret-of-{name}")).into(),
-        issued: UnixMillis(0),
-        revoked: None,
-    };
-    store.issue_secrets(revision, &[secret("prom"), secret("one"), secret("xa-a")]).await.unwrap();
-    store.close().await;
+    let secrets = ["prom", "one", "xa-a"].map(|name| (name, format!("secret-of-{name}")));
+    let secrets = secrets.each_ref().map(|(name, secret)| (*name, secret.as_str()));
+    register::seed(&config.database(), sites, &secrets).await.close().await;
 }
 
 /// The present, on a whole second, some time ago.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
+mod heard;
+mod register;
 mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,19 +11,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use heard::Request;
 use running::Running;
-use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use wan_collector::clock;
 use wan_collector::config::Config;
 use wan_collector::config::forward::{RemoteStore, Start};
 use wan_collector::forward::coverage::Order;
-use wan_collector::inventory::diff::Change;
-use wan_collector::inventory::{Link, Site, Watches};
-use wan_collector::store::sqlite::SqliteStore;
-use wan_collector::store::{AgentSecret, Store as _};
 use wan_wire::{
     Decoder, Label, LabelPairs, Limits, Metric, Protocol, RequestBuilder, Sample, Scratch, UnixMillis,
 };
@@ -123,37 +121,16 @@ impl FakeStore {
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
-    heard: &Mutex<Vec<Heard>>,
+    all: &Mutex<Vec<Heard>>,
     rule: &Mutex<Rule>,
 ) {
     let mut read = Vec::new();
-    loop {
-        let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") else {
-            if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
-                return;
-            }
-            continue;
-        };
-        let head = String::from_utf8(read[..end].to_vec()).unwrap();
-        let headers: BTreeMap<String, String> = head
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect();
-        let length: usize = headers["content-length"].parse().unwrap();
-        while read.len() < end + 4 + length {
-            if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
-                return;
-            }
-        }
-        let rest = read.split_off(end + 4 + length);
-        let series = decode(&headers, &read[end + 4..]);
-        read = rest;
+    while let Some(Request { headers, body, .. }) = heard::request(&mut stream, &mut read).await {
+        let series = decode(&headers, &body);
         let mut one = Heard { at: clock::monotonic(), headers, series, taken: false };
         let (status, more, text) = (rule.lock().unwrap())(&one);
         one.taken = (200..300).contains(&status);
-        heard.lock().unwrap().push(one);
+        all.lock().unwrap().push(one);
         let answer = format!("HTTP/1.1 {status} X\r\n{more}Content-Length: {}\r\n\r\n{text}", text.len());
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
@@ -177,33 +154,8 @@ fn decode(headers: &BTreeMap<String, String>, body: &[u8]) -> BTreeMap<String, V
 
 /// A register of one site.
 async fn seed(data: &Path) {
-    let store = SqliteStore::open(&config(data, &[]).database()).await.unwrap();
-    let site = Site {
-        id: SITE.parse().unwrap(),
-        name: "Xã 1".to_owned(),
-        tier: "commune".parse().unwrap(),
-        branch: "state".parse().unwrap(),
-        parent: None,
-        district: None,
-        valid_from: None,
-        valid_to: None,
-        former: Vec::new(),
-        merged_into: None,
-        location: None,
-        contacts: Vec::new(),
-        watches: Watches::None,
-        links: vec![Link::named("wan".parse().unwrap())],
-        note: None,
-    };
-    let revision = store.change_register(0, &[Change::Added(site)]).await.unwrap();
-    let secret = AgentSecret {
-        site: SITE.parse().unwrap(),
-        hash: Sha256::digest(SECRET).into(),
-        issued: UnixMillis(0),
-        revoked: None,
-    };
-    store.issue_secrets(revision, &[secret]).await.unwrap();
-    store.close().await;
+    let sites = [register::site(SITE, "Xã 1")];
+    register::seed(&config(data, &[]).database(), sites, &[(SITE, SECRET)]).await.close().await;
 }
 
 fn config(data: &Path, forward: &[&RemoteStore]) -> Config {

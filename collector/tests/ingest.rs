@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+mod register;
 mod running;
 
 use std::path::Path;
@@ -14,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wan_collector::config::Config;
 use wan_collector::inventory::diff::Change;
-use wan_collector::inventory::{Link, Site, Watches};
+use wan_collector::inventory::{Site, Watches};
 use wan_collector::ledger::timeline::{State, Window};
 use wan_collector::province::Province;
 use wan_collector::store::sqlite::SqliteStore;
@@ -29,23 +30,7 @@ fn config(data: &Path) -> Config {
 }
 
 fn site(id: &str, watches: Watches) -> Site {
-    Site {
-        id: id.parse().unwrap(),
-        name: format!("Ủy ban nhân dân {id}"),
-        tier: "commune".parse().unwrap(),
-        branch: "state".parse().unwrap(),
-        parent: None,
-        district: None,
-        valid_from: None,
-        valid_to: None,
-        former: Vec::new(),
-        merged_into: None,
-        location: None,
-        contacts: Vec::new(),
-        watches,
-        links: vec![Link::named("wan".parse().unwrap())],
-        note: None,
-    }
+    Site { watches, ..register::site(id, &format!("Ủy ban nhân dân {id}")) }
 }
 
 fn secret(site: &str) -> AgentSecret {

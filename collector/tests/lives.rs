@@ -2,19 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a test")]
 
+mod register;
 mod running;
 
 use std::path::Path;
 use std::time::Duration;
 
 use running::Running as Collector;
-use sha2::{Digest as _, Sha256};
 use wan_collector::config::Config;
-use wan_collector::inventory::diff::Change;
-use wan_collector::inventory::{Link, Site, Watches};
 use wan_collector::province::Province;
-use wan_collector::store::sqlite::SqliteStore;
-use wan_collector::store::{AgentSecret, Store as _};
 use wan_wire::{Label, Metric, Protocol, RequestBuilder, UnixMillis};
 
 const ID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
@@ -29,29 +25,8 @@ const NEVER: Duration = Duration::from_secs(3600);
 const OFTEN: Duration = Duration::from_millis(100);
 
 async fn seed(data: &Path) {
-    let store = SqliteStore::open(&config(data, NEVER).database()).await.unwrap();
-    let site = Site {
-        id: "xa-a".parse().unwrap(),
-        name: "Ủy ban nhân dân xã A".to_owned(),
-        tier: "commune".parse().unwrap(),
-        branch: "state".parse().unwrap(),
-        parent: None,
-        district: None,
-        valid_from: None,
-        valid_to: None,
-        former: Vec::new(),
-        merged_into: None,
-        location: None,
-        contacts: Vec::new(),
-        watches: Watches::None,
-        links: vec![Link::named("wan".parse().unwrap())],
-        note: None,
-    };
-    let revision = store.change_register(0, &[Change::Added(site)]).await.unwrap();
-    let hash = Sha256::digest("wan_secret").into();
-    let secret = AgentSecret { site: "xa-a".parse().unwrap(), hash, issued: UnixMillis(0), revoked: None };
-    store.issue_secrets(revision, &[secret]).await.unwrap();
-    store.close().await;
+    let sites = [register::site("xa-a", "Ủy ban nhân dân xã A")];
+    register::seed(&config(data, NEVER).database(), sites, &[("xa-a", "wan_secret")]).await.close().await;
 }
 
 fn seconds(at: UnixMillis) -> f64 {

@@ -9,6 +9,8 @@
     reason = "a test"
 )]
 
+mod register;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -20,7 +22,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use sha2::{Digest as _, Sha256};
 use wan_collector::config::Config;
 use wan_collector::inventory::diff::Change;
-use wan_collector::inventory::{Link, Site, Watches};
+use wan_collector::inventory::{Link, Site};
 use wan_collector::ledger::span::{Span, Spans};
 use wan_collector::store::sqlite::SqliteStore;
 use wan_collector::store::{AgentSecret, Alive, Checkpoint, EvidenceUpdate, Series, Store as _};
@@ -48,23 +50,8 @@ fn id(site: usize) -> SiteId {
 }
 
 fn site(number: usize) -> Site {
-    Site {
-        id: id(number),
-        name: format!("Ủy ban nhân dân xã {number}"),
-        tier: "commune".parse().unwrap(),
-        branch: "state".parse().unwrap(),
-        parent: None,
-        district: None,
-        valid_from: None,
-        valid_to: None,
-        location: None,
-        contacts: Vec::new(),
-        watches: Watches::None,
-        links: LINKS.map(|link| Link::named(link.parse().unwrap())).into(),
-        note: None,
-        former: Vec::new(),
-        merged_into: None,
-    }
+    let links = LINKS.map(|link| Link::named(link.parse().unwrap())).into();
+    Site { links, ..register::site(&name(number), &format!("Ủy ban nhân dân xã {number}")) }
 }
 
 struct Folder(tempfile::TempDir);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod common;
+mod register;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

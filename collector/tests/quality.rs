@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+mod register;
 mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,12 +14,10 @@ use std::time::Duration;
 
 use running::Running;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use wan_collector::config::Config;
 use wan_collector::counters::Counters;
-use wan_collector::inventory::diff::Change;
-use wan_collector::inventory::{Link, Site, Watches};
+use wan_collector::inventory::{Link, Site};
 use wan_collector::ledger::timeline::Window;
 use wan_collector::quality::bucket::Bucket;
 use wan_collector::quality::codec::{decode_day, encode_hour};
@@ -27,7 +26,7 @@ use wan_collector::quality::hour::{HOUR_MS, Hour, Place, day_of};
 use wan_collector::quality::{self, RowKey, StreamId, Table};
 use wan_collector::state::State;
 use wan_collector::store::sqlite::SqliteStore;
-use wan_collector::store::{AgentSecret, Checkpoint, Store as _};
+use wan_collector::store::{Checkpoint, Store as _};
 use wan_collector::{engine, load, record};
 use wan_journal::{Journal, Options, Reader, Seq};
 use wan_wire::{
@@ -57,29 +56,9 @@ fn config(data: &Path) -> Config {
 }
 
 async fn seed(data: &Path) -> SqliteStore {
-    let store = SqliteStore::open(&config(data).database()).await.unwrap();
-    let site = Site {
-        id: SITE.parse().unwrap(),
-        name: "Ủy ban nhân dân xã An Hòa".to_owned(),
-        tier: "commune".parse().unwrap(),
-        branch: "state".parse().unwrap(),
-        parent: None,
-        district: None,
-        valid_from: None,
-        valid_to: None,
-        location: None,
-        contacts: Vec::new(),
-        watches: Watches::None,
-        links: vec![Link::named("wan".parse().unwrap()), Link::named("internet".parse().unwrap())],
-        note: None,
-        former: Vec::new(),
-        merged_into: None,
-    };
-    let revision = store.change_register(0, &[Change::Added(site)]).await.unwrap();
-    let hash = Sha256::digest(secret()).into();
-    let secret = AgentSecret { site: SITE.parse().unwrap(), hash, issued: UnixMillis(0), revoked: None };
-    store.issue_secrets(revision, &[secret]).await.unwrap();
-    store
+    let links = ["wan", "internet"].map(|link| Link::named(link.parse().unwrap())).into();
+    let site = Site { links, ..register::site(SITE, "Ủy ban nhân dân xã An Hòa") };
+    register::seed(&config(data).database(), [site], &[(SITE, secret())]).await
 }
 
 fn secret() -> &'static str {

@@ -56,13 +56,6 @@ fn series(name: &str, samples: &[Sample]) -> Vec<u8> {
     request
 }
 
-/// The value of one series of the collector's own `/metrics`.
-pub(crate) fn figure(collector: &Collector, series: &str) -> Result<f64> {
-    let page = collector.api().get("/metrics")?.body;
-    let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.ok_or_else(|| anyhow!("no {series}"))?.trim().parse().with_context(|| format!("{series}: {line:?}"))
-}
-
 /// The times of the site's rounds that a store has.
 fn times(store: &Store) -> Result<Vec<i64>> {
     let found = store.samples("wan_round_sent")?;
@@ -116,10 +109,10 @@ fn stores_get_every_sample_at_its_own_time_and_a_gap_closes_after_an_outage() ->
     }
     eventually("that they are away is seen", LONG, || {
         ensure!(
-            figure(&collector, "wan_collector_forward_retries_total{store=\"victoria\"}")? > 1.0,
+            collector.figure("wan_collector_forward_retries_total{store=\"victoria\"}")? > 1.0,
             "no retry"
         );
-        let waiting = figure(&collector, "wan_collector_forward_backlog_requests{store=\"prometheus\"}")?;
+        let waiting = collector.figure("wan_collector_forward_backlog_requests{store=\"prometheus\"}")?;
         ensure!(waiting >= 100.0, "{waiting} wait");
         Ok(())
     })?;
@@ -165,14 +158,14 @@ fn stores_get_every_sample_at_its_own_time_and_a_gap_closes_after_an_outage() ->
     }
     let bounds = "wan_collector_forward_refused_samples_total{reason=\"out_of_bounds\",store=\"prometheus\"}";
     eventually("it is counted", LONG, || {
-        let refused = figure(&collector, bounds)?;
+        let refused = collector.figure(bounds)?;
         ensure!(refused == 1.0, "{refused} refused");
         Ok(())
     })?;
     for name in ["prometheus", "victoria"] {
         let waiting = format!("wan_collector_forward_backlog_requests{{store=\"{name}\"}}");
         eventually("nothing waits", LONG, || {
-            ensure!(figure(&collector, &waiting)? == 0.0, "some do");
+            ensure!(collector.figure(&waiting)? == 0.0, "some do");
             Ok(())
         })?;
     }
@@ -204,7 +197,7 @@ fn in_order_a_prometheus_without_a_window_refuses_nothing_after_an_outage() -> R
     // A live stream that did not wait would have gone on with the newest by then.
     let backlog = "wan_collector_forward_backlog_seconds{store=\"prometheus\"}";
     eventually("they wait", LONG, || {
-        let waiting = figure(&collector, backlog)?;
+        let waiting = collector.figure(backlog)?;
         ensure!(waiting > 7.0, "for {waiting} s");
         Ok(())
     })?;
@@ -269,13 +262,13 @@ fn stores_that_hang_fail_or_refuse_delay_nobody_and_lose_only_what_they_refuse()
     for mode in [Mode::Hang, Mode::Cut, Mode::Refuse(503), Mode::Refuse(404), Mode::Redirect, Mode::Html(401)]
     {
         bad.set(mode);
-        let before = figure(&collector, retries)?;
+        let before = collector.figure(retries)?;
         for _ in 0..3 {
             let time = one(&collector)?;
             arrives(&good, time)?;
         }
         eventually("the other store is tried again and again", LONG, || {
-            let now = figure(&collector, retries)?;
+            let now = collector.figure(retries)?;
             ensure!(now >= before + 2.0, "{mode:?}: {now} retries, {before} before");
             Ok(())
         })?;
@@ -298,14 +291,14 @@ fn stores_that_hang_fail_or_refuse_delay_nobody_and_lose_only_what_they_refuse()
     let first = one(&collector)?;
     arrives(&good, first)?;
     eventually("it is counted", LONG, || {
-        ensure!(figure(&collector, refused)? >= 1.0, "not yet");
+        ensure!(collector.figure(refused)? >= 1.0, "not yet");
         Ok(())
     })?;
     bad.set(Mode::Accept(0));
     let last = one(&collector)?;
     arrives(&bad, last)?;
     eventually("every sample is there or counted", LONG, || {
-        let (there, counted) = (received(&bad).len(), figure(&collector, refused)?);
+        let (there, counted) = (received(&bad).len(), collector.figure(refused)?);
         let all = usize::try_from(last - start + 1)?;
         #[allow(clippy::cast_precision_loss, reason = "a few")]
         let sum = there as f64 + counted;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use wan_tests::api::Api;
+use wan_tests::api::{Api, point};
 use wan_tests::clock::{self, eventually};
 use wan_tests::collector::{Collector, Site};
 use wan_tests::netns::Namespace;
@@ -62,10 +62,8 @@ fn api(space: &Namespace, address: &str) -> Result<Api> {
 
 /// The first value that an instant query gives.
 fn value(store: &Api, query: &str) -> Result<f64> {
-    let query = query.replace('{', "%7B").replace('}', "%7D").replace('"', "%22");
-    let answer = store.json(&format!("/api/v1/query?query={query}"))?;
-    let value = answer["data"]["result"][0]["value"][1].as_str().with_context(|| answer.to_string())?;
-    value.parse().context("a number")
+    let answer = store.ask("/api/v1/query", &[("query", query)])?;
+    Ok(point(&answer["result"][0]["value"])?.1)
 }
 
 #[test]

@@ -58,6 +58,33 @@ impl Api {
         ensure!(answer.status == 200, "GET {path} answers {}: {}", answer.status, answer.body);
         serde_json::from_str(&answer.body).with_context(|| format!("GET {path}: {}", answer.body))
     }
+
+    /// Asks a store as Prometheus' API has it, and gives the `data` of its answer.
+    pub fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value> {
+        let parameters: Vec<String> =
+            parameters.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+        let mut answer = self.json(&format!("{path}?{}", parameters.join("&")))?;
+        ensure!(answer["status"] == "success", "{answer}");
+        Ok(answer["data"].take())
+    }
+}
+
+/// A value of a query string (RFC 3986, 2.1).
+fn encode(text: &str) -> String {
+    let letter = |byte: u8| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(letter).collect()
+}
+
+/// One point of a store's answer: Unix milliseconds and a value.
+#[allow(clippy::cast_possible_truncation, reason = "milliseconds of this century")]
+pub fn point(value: &Value) -> Result<(i64, f64)> {
+    let at = value[0].as_f64().with_context(|| value.to_string())?;
+    let number = value[1].as_str().with_context(|| value.to_string())?;
+    Ok(((at * 1000.0).round() as i64, number.parse().with_context(|| value.to_string())?))
 }
 
 impl Api {

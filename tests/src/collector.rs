@@ -207,6 +207,16 @@ impl Collector {
         self.token.iter().fold(api, |api, token| api.with_token(token))
     }
 
+    /// The value of one series of its own `/metrics`.
+    pub fn figure(&self, series: &str) -> Result<f64> {
+        let page = self.api().get("/metrics")?.body;
+        let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.ok_or_else(|| anyhow!("no {series}"))?
+            .trim()
+            .parse()
+            .with_context(|| format!("{series}: {line:?}"))
+    }
+
     /// Runs `wan-collector COMMAND --config FILE ARGS` and gives what it prints.
     pub fn command(&self, command: &[&str], args: &[&str]) -> Result<String> {
         let program = process::binary("wan-collector")?;

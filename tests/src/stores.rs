@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::api::Api;
+use crate::api::{Api, point};
 use crate::clock;
 use crate::netns::Namespace;
 use crate::payload;
@@ -167,26 +167,19 @@ impl Store {
     /// Every sample of the selected series over the two hours before now and the minute after, as they are stored: labels → (Unix milliseconds,
     /// value).
     pub fn samples(&self, selector: &str) -> Result<BTreeMap<String, Vec<(i64, f64)>>> {
-        let query =
-            |text: &str| text.replace('%', "%25").replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
-        let at = clock::unix_millis() / 1000 + 60;
-        let path = format!("/api/v1/query?time={at}&query={}", query(&format!("{selector}[2h]")));
-        let answer = self.api().json(&path)?;
+        let at = (clock::unix_millis() / 1000 + 60).to_string();
+        let query = format!("{selector}[2h]");
+        let answer = self.api().ask("/api/v1/query", &[("time", &at), ("query", &query)])?;
         let mut found = BTreeMap::new();
-        for series in answer["data"]["result"].as_array().context("no result")? {
+        for series in answer["result"].as_array().context("no result")? {
             let labels: BTreeMap<String, Value> =
                 serde_json::from_value(series["metric"].clone()).context("labels")?;
             let labels: Vec<String> = labels
                 .iter()
                 .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()))
                 .collect();
-            let mut samples = Vec::new();
-            for sample in series["values"].as_array().context("no values")? {
-                let seconds = sample[0].as_f64().context("a time")?;
-                let value = sample[1].as_str().context("a value")?.parse().context("a number")?;
-                #[allow(clippy::cast_possible_truncation, reason = "milliseconds of this century")]
-                samples.push(((seconds * 1000.0).round() as i64, value));
-            }
+            let samples = series["values"].as_array().context("no values")?;
+            let samples = samples.iter().map(point).collect::<Result<_>>()?;
             found.insert(labels.join(","), samples);
         }
         Ok(found)

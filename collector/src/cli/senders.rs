@@ -142,11 +142,10 @@ fn join<'n>(names: impl Iterator<Item = &'n str>) -> String {
 }
 
 fn find<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c Sender> {
-    let names = || config.senders.iter().map(|sender| sender.name.as_str());
-    if let Some(sender) = config.senders.iter().find(|sender| sender.name.as_str() == name) {
+    if let Some(sender) = name.parse().ok().and_then(|name| config.sender(&name)) {
         return Ok(sender);
     }
-    match nearest(name, names()) {
+    match nearest(name, config.senders.iter().map(|sender| sender.name.as_str())) {
         Some(meant) => anyhow::bail!("the configuration has no sender {name:?}; did you mean {meant}?"),
         None => anyhow::bail!("the configuration has no sender {name:?}: add it under `senders` first"),
     }

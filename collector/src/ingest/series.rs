@@ -7,20 +7,22 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use wan_wire::{
     AssembledRound, DecodeError, Decoder, Label, LabelPairs, Limits, LinkName, Metric, OutcomeRule,
     ProbeKind, Protocol, RoundAssembler, Sample, Scratch, SiteId, UnixMillis, Written, classify,
-    is_stale_marker, labels::describe, round::is_round_metric,
+    is_stale_marker,
+    labels::describe,
+    round::{Assembly, is_round_metric},
 };
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::Config;
 use crate::engine::Painting;
-use crate::ingest::foreign::{self, Figure, Recognised};
+use crate::ingest::foreign::{self, Assembled, Figure, Recognised};
 use crate::inventory::Watches;
 use crate::ledger::life::Life;
 use crate::quality::Stream;
@@ -70,7 +72,7 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    fn add(&mut self, samples: usize, series: impl FnOnce() -> String, reason: &dyn std::fmt::Display) {
+    fn add(&mut self, samples: usize, series: impl FnOnce() -> String, reason: &dyn fmt::Display) {
         self.samples += samples as u64;
         if self.named < NAMED {
             self.named += 1;
@@ -400,45 +402,39 @@ impl<'r> Request<'r> {
                 rounds.sample(key, hash, round, *sample);
             }
         }
-        self.rounds(&cache.keys, assembler, rounds);
-        self.foreign_rounds(&cache.keys, foreign, rounds);
+        match self.by {
+            By::Agent => {
+                let Assembly { rounds: complete, refused, incomplete } = assembler.finish();
+                self.decoded.incomplete_rounds = u64::from(incomplete);
+                let refused = refused.iter().map(|round| (round.key, round.end, round.samples, round.error));
+                self.rounds(&cache.keys, complete, refused, rounds);
+            }
+            By::Sender => {
+                let Assembled { rounds: complete, refused, incomplete } = foreign.finish();
+                self.decoded.incomplete_rounds = u64::from(incomplete);
+                self.rounds(&cache.keys, &complete, refused.into_iter(), rounds);
+            }
+        }
         self.lives();
         self.decoded.refused.accepted = self.decoded.written.samples;
         Ok(())
     }
 
-    fn rounds(&mut self, keys: &[RoundKey], assembler: &mut RoundAssembler, rounds: &mut impl TakeRounds) {
-        let assembly = assembler.finish();
-        self.decoded.incomplete_rounds = u64::from(assembly.incomplete);
-        rounds.expect(assembly.rounds.len());
-        for round in assembly.rounds {
-            if let Some(key) = keys.get(round.key as usize) {
-                rounds.take(key, round);
-            }
-        }
-        for round in assembly.refused {
-            rounds.refuse(round.key, round.end);
-            self.decoded.written.samples -= u64::from(round.samples);
-            let name = || name(keys, round.key, round.end);
-            self.decoded.refused.add(round.samples as usize, name, &round.error);
-        }
-    }
-
-    fn foreign_rounds(
+    /// Hands on what came of the rounds of the request: those that are complete, and key, end, samples and reason of those that are refused.
+    fn rounds<E: fmt::Display>(
         &mut self,
         keys: &[RoundKey],
-        foreign: &mut foreign::Rounds,
+        complete: &[AssembledRound],
+        refused: impl Iterator<Item = (u32, UnixMillis, u32, E)>,
         rounds: &mut impl TakeRounds,
     ) {
-        let assembled = foreign.finish();
-        self.decoded.incomplete_rounds += u64::from(assembled.incomplete);
-        rounds.expect(assembled.rounds.len());
-        for round in &assembled.rounds {
+        rounds.expect(complete.len());
+        for round in complete {
             if let Some(key) = keys.get(round.key as usize) {
                 rounds.take(key, round);
             }
         }
-        for (key, end, samples, reason) in assembled.refused {
+        for (key, end, samples, reason) in refused {
             rounds.refuse(key, end);
             self.decoded.written.samples -= u64::from(samples);
             self.decoded.refused.add(samples as usize, || name(keys, key, end), &reason);

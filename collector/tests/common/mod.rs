@@ -4,11 +4,12 @@
 
 use wan_collector::config::Config;
 use wan_collector::inventory::diff::Change;
-use wan_collector::inventory::{Link, Site, Watches};
 use wan_collector::ledger::span::Span;
 use wan_collector::store::sqlite::SqliteStore;
 use wan_collector::store::{AgentSecret, Alive, Checkpoint, EvidenceUpdate, Series, Store};
 use wan_wire::{Outcome, UnixMillis};
+
+use crate::register;
 
 /// An hour in milliseconds.
 pub(crate) const HOUR: i64 = 3_600_000;
@@ -34,7 +35,10 @@ impl Folder {
 
     async fn fill(&self) {
         let store = SqliteStore::open(&self.config().database()).await.unwrap();
-        let sites = [site("xa-a", "Ủy ban nhân dân xã \"A\", Trảng Bàng"), site("xa-b", "=Đảng ủy xã B")];
+        let sites = [
+            register::site("xa-a", "Ủy ban nhân dân xã \"A\", Trảng Bàng"),
+            register::site("xa-b", "=Đảng ủy xã B"),
+        ];
         let changes: Vec<Change> = sites.into_iter().map(Change::Added).collect();
         let revision = store.change_register(0, &changes).await.unwrap();
         let secret = AgentSecret {
@@ -81,25 +85,5 @@ impl Folder {
 
     pub(crate) fn config(&self) -> Config {
         Config::load(self.path().as_ref()).unwrap()
-    }
-}
-
-fn site(id: &str, name: &str) -> Site {
-    Site {
-        id: id.parse().unwrap(),
-        name: name.to_owned(),
-        tier: "commune".parse().unwrap(),
-        branch: "state".parse().unwrap(),
-        parent: None,
-        district: None,
-        valid_from: None,
-        valid_to: None,
-        former: Vec::new(),
-        merged_into: None,
-        location: None,
-        contacts: Vec::new(),
-        watches: Watches::None,
-        links: vec![Link::named("wan".parse().unwrap())],
-        note: None,
     }
 }

@@ -27,8 +27,6 @@ use wan_tests::scene::Scene;
 use wan_tests::stores::Store;
 use wan_wire::{Protocol, UnixMillis};
 
-use crate::forward::figure;
-
 /// 2025-01-15 00:00 in Vietnam: long past, so that nothing depends on the present.
 pub(crate) const START: i64 = 1_736_874_000_000;
 pub(crate) const MINUTE: i64 = 60_000;
@@ -198,7 +196,7 @@ impl Day {
         let mut collector = Collector::of(scene, LISTEN.parse()?, config).inside(space);
         collector.start()?;
         let figure = |of: &str, store: &Store| {
-            figure(&collector, &format!("wan_collector_forward_{of}{{store=\"{}\"}}", store.kind().name()))
+            collector.figure(&format!("wan_collector_forward_{of}{{store=\"{}\"}}", store.kind().name()))
         };
         for store in stores {
             eventually("all of the day is forwarded", PATIENCE, || {

@@ -1,10 +1,10 @@
 //! What a store is filled with beside what is forwarded to it, and questions as Grafana asks them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use serde_json::Value;
+use wan_tests::api::point;
 use wan_tests::payload::{self, Sample};
 use wan_tests::stores::{Kind, Store};
 
@@ -55,37 +55,23 @@ pub(crate) fn write(store: &Store, day: &Day) -> Result<()> {
     Ok(())
 }
 
-fn ask(store: &Store, path: &str, parameters: &[(&str, String)]) -> Result<Value> {
-    let mut query = String::new();
-    for (name, value) in parameters {
-        write!(query, "{}{name}={}", if query.is_empty() { '?' } else { '&' }, encode(value))?;
-    }
-    let mut answer = store.api().json(&format!("{path}{query}"))?;
-    ensure!(answer["status"] == "success", "{answer}");
-    Ok(answer["data"].take())
-}
-
 /// An instant query.
 pub(crate) fn instant(store: &Store, query: &str, at: i64) -> Result<Vec<Series>> {
-    let data = ask(store, "/api/v1/query", &[("query", query.to_owned()), ("time", seconds(at))])?;
+    let data = store.api().ask("/api/v1/query", &[("query", query), ("time", &seconds(at))])?;
     series(&data, "value")
 }
 
 /// A range query over the day.
 pub(crate) fn range(store: &Store, query: &str, step: i64) -> Result<Vec<Series>> {
-    let parameters = [
-        ("query", query.to_owned()),
-        ("start", seconds(START)),
-        ("end", seconds(END)),
-        ("step", seconds(step)),
-    ];
-    series(&ask(store, "/api/v1/query_range", &parameters)?, "values")
+    let parameters =
+        [("query", query), ("start", &seconds(START)), ("end", &seconds(END)), ("step", &seconds(step))];
+    series(&store.api().ask("/api/v1/query_range", &parameters)?, "values")
 }
 
 /// The values of a label in series, as Grafana's `label_values` asks for them.
 pub(crate) fn label_values(store: &Store, selector: &str, label: &str) -> Result<Vec<String>> {
-    let parameters = [("match[]", selector.to_owned()), ("start", seconds(START)), ("end", seconds(END))];
-    let data = ask(store, &format!("/api/v1/label/{label}/values"), &parameters)?;
+    let parameters = [("match[]", selector), ("start", &seconds(START)), ("end", &seconds(END))];
+    let data = store.api().ask(&format!("/api/v1/label/{label}/values"), &parameters)?;
     let values = data.as_array().context("no list")?;
     Ok(values.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
@@ -93,19 +79,6 @@ pub(crate) fn label_values(store: &Store, selector: &str, label: &str) -> Result
 #[allow(clippy::cast_precision_loss, reason = "milliseconds of this century are below 2⁵³")]
 fn seconds(millis: i64) -> String {
     format!("{}", millis as f64 / 1000.0)
-}
-
-fn encode(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 fn series(data: &Value, field: &str) -> Result<Vec<Series>> {
@@ -122,11 +95,4 @@ fn series(data: &Value, field: &str) -> Result<Vec<Series>> {
             Ok(Series { labels, points: points? })
         })
         .collect()
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "milliseconds of this century")]
-fn point(value: &Value) -> Result<(i64, f64)> {
-    let at = value[0].as_f64().with_context(|| value.to_string())?;
-    let number = value[1].as_str().with_context(|| value.to_string())?;
-    Ok(((at * 1000.0).round() as i64, number.parse().with_context(|| value.to_string())?))
 }
