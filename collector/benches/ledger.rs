@@ -75,7 +75,7 @@ fn view((number, [lan, wan, internet, centre]): (usize, &[Spans; 4])) -> SiteVie
         valid_from: UnixMillis(i64::try_from(number).unwrap_or(0) * DAY),
         valid_to: None,
         equipped_from: Some(UnixMillis(0)),
-        links: vec![
+        links: [
             LinkView {
                 kind: LinkKind::Lan,
                 valid: Window::ALWAYS,
@@ -97,7 +97,8 @@ fn view((number, [lan, wan, internet, centre]): (usize, &[Spans; 4])) -> SiteVie
                 others: Vec::new(),
                 hold: Duration::ZERO,
             },
-        ],
+        ]
+        .into(),
     }
 }
 
@@ -126,7 +127,7 @@ fn timeline_and_uptime_of_a_year(bencher: Bencher<'_, '_>) {
     let window = Window::new(UnixMillis(0), UnixMillis(YEAR));
     bencher.bench(|| {
         for site in black_box(&views) {
-            for link in &site.links {
+            for link in site.links.iter() {
                 let timeline = Timeline::of_link(site, link, &basis, window);
                 black_box(Uptime::of(&timeline, &planned));
             }

@@ -9,12 +9,12 @@ mod planned;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 pub use causes::Causes;
-pub use groups::Group;
+pub use groups::{AtPresent, Group};
 use wan_wire::{LinkKind, LinkName, SiteId, UnixMillis};
 
 use crate::central::{Document, Told};
@@ -68,45 +68,42 @@ pub struct SiteNow<'r> {
     /// What the register says of it at that instant.
     pub registered: Registered<'r>,
     /// Its links, by name: those of the register and those that were seen.
-    pub links: BTreeMap<LinkName, Link>,
+    pub links: &'r [Link],
     /// When its agent last pushed, if that is remembered.
     pub last_push: Option<UnixMillis>,
     /// What its agent last said of itself.
-    pub facts: AgentFacts,
+    pub facts: &'r AgentFacts,
     /// When its host booted and its agent started, by the agent's word.
-    pub lives: Arc<Lives>,
+    pub lives: &'r Lives,
     /// When it was first given a secret.
     pub issued: Option<UnixMillis>,
     /// What its agent is told to probe.
-    pub document: Option<Arc<Document>>,
+    pub document: Option<&'r Document>,
     /// What its agent last said of that.
-    pub told: Option<Told>,
+    pub told: Option<&'r Told>,
     /// Why that is not what file and register say now, if it is not.
-    pub held: Option<String>,
-    /// The first instant of which its own agent tells, whether that is loaded or not.
-    first_own: Option<UnixMillis>,
-    valid_from: UnixMillis,
-    valid_to: Option<UnixMillis>,
+    pub held: Option<&'r str>,
+    view: SiteView<'r>,
 }
 
-impl SiteNow<'_> {
+impl<'r> SiteNow<'r> {
     /// The view that timelines and figures of the site are derived from: all the time of its registration, in its present tier and
     /// branch. What counts sites by tier or branch takes [`Province::eras`].
     #[must_use]
-    pub fn view(&self) -> SiteView<'_> {
-        SiteView {
-            tier: self.registered.tier.as_str(),
-            branch: self.registered.branch.as_str(),
-            valid_from: self.valid_from,
-            valid_to: self.valid_to,
-            equipped_from: self.issued.into_iter().chain(self.first_own).min(),
-            links: self.seen_links().map(Link::view).collect(),
-        }
+    pub const fn view(&self) -> &SiteView<'r> {
+        &self.view
     }
 
     /// Its links of which there is evidence, in the order of [`SiteNow::view`].
-    pub fn seen_links(&self) -> impl Iterator<Item = &Link> {
-        self.links.values().filter(|link| link.is_seen())
+    pub fn seen_links(&self) -> impl Iterator<Item = &'r Link> + use<'r> {
+        self.links.iter().filter(|link| link.is_seen())
+    }
+
+    /// One of its links.
+    #[must_use]
+    pub fn link(&self, name: &LinkName) -> Option<&'r Link> {
+        let at = self.links.binary_search_by(|link| link.name.cmp(name)).ok()?;
+        self.links.get(at)
     }
 }
 
@@ -149,7 +146,7 @@ pub struct Province<'c> {
     config: &'c Config,
     register: Arc<Register>,
     revision: i64,
-    evidence: BTreeMap<SiteId, SiteEvidence>,
+    evidence: HashMap<SiteId, SiteEvidence>,
     running: Periods,
     required: Vec<LinkKind>,
     hears_since: Option<UnixMillis>,
@@ -163,11 +160,12 @@ pub struct Province<'c> {
     pub now: UnixMillis,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct SiteEvidence {
-    links: BTreeMap<LinkName, Link>,
+    /// By name.
+    links: Vec<Link>,
     last_push: Option<UnixMillis>,
-    facts: AgentFacts,
+    facts: Arc<AgentFacts>,
     lives: Arc<Lives>,
     issued: Option<UnixMillis>,
     first_own: Option<UnixMillis>,
@@ -178,6 +176,9 @@ struct SiteEvidence {
     silence_limit: Duration,
     own_round: Option<Duration>,
 }
+
+/// The evidence of a site that has none.
+static NOTHING: LazyLock<SiteEvidence> = LazyLock::new(SiteEvidence::default);
 
 impl<'c> Province<'c> {
     /// The province as `state` has it.
@@ -207,31 +208,33 @@ impl<'c> Province<'c> {
         // Before the evidence: what is loaded in between is more than this says.
         let loading = state.history.loading();
         let directory = state.directory();
-        let enrolled: BTreeSet<&SiteId> = directory.credentials.values().map(|site| &site.id).collect();
+        let enrolled: HashSet<&SiteId> = directory.credentials.values().map(|site| &site.id).collect();
         let cut_offs = cut_offs(state, now);
         let never = Arc::new(Periods::new());
-        let mut evidence = BTreeMap::new();
+        let mut evidence = HashMap::with_capacity(directory.register.len());
         for site in directory.register.sites().filter(|site| wanted(&site.id)) {
             let Some(runtime) = directory.runtimes.get(&site.id) else { continue };
+            let seen = runtime.evidence();
+            let own_round = runtime.expected_round_by(&seen);
             let mut of_site = SiteEvidence {
-                links: BTreeMap::new(),
+                links: Vec::with_capacity(site.links.len()),
                 last_push: runtime.last_push(),
                 facts: runtime.facts(),
                 lives: runtime.lives(),
                 issued: directory.issued.get(&site.id).copied(),
-                first_own: runtime.first_own(),
+                first_own: seen.first_of(&site.id),
                 enrolled: enrolled.contains(&site.id),
                 document: runtime.document(),
                 told: state.central.told_by(&site.id),
                 held: state.central.held(&site.id),
-                silence_limit: state.silence_limit(runtime),
-                own_round: runtime.expected_round(),
+                silence_limit: state.silence_limit(own_round),
+                own_round,
             };
-            let before = runtime.expected_round().unwrap_or_default();
+            let before = own_round.unwrap_or_default();
             for link in &site.links {
                 of_site.link(&link.name).valid = link.valid(&state.config.timezone);
             }
-            for track in runtime.evidence().tracks() {
+            for track in seen.tracks() {
                 let link = of_site.link(&track.link);
                 if track.spans.is_empty() {
                     continue;
@@ -250,6 +253,7 @@ impl<'c> Province<'c> {
                     );
                 }
             }
+            drop(seen);
             evidence.insert(site.id.clone(), of_site);
         }
         let mut running: Periods = state.alive(now).into_iter().map(|run| (run.start, run.end)).collect();
@@ -379,27 +383,35 @@ impl<'c> Province<'c> {
 
     fn site_now<'p>(&'p self, site: &'p Site) -> SiteNow<'p> {
         let zone = &self.config.timezone;
-        let evidence = self.evidence.get(&site.id);
-        SiteNow {
-            site,
-            registered: site.as_of_instant(self.now, zone),
-            links: evidence.map(|evidence| evidence.links.clone()).unwrap_or_default(),
-            last_push: evidence.and_then(|evidence| evidence.last_push),
-            facts: evidence.map(|evidence| evidence.facts.clone()).unwrap_or_default(),
-            lives: evidence.map(|evidence| Arc::clone(&evidence.lives)).unwrap_or_default(),
-            issued: evidence.and_then(|evidence| evidence.issued),
-            document: evidence.and_then(|evidence| evidence.document.clone()),
-            told: evidence.and_then(|evidence| evidence.told.clone()),
-            held: evidence.and_then(|evidence| evidence.held.clone()),
-            first_own: evidence.and_then(|evidence| evidence.first_own),
+        let evidence = self.evidence.get(&site.id).unwrap_or(&NOTHING);
+        let registered = site.as_of_instant(self.now, zone);
+        let seen = evidence.links.iter().filter(|link| link.is_seen());
+        let view = SiteView {
+            tier: registered.tier.as_str(),
+            branch: registered.branch.as_str(),
             valid_from: site.valid_from_ms(zone).unwrap_or(UnixMillis::MIN),
             valid_to: site.valid_to_ms(zone),
+            equipped_from: evidence.issued.into_iter().chain(evidence.first_own).min(),
+            links: seen.map(Link::view).collect(),
+        };
+        SiteNow {
+            site,
+            registered,
+            links: &evidence.links,
+            last_push: evidence.last_push,
+            facts: &evidence.facts,
+            lives: &evidence.lives,
+            issued: evidence.issued,
+            document: evidence.document.as_deref(),
+            told: evidence.told.as_ref(),
+            held: evidence.held.as_deref(),
+            view,
         }
     }
 
     /// One view for each era of a site, each registered for that era only: what counts sites by tier, branch, district or carrier at a
     /// time. They share the site's links.
-    pub fn eras<'s>(&self, site: &'s SiteNow<'_>) -> Vec<(Registered<'s>, SiteView<'s>)> {
+    pub fn eras<'s>(&self, site: &SiteNow<'s>) -> Vec<(Registered<'s>, SiteView<'s>)> {
         let view = site.view();
         let eras = site.site.eras(&self.config.timezone).map(|era| {
             let registered = era.registered;
@@ -442,61 +454,60 @@ impl<'c> Province<'c> {
     /// The verdict of one site now.
     #[must_use]
     pub fn standing(&self, id: &SiteId) -> Option<Standing> {
-        self.standing_under(id, &mut BTreeMap::new())
+        self.standing_under(self.register.get(id)?, &mut HashMap::new())
     }
 
     /// The verdicts of all sites that are registered now.
     #[must_use]
     pub fn standings(&self) -> BTreeMap<SiteId, Standing> {
-        let mut known = BTreeMap::new();
-        for site in self.register.sites() {
-            self.standing_under(&site.id, &mut known);
-        }
-        let zone = &self.config.timezone;
-        known.retain(|id, _| self.register.get(id).is_some_and(|site| site.registered_at(self.now, zone)));
-        known
+        let (mut known, zone) = (HashMap::with_capacity(self.register.len()), &self.config.timezone);
+        let registered = self.register.sites().filter(|site| site.registered_at(self.now, zone));
+        registered
+            .filter_map(|site| Some((site.id.clone(), self.standing_under(site, &mut known)?)))
+            .collect()
     }
 
     /// Parents first: the parents of a day form no circle, so the chain ends.
-    fn standing_under(&self, id: &SiteId, known: &mut BTreeMap<SiteId, Standing>) -> Option<Standing> {
-        let mut chain = vec![id.clone()];
-        while let Some(parent) =
-            chain.last().and_then(|id| self.parent_at(id, self.now)).map(|site| site.id.clone())
-        {
-            if known.contains_key(&parent) {
-                break;
+    fn standing_under<'p>(
+        &'p self,
+        site: &'p Site,
+        known: &mut HashMap<&'p SiteId, Standing>,
+    ) -> Option<Standing> {
+        let mut chain = vec![site];
+        while let Some(site) = chain.last().filter(|site| !known.contains_key(&site.id)) {
+            match self.register.parent_of(site, self.now, &self.config.timezone) {
+                Some(parent) if !known.contains_key(&parent.id) => chain.push(parent),
+                parent => {
+                    let standing = self.standing_below(site, parent.and_then(|parent| known.get(&parent.id)));
+                    known.insert(&site.id, standing);
+                    chain.pop();
+                }
             }
-            chain.push(parent);
         }
-        while let Some(id) = chain.pop() {
-            if known.contains_key(&id) {
-                continue;
-            }
-            let Some(site) = self.site(&id) else { continue };
-            let parent = self.parent_at(&id, self.now).and_then(|parent| known.get(&parent.id));
-            let evidence = self.evidence.get(&id);
-            let facts = Facts {
-                enrolled: site.issued.filter(|_| evidence.is_some_and(|evidence| evidence.enrolled)),
-                planned: self.planned_since(&site),
-                last_push: site.last_push,
-                parent_cut_off: parent
-                    .filter(|parent| parent.verdict.cuts_children_off())
-                    .map(|parent| parent.since),
-                hears_since: self.hears_since,
-                silence_limit: evidence
-                    .map_or(self.config.ingest.silence_limit, |evidence| evidence.silence_limit),
-                late_limit: verdict::late_limit(evidence.and_then(|evidence| evidence.own_round)),
-                seen_down: self.seen_down(&site),
-            };
-            let standing = verdict::standing(&site.view(), &facts, &self.basis());
-            known.insert(id, standing);
-        }
-        known.get(id).copied()
+        known.get(&site.id).copied()
+    }
+
+    /// The verdict of a site whose parent's is known.
+    fn standing_below(&self, site: &Site, parent: Option<&Standing>) -> Standing {
+        let (site, evidence) = (self.site_now(site), self.evidence.get(&site.id));
+        let cut_off = parent.filter(|parent| parent.verdict.cuts_children_off());
+        let facts = Facts {
+            enrolled: site.issued.filter(|_| evidence.is_some_and(|evidence| evidence.enrolled)),
+            planned: self.planned_since(&site),
+            last_push: site.last_push,
+            parent_cut_off: cut_off.map(|parent| parent.since),
+            hears_since: self.hears_since,
+            silence_limit: evidence
+                .map_or(self.config.ingest.silence_limit, |evidence| evidence.silence_limit),
+            late_limit: verdict::late_limit(evidence.and_then(|evidence| evidence.own_round)),
+            seen_down: self.seen_down(&site),
+        };
+        verdict::standing(site.view(), &facts, &self.basis())
     }
 
     /// Whether all others who look at a site's WAN see it down, for long enough to be believed.
     fn seen_down(&self, site: &SiteNow<'_>) -> bool {
-        let wan = site.links.values();
+        let wan = site.links.iter();
         let wan = wan.filter(|link| link.name.kind() == LinkKind::Wan && link.valid.holds(self.now));
         let lines = wan.map(|link| link.others.values().map(Seen::witness));
         verdict::seen_down(lines, self.now, self.config.ingest.silence_limit, self.config.ingest.confirm)
@@ -540,7 +551,7 @@ impl<'c> Province<'c> {
         match link {
             None => Some(Timeline::of_site(&view, &self.basis(), window)),
             Some(name) => {
-                let link = site.links.get(name)?.view();
+                let link = site.link(name)?.view();
                 Some(Timeline::of_link(&view, &link, &self.basis(), window))
             }
         }
@@ -618,12 +629,11 @@ fn centre_cut_off(register: &Register, cut_offs: &BTreeMap<SiteId, Arc<Periods>>
 
 impl SiteEvidence {
     fn link(&mut self, name: &LinkName) -> &mut Link {
-        self.links.entry(name.clone()).or_insert_with(|| Link {
-            name: name.clone(),
-            own: None,
-            others: BTreeMap::new(),
-            round: Duration::ZERO,
-            valid: Window::ALWAYS,
-        })
+        let at = self.links.binary_search_by(|link| link.name.cmp(name)).unwrap_or_else(|at| {
+            let (own, others, round) = (None, BTreeMap::new(), Duration::ZERO);
+            self.links.insert(at, Link { name: name.clone(), own, others, round, valid: Window::ALWAYS });
+            at
+        });
+        &mut self.links[at]
     }
 }

@@ -62,8 +62,9 @@ fn status(state: &State) -> String {
         return trouble;
     }
     let directory = state.directory();
-    let is_heard =
-        |site: &SiteRuntime| site.last_push().is_some_and(|at| at >= now.minus(state.silence_limit(site)));
+    let is_heard = |site: &SiteRuntime| {
+        site.last_push().is_some_and(|at| at >= now.minus(state.silence_limit(site.expected_round())))
+    };
     let heard = directory.runtimes.values().filter(|site| is_heard(site)).count();
     let (equipped, registered) = (directory.issued.len(), directory.register.len());
     let history = state.history.loading().map(|loading| loading.tell(&state.config.timezone) + "; ");

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -246,6 +246,11 @@ impl Evidence {
         }
     }
 
+    /// The first instant of which any track of a vantage tells.
+    pub(crate) fn first_of(&self, vantage: &SiteId) -> Option<UnixMillis> {
+        self.tracks.iter().filter(|track| track.vantage == *vantage).filter_map(Track::first).min()
+    }
+
     /// The first instant of which any track tells.
     #[must_use]
     pub fn first(&self) -> Option<UnixMillis> {
@@ -372,13 +377,15 @@ pub struct SiteRuntime {
     /// The site.
     pub id: SiteId,
     evidence: RwLock<Evidence>,
-    facts: RwLock<AgentFacts>,
+    facts: RwLock<Arc<AgentFacts>>,
     lives: Mutex<LifeSlot>,
     last_push: AtomicI64,
     document: Slot,
     /// Requests of this site that are being read or wait for the journal ([`crate::ingest`] bounds them).
     pub in_flight: AtomicU32,
     pub(crate) series: Mutex<SeriesCache>,
+    /// How many are in it, for those who do not want to wait for it.
+    known_series: AtomicUsize,
 }
 
 impl SiteRuntime {
@@ -392,6 +399,7 @@ impl SiteRuntime {
             document: Slot::default(),
             in_flight: AtomicU32::new(0),
             series: Mutex::default(),
+            known_series: AtomicUsize::new(0),
         }
     }
 
@@ -461,14 +469,17 @@ impl SiteRuntime {
     /// The first instant of which its own agent tells, whether that is loaded or not.
     #[must_use]
     pub fn first_own(&self) -> Option<UnixMillis> {
-        let evidence = self.evidence();
-        evidence.tracks.iter().filter(|track| track.vantage == self.id).filter_map(Track::first).min()
+        self.evidence().first_of(&self.id)
     }
 
     /// How many of its series are known by their bytes.
     #[must_use]
     pub fn known_series(&self) -> usize {
-        self.series.lock().len()
+        self.known_series.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_known_series(&self, known: usize) {
+        self.known_series.store(known, Ordering::Relaxed);
     }
 
     /// When the site's agent last pushed, by the collector's clock; `None` when it has not since the collector's memory begins.
@@ -501,7 +512,11 @@ impl SiteRuntime {
     /// the agent is told to make them.
     #[must_use]
     pub fn expected_round(&self) -> Option<Duration> {
-        let evidence = self.evidence();
+        self.expected_round_by(&self.evidence())
+    }
+
+    /// The same, for who reads its evidence.
+    pub(crate) fn expected_round_by(&self, evidence: &Evidence) -> Option<Duration> {
         let own = evidence.tracks().iter().filter(|track| track.vantage == self.id);
         let last = own.filter_map(|track| track.latest).max_by_key(|latest| latest.end);
         last.map(|latest| latest.length()).or_else(|| self.document.read().as_ref()?.interval)
@@ -509,12 +524,12 @@ impl SiteRuntime {
 
     /// What the agent last said of itself.
     #[must_use]
-    pub fn facts(&self) -> AgentFacts {
-        self.facts.read().clone()
+    pub fn facts(&self) -> Arc<AgentFacts> {
+        Arc::clone(&self.facts.read())
     }
 
     pub(crate) fn note_facts(&self, newer: AgentFacts) {
-        self.facts.write().update(newer);
+        Arc::make_mut(&mut self.facts.write()).update(newer);
     }
 
     /// When its host booted and its agent started, by the agent's word.
@@ -864,8 +879,8 @@ impl State {
 
     /// How long the site's agent may be silent before that is worth a word.
     #[must_use]
-    pub fn silence_limit(&self, site: &SiteRuntime) -> Duration {
-        verdict::silence_limit(self.config.ingest.silence_limit, site.expected_round())
+    pub fn silence_limit(&self, expected_round: Option<Duration>) -> Duration {
+        verdict::silence_limit(self.config.ingest.silence_limit, expected_round)
     }
 
     /// When the collector ran, in order; the present run reaches to `now`.

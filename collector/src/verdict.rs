@@ -61,7 +61,7 @@ use utoipa::ToSchema;
 use wan_wire::{LinkKind, Outcome, UnixMillis};
 
 use crate::ledger::span::{Periods, Span, Spans};
-use crate::ledger::timeline::{Basis, Kinds, KindsSweep, SiteView, State, Window};
+use crate::ledger::timeline::{Basis, Kinds, KindsSweep, LinkView, SiteView, State, Window};
 
 /// What a site is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
@@ -372,11 +372,9 @@ pub fn standing(site: &SiteView<'_>, facts: &Facts, basis: &Basis<'_>) -> Standi
     // While the agent is heard its newest round speaks: the push may be as old as the limit, and the round was as old
     // again when it came.
     let own_hold = Basis { hold: facts.silence_limit.saturating_mul(2), ..*basis };
-    // How others see the site: the same evidence without its own word.
-    let mut outside = site.clone();
-    for link in &mut outside.links {
-        link.own = None;
-    }
+    // How others see the site's WAN: the same evidence without its own word.
+    let wan = site.links.iter().filter(|link| link.kind == LinkKind::Wan);
+    let outside = SiteView { links: wan.map(LinkView::from_outside).collect(), ..site.clone() };
     let situation = Situation {
         enrolled: facts.enrolled.is_some(),
         planned: facts.planned.is_some(),
@@ -415,8 +413,8 @@ fn is_since_ever(since: &UnixMillis) -> bool {
 /// The kinds that the verdict tells apart.
 const THE_THREE: [LinkKind; 3] = [LinkKind::Lan, LinkKind::Wan, LinkKind::Internet];
 
-/// How far to look back at first for the start of what holds now: most sites changed long ago or just now, and a span is
-/// cheap. Each further look goes eight times as far.
+/// How far to look back at first, at least, for the start of what holds now: most sites changed long ago or just now, and a span
+/// is cheap. Each further look goes eight times as far.
 const FIRST_LOOK_BACK_MS: i64 = 3_600_000;
 
 fn kinds_at(site: &SiteView<'_>, kinds: &[LinkKind], basis: &Basis<'_>) -> Kinds {
@@ -439,7 +437,10 @@ fn since(
     // Nothing changes before the first evidence of all.
     let first = views().filter_map(|spans| spans.first()).map(|span| span.start).min();
     let first = first.unwrap_or(basis.now).min(basis.now);
-    let mut back = FIRST_LOOK_BACK_MS;
+    // Nor between the start of the newest evidence and its end: past it, at once.
+    let newest = views().filter_map(|spans| spans.last()).map(|span| span.start).max();
+    let unchanged = newest.map_or(0, |newest| basis.now.millis_since(newest).saturating_add(1));
+    let mut back = FIRST_LOOK_BACK_MS.max(unchanged);
     loop {
         let from = basis.now.plus_millis(-back).max(first);
         let window = Window::new(from, Window::instant(basis.now).end);
@@ -458,7 +459,7 @@ fn since(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::timeline::{LinkView, Why};
+    use crate::ledger::timeline::Why;
     use State::{Degraded, Down, Up};
     use wan_wire::Outcome;
 
@@ -658,11 +659,12 @@ mod tests {
                 valid_from: ms(-1000),
                 valid_to: None,
                 equipped_from: self.facts.enrolled,
-                links: vec![
+                links: [
                     link(LinkKind::Lan, &self.lan, vec![]),
                     link(LinkKind::Wan, &self.wan, vec![(&self.centre).into()]),
                     link(LinkKind::Internet, &self.internet, vec![]),
-                ],
+                ]
+                .into(),
             };
             let running: Periods = [(ms(0), ms(now))].into_iter().collect();
             let basis = Basis { now: ms(now), running: &running, hold: SILENCE_LIMIT, required: &THE_THREE };

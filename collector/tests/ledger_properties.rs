@@ -586,7 +586,7 @@ proptest! {
         let basis = painted.basis(&province);
         let window = Window::new(ms(province.from), ms(province.to));
         for (site, view) in province.sites.iter().zip(painted.views(&province)) {
-            for (link, link_view) in site.links.iter().zip(&view.links) {
+            for (link, link_view) in site.links.iter().zip(view.links.iter()) {
                 let instants: Vec<i64> = province.instants(site).filter(|&t| link.naive_valid(t)).collect();
                 let naive = |t| province.naive_link(site, link, t);
                 let timeline = Timeline::of_link(&view, link_view, &basis, window);

@@ -68,7 +68,7 @@ pub fn look(record: &Record, province: &Province<'_>) -> Option<Hindsight> {
     // What is past is not held on.
     let basis = Basis { hold: Duration::ZERO, ..province.basis() };
     let name = record.subject.link();
-    let link = name.map(|name| site.links.get(name).filter(|link| link.is_seen()));
+    let link = name.map(|name| site.link(name).filter(|link| link.is_seen()));
     let (signs, round): (Vec<Stretch>, Duration) = match link {
         Some(None) => return None,
         Some(Some(link)) => (link_signs(&view, link, &basis, around), link.round),
@@ -81,14 +81,8 @@ pub fn look(record: &Record, province: &Province<'_>) -> Option<Hindsight> {
     if signs.is_empty() {
         return None;
     }
-    let mut own = view.clone();
-    for link in &mut own.links {
-        link.others.clear();
-    }
-    if let Some(name) = name {
-        let mut names = site.seen_links().map(|link| &link.name);
-        own.links.retain(|_| names.next() == Some(name));
-    }
+    let asked = site.seen_links().filter(|link| name.is_none_or(|name| link.name == *name));
+    let own = SiteView { links: asked.map(|link| link.view().from_inside()).collect(), ..view.clone() };
     let own_ms = own_known(&own, &basis, told);
     let slack = EDGE + round;
     let (found, since, until) = match record.rule {

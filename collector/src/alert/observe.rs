@@ -105,7 +105,7 @@ fn watchers(sites: &[(SiteNow<'_>, Standing)]) -> BTreeMap<SiteId, UnixMillis> {
         }
     };
     for (site, _) in sites {
-        for link in site.links.values() {
+        for link in site.links {
             if let Some((spans, latest)) = link.own.as_ref().filter(|_| site.site.watches != Watches::None) {
                 prove(&site.site.id, spans, latest.map(|latest| latest.length()).unwrap_or_default());
             }
@@ -119,7 +119,7 @@ fn watchers(sites: &[(SiteNow<'_>, Standing)]) -> BTreeMap<SiteId, UnixMillis> {
 
 /// What each other vantage saw of a site's WAN lines.
 fn wan_seen<'s>(site: &'s SiteNow<'_>) -> impl Iterator<Item = (&'s SiteId, &'s province::Seen)> {
-    let wan = site.links.values().filter(|link| link.name.kind() == LinkKind::Wan);
+    let wan = site.links.iter().filter(|link| link.name.kind() == LinkKind::Wan);
     wan.flat_map(|link| &link.others)
 }
 
@@ -290,8 +290,7 @@ impl Look<'_> {
     fn suspect(&mut self, site: &SiteNow<'_>, commons: &[Common]) {
         let now = self.province.now;
         let hold = self.province.config().ingest.silence_limit;
-        let wan =
-            site.links.values().filter(|link| link.name.kind() == LinkKind::Wan && link.valid.holds(now));
+        let wan = site.links.iter().filter(|link| link.name.kind() == LinkKind::Wan && link.valid.holds(now));
         let seen = wan.flat_map(|link| link.others.values());
         let seen = seen.filter_map(|seen| seen.witness().word(now, hold));
         let Some(best) = seen.max_by_key(|span| span.outcome) else { return };
@@ -450,7 +449,7 @@ impl Look<'_> {
         let mut proven = false;
         for (site, standing) in sites {
             if site.site.watches != Watches::None {
-                let internet = site.links.values().filter(|link| link.name.kind() == LinkKind::Internet);
+                let internet = site.links.iter().filter(|link| link.name.kind() == LinkKind::Internet);
                 let works = |span: Span| span.outcome >= Outcome::Degraded;
                 proven |= internet.filter_map(|link| word(link, now, hold)).any(works);
                 continue;

@@ -134,14 +134,14 @@ pub fn answer(province: &Province<'_>, standing: Standing) -> AgentsAnswer {
 /// One site's configuration.
 #[must_use]
 pub fn config_now(province: &Province<'_>, site: &SiteNow<'_>) -> ConfigNow {
-    let told = site.told.as_ref();
+    let told = site.told;
     let local = |at: UnixMillis| localtime::rfc3339(at, &province.config().timezone);
     ConfigNow {
-        state: Progress::of(site.document.as_deref(), told).as_str().to_owned(),
-        etag: site.document.as_ref().map(|document| document.tag().to_owned()),
+        state: Progress::of(site.document, told).as_str().to_owned(),
+        etag: site.document.map(|document| document.tag().to_owned()),
         told_etag: told.map(|told| told.etag.clone()),
         reason: told.filter(|told| !told.applied).map(|told| told.reason.clone()),
-        held: site.held.clone(),
+        held: site.held.map(str::to_owned),
         at: told.map(|told| told.at.0),
         at_local: told.map(|told| local(told.at)),
     }

@@ -214,7 +214,10 @@ pub fn ask(province: &Province<'_>, question: Question<'_>) -> Result<Asked, Pro
     // What is older is not kept; a window that begins in 1970 costs no more than one that begins with it.
     let window = asked.within(province.now.minus(HOURS_KEPT), asked.end);
     let step = step(question.step, window, province.now)?;
-    let known = province.site(&site).map(|site| site.links.keys().cloned().collect()).unwrap_or_default();
+    let known = province
+        .site(&site)
+        .map(|site| site.links.iter().map(|link| link.name.clone()).collect())
+        .unwrap_or_default();
     Ok(Asked { site, link, window, step, known, zone: province.config().timezone.clone() })
 }
 

@@ -395,7 +395,7 @@ pub fn one(province: &Province<'_>, id: &str) -> Result<SiteAnswer, Problem> {
 /// The state of each of the site's kinds of link now: the required kinds, and those that it has links of.
 pub(super) fn kinds(province: &Province<'_>, site: &SiteNow<'_>) -> BTreeMap<LinkKind, State> {
     let required = province.config().plan.required.iter().copied();
-    let kinds: BTreeSet<LinkKind> = required.chain(site.links.keys().map(wan_wire::LinkName::kind)).collect();
+    let kinds: BTreeSet<LinkKind> = required.chain(site.links.iter().map(|link| link.name.kind())).collect();
     let list: Vec<LinkKind> = kinds.iter().copied().collect();
     let view = site.view();
     let mut sweep = KindsSweep::new(&view, &list, &province.basis(), Window::instant(province.now));
@@ -448,7 +448,7 @@ fn summary(province: &Province<'_>, site: &SiteNow<'_>, standing: Standing) -> S
         state: site.view().state_at(&province.basis(), province.now).into(),
         last_push: last_push.map(|at| at.0),
         last_push_local: last_push.map(|at| localtime::rfc3339(at, zone)),
-        links: site.links.values().map(|link| link_now(province, site, link)).collect(),
+        links: site.links.iter().map(|link| link_now(province, site, link)).collect(),
     }
 }
 
@@ -560,7 +560,11 @@ fn rolling_uptime(province: &Province<'_>, site: &SiteNow<'_>, rolling: Rolling)
     let zone = &province.config().timezone;
     let window = rolling.window(province.now, zone);
     let figures = |link| province.uptime(site, link, window).map(|uptime| Figures::of(&uptime, zone));
-    let links = site.links.keys().filter_map(|name| Some((name.to_string(), figures(Some(name))?))).collect();
+    let links = site
+        .links
+        .iter()
+        .filter_map(|link| Some((link.name.to_string(), figures(Some(&link.name))?)))
+        .collect();
     Some(RollingUptime { period: rolling.as_str().to_owned(), site: figures(None)?, links })
 }
 

@@ -106,7 +106,7 @@ pub fn answer(province: &Province<'_>, question: Question<'_>) -> Result<UptimeA
         if site.view().clip(window, province.now).is_empty() {
             return;
         }
-        links_seen |= link.as_ref().is_none_or(|link| site.links.contains_key(link));
+        links_seen |= link.as_ref().is_none_or(|link| site.link(link).is_some());
         add_site(province, site, link.as_ref(), terms, &mut rows);
     };
     match &only {
@@ -169,7 +169,7 @@ pub(super) fn no_link(province: &Province<'_>, site: Option<&SiteId>, link: &Lin
     };
     let names: Vec<String> = province
         .site(id)
-        .map(|site| site.links.keys().map(ToString::to_string).collect())
+        .map(|site| site.links.iter().map(|link| link.name.to_string()).collect())
         .unwrap_or_default();
     let (expected, remedy) = if names.is_empty() {
         (format!("a link of {id}"), "none is registered and none was seen yet".to_owned())
@@ -208,7 +208,7 @@ fn add_site(
         Some(link) => row(Some(link)),
         None => {
             row(None);
-            site.links.keys().for_each(|link| row(Some(link)));
+            site.links.iter().for_each(|link| row(Some(&link.name)));
         }
     }
 }

@@ -234,13 +234,6 @@ pub(crate) struct SeriesCache {
 /// What tells the rounds of a sender apart: link, probe, target, and whose link it is where it is not the sender's own.
 type Identity = (LinkName, ProbeKind, String, Option<SiteId>);
 
-impl SeriesCache {
-    /// How many series are known.
-    pub(crate) fn len(&self) -> usize {
-        self.known.len()
-    }
-}
-
 /// Buffers that a thread uses again for each request it decodes.
 #[derive(Default)]
 struct Buffers {
@@ -537,6 +530,7 @@ impl<'r> Request<'r> {
             Err(error) => Known::Refused(error.to_string().into()),
         };
         cache.known.insert(hash, known);
+        self.site.note_known_series(cache.known.len());
     }
 
     fn recognise(&self, cache: &mut SeriesCache, labels: &LabelPairs<'_>) -> Result<Known, Arc<str>> {

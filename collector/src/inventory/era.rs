@@ -177,7 +177,13 @@ impl Register {
     /// then. One that has not opened yet or has closed is no parent: nothing is charged to it, and nobody is unreachable for it.
     #[must_use]
     pub fn parent_at(&self, site: &SiteId, at: UnixMillis, zone: &TimeZone) -> Option<&Site> {
-        let parent = self.get(self.get(site)?.as_of_instant(at, zone).parent?)?;
+        self.parent_of(self.get(site)?, at, zone)
+    }
+
+    /// The same of a site that is in hand.
+    #[must_use]
+    pub fn parent_of(&self, site: &Site, at: UnixMillis, zone: &TimeZone) -> Option<&Site> {
+        let parent = self.get(site.as_of_instant(at, zone).parent?)?;
         parent.registered_at(at, zone).then_some(parent)
     }
 

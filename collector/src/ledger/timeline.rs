@@ -48,6 +48,7 @@
 //! A sweep visits each span of the window once, in order, and holds one cursor per observer. Nothing is proportional to the
 //! length of time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -226,6 +227,20 @@ pub struct LinkView<'a> {
     pub hold: Duration,
 }
 
+impl LinkView<'_> {
+    /// How others see it: without the word of the site's own agent.
+    #[must_use]
+    pub fn from_outside(&self) -> Self {
+        Self { own: None, ..self.clone() }
+    }
+
+    /// How the site's own agent sees it: without the word of others.
+    #[must_use]
+    pub fn from_inside(self) -> Self {
+        Self { others: Vec::new(), ..self }
+    }
+}
+
 /// What another vantage saw of a link.
 #[derive(Debug, Clone, Copy)]
 pub struct Other<'a> {
@@ -256,8 +271,8 @@ pub struct SiteView<'a> {
     pub valid_to: Option<UnixMillis>,
     /// When its agent was first given a secret.
     pub equipped_from: Option<UnixMillis>,
-    /// Its links.
-    pub links: Vec<LinkView<'a>>,
+    /// Its links: shared by the views of one site, which may be several.
+    pub links: Arc<[LinkView<'a>]>,
 }
 
 impl SiteView<'_> {
@@ -306,6 +321,19 @@ impl SiteView<'_> {
         let state =
             LinkSweep::new(self, link, basis, Window::instant(at)).next().map(|interval| interval.state);
         state.unwrap_or(State::Unknown(Why::NotYet))
+    }
+}
+
+impl<'a> SiteView<'a> {
+    /// What each of its links is at an instant, in their order: [`SiteView::link_state_at`] of all.
+    pub fn link_states_at(&self, basis: &Basis<'a>, at: UnixMillis) -> impl Iterator<Item = State> {
+        let nobody = Nobody::new(self.equipped(), Some(basis.running), basis.now, at);
+        self.links.iter().map(move |link| {
+            if at > basis.now {
+                return State::Unknown(Why::NotYet);
+            }
+            LinkSweep::with(link, nobody.clone(), basis, Window::instant(at)).look(at).0
+        })
     }
 }
 
@@ -601,8 +629,12 @@ impl<'a> Lane<'a> {
         let held = if fresh { now.plus_millis(1) } else { last.end };
         // The held span is kept even where its evidence ends before `from`.
         let all = spans.as_slice();
-        let first = all.partition_point(|span| span.end <= from).min(all.len() - 1);
-        Self { rest: &all[first..], held }
+        let rest = match all {
+            // Of the present, which is asked about most, only the newest span tells.
+            [.., before, newest] if before.end <= from => std::slice::from_ref(newest),
+            _ => &all[all.partition_point(|span| span.end <= from).min(all.len() - 1)..],
+        };
+        Self { rest, held }
     }
 
     /// What was seen at `t`, and until when that is so. `t` never goes back.
@@ -721,7 +753,7 @@ mod tests {
             valid_from: ms(0),
             valid_to: None,
             equipped_from: Some(ms(0)),
-            links,
+            links: links.into(),
         }
     }
 

@@ -5,8 +5,8 @@ use wan_wire::{Label, Metric};
 use super::number;
 use super::page::Page;
 use crate::ledger::timeline::Window;
-use crate::province::{Group, Province, SiteNow};
-use crate::report::coverage::{Coverage, Row};
+use crate::province::{AtPresent, Group, Province, SiteNow};
+use crate::report::coverage::{Coverage, Present, Row};
 
 /// The branch, or tier and branch, of figures over all of them.
 const ALL: &str = "all";
@@ -14,10 +14,10 @@ const ALL: &str = "all";
 /// Most shared systems that are exposed, in the order of their names: agents name their links themselves.
 const MAX_SYSTEMS: usize = 50;
 
-/// Of all sites of the register, those that are not registered now among them: they are counted in their time.
-pub(super) fn coverage(province: &Province<'_>, sites: &[SiteNow<'_>], page: &mut Page<'_>) {
-    let now = province.now;
-    let coverage = Coverage::at(&province.views(sites), &province.targets_at(now), &province.basis(), now);
+/// By tier and branch.
+pub(super) fn coverage(province: &Province<'_>, present: &[AtPresent<'_, '_>], page: &mut Page<'_>) {
+    let counted: Vec<Present<'_>> = present.iter().map(|(_, counted)| *counted).collect();
+    let coverage = Coverage::of(&counted, &province.targets_at(province.now), province.now);
     let rows = || coverage.cells.iter().chain(&coverage.tiers).chain([&coverage.total]);
     let group = |row: &Row| {
         let name = |part: &Option<String>| part.clone().unwrap_or_else(|| ALL.to_owned());
@@ -68,15 +68,20 @@ fn bounds(page: &mut Page<'_>, labels: &[(Label, &str)], row: &Row) {
     }
 }
 
-/// Coverage by district and by carrier, and the reach of each shared system.
-pub(super) fn groups(province: &Province<'_>, sites: &[SiteNow<'_>], page: &mut Page<'_>) {
-    let (now, basis) = (province.now, province.basis());
+/// Coverage by district and by carrier, and the reach of each shared system, for which all sites of the register are asked.
+pub(super) fn groups(
+    province: &Province<'_>,
+    sites: &[SiteNow<'_>],
+    present: &[AtPresent<'_, '_>],
+    page: &mut Page<'_>,
+) {
+    let now = province.now;
     let kinds = [
         (Metric::CoverageDistrictRatio, Group::District, Label::District),
         (Metric::CoverageCarrierRatio, Group::Carrier, Label::Carrier),
     ];
     for (metric, group, label) in kinds {
-        let coverage = Coverage::at(&province.grouped(sites, group, |_| true), &[], &basis, now);
+        let coverage = Coverage::of(&province.present_by(present, group), &[], now);
         page.family(metric);
         for row in coverage.tiers.iter().filter(|row| row.tier.as_deref() != Some("")) {
             bounds(page, &[(label, row.tier.as_deref().unwrap_or_default())], row);
@@ -84,7 +89,7 @@ pub(super) fn groups(province: &Province<'_>, sites: &[SiteNow<'_>], page: &mut 
     }
     page.family(Metric::ReachRatio);
     for system in province.systems(sites, Window::instant(now)).iter().take(MAX_SYSTEMS) {
-        let reach = Coverage::at(&province.reaching(sites, system), &[], &province.reach_basis(), now);
+        let reach = Coverage::of(&province.present_reaching(present, system), &[], now);
         for row in reach.tiers.iter().chain([&reach.total]) {
             let tier = row.tier.as_deref().unwrap_or(ALL);
             bounds(page, &[(Label::Link, system.as_str()), (Label::Tier, tier)], row);

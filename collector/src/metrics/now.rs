@@ -8,21 +8,23 @@ use wan_wire::{Label, Metric};
 use super::page::{Labels, Page};
 use super::{groups, number, seconds};
 use crate::api::sites::loss;
-use crate::ledger::timeline::{Basis, LinkView, SiteView, State as LinkState, Window};
-use crate::province::{Link, Province, SiteNow};
+use crate::ledger::timeline::{State as LinkState, Window};
+use crate::ledger::told::{Subject, Word};
+use crate::province::{AtPresent, Link, Province, SiteNow};
 use crate::state::{AgentFacts, State};
 
 pub(super) fn write(state: &State, province: &Province<'_>, page: &mut Page<'_>) {
     let all: Vec<SiteNow<'_>> = province.sites().collect();
-    sites(province, &all, page);
-    links(province, &all, page);
+    let present = province.present(&all);
+    sites(province, &present, page);
+    links(province, &present, page);
     if page.is_unwanted() {
         return;
     }
-    groups::coverage(province, &all, page);
-    groups::groups(province, &all, page);
-    drop(all);
-    collector(state, province, page);
+    groups::coverage(province, &present, page);
+    groups::groups(province, &all, &present, page);
+    incidents(state, &present, page);
+    collector(state, present.len(), page);
     own_counters(state, page);
 }
 
@@ -46,13 +48,23 @@ fn works(state: LinkState) -> Option<f64> {
     }
 }
 
-fn sites(province: &Province<'_>, all: &[SiteNow<'_>], page: &mut Page<'_>) {
-    let standings = province.standings();
-    let registered = || all.iter().filter(|site| standings.contains_key(&site.site.id));
-    let rows: Vec<(Labels, &SiteNow<'_>)> =
-        registered().map(|site| (Labels::of(&[(Label::Site, site.site.id.as_str())]), site)).collect();
+/// What is exposed of one site.
+struct SiteRow<'p, 's> {
+    labels: Labels,
+    site: &'p SiteNow<'s>,
+    state: LinkState,
+}
+
+fn sites(province: &Province<'_>, present: &[AtPresent<'_, '_>], page: &mut Page<'_>) {
+    let rows = present.iter().map(|(site, counted)| SiteRow {
+        labels: Labels::of(&[(Label::Site, site.site.id.as_str())]),
+        site,
+        state: counted.state,
+    });
+    let rows: Vec<SiteRow<'_, '_>> = rows.collect();
     page.family(Metric::SiteInfo);
-    for (labels, SiteNow { registered, .. }) in &rows {
+    for SiteRow { labels, site, .. } in &rows {
+        let registered = site.registered;
         let more = [
             (Label::SiteName, registered.name),
             (Label::Tier, registered.tier.as_str()),
@@ -63,28 +75,33 @@ fn sites(province: &Province<'_>, all: &[SiteNow<'_>], page: &mut Page<'_>) {
         page.row(&labels.and(&more), 1.0);
     }
     page.family(Metric::SiteVerdict);
-    for (labels, site) in &rows {
+    let standings = province.standings();
+    for SiteRow { labels, site, .. } in &rows {
         if let Some(standing) = standings.get(&site.site.id) {
             page.row(&labels.and(&[(Label::Verdict, standing.verdict.as_str())]), 1.0);
         }
     }
+    page.family(Metric::SiteUp);
+    for row in &rows {
+        if let Some(value) = works(row.state) {
+            page.row(&row.labels, value);
+        }
+    }
     let mut each = |metric: Metric, value: &dyn Fn(&SiteNow<'_>) -> Option<f64>| {
         page.family(metric);
-        for (labels, site) in &rows {
-            if let Some(value) = value(site) {
-                page.row(labels, value);
+        for row in &rows {
+            if let Some(value) = value(row.site) {
+                page.row(&row.labels, value);
             }
         }
     };
-    let basis = province.basis();
-    each(Metric::SiteUp, &|site| works(site.view().state_at(&basis, province.now)));
     let instant = Window::new(province.now, province.now.plus_millis(1));
     each(Metric::SitePlanned, &|site| (!province.planned_of(site, None, instant).is_empty()).then_some(1.0));
     each(Metric::SiteLatitudeDegrees, &|site| site.site.location.map(|place| place.latitude));
     each(Metric::SiteLongitudeDegrees, &|site| site.site.location.map(|place| place.longitude));
     each(Metric::SiteLastSeenTimestampSeconds, &|site| site.last_push.map(seconds));
     let mut each = |metric: Metric, value: fn(&AgentFacts) -> Option<f64>| {
-        each(metric, &|site| value(&site.facts).filter(|value| value.is_finite()));
+        each(metric, &|site| value(site.facts).filter(|value| value.is_finite()));
     };
     each(Metric::SiteClockOffsetSeconds, |facts| facts.clock_offset);
     each(Metric::SiteClockOffsetBoundSeconds, |facts| facts.clock_offset_bound);
@@ -93,13 +110,13 @@ fn sites(province: &Province<'_>, all: &[SiteNow<'_>], page: &mut Page<'_>) {
     each(Metric::SiteQueueBytes, |facts| facts.queue_bytes);
     each(Metric::SiteDroppedSamplesTotal, |facts| facts.dropped_samples);
     page.family(Metric::SiteAgentInfo);
-    for (labels, site) in &rows {
+    for SiteRow { labels, site, .. } in &rows {
         if let Some(version) = &site.facts.version {
             page.row(&labels.and(&[(Label::Version, version)]), 1.0);
         }
     }
     page.family(Metric::SitePathLastSeenTimestampSeconds);
-    for (labels, site) in &rows {
+    for SiteRow { labels, site, .. } in &rows {
         for (path, at) in &site.facts.paths {
             page.row(&labels.and(&[(Label::Path, path.as_str())]), seconds(*at));
         }
@@ -115,13 +132,14 @@ struct LinkRow {
     rtt: Option<f64>,
 }
 
-fn links(province: &Province<'_>, all: &[SiteNow<'_>], page: &mut Page<'_>) {
-    let (basis, zone) = (province.basis(), &province.config().timezone);
+fn links(province: &Province<'_>, present: &[AtPresent<'_, '_>], page: &mut Page<'_>) {
+    let basis = province.basis();
     let mut rows = Vec::new();
-    for site in all.iter().filter(|site| site.site.registered_at(province.now, zone)) {
-        let view = site.view();
-        for link in site.seen_links().filter(|link| link.valid.holds(province.now)) {
-            rows.push(link_row(province, site, &view, link, &basis));
+    for (site, _) in present {
+        let states = site.view().link_states_at(&basis, province.now);
+        for (link, state) in site.seen_links().zip(states).filter(|(link, _)| link.valid.holds(province.now))
+        {
+            rows.push(link_row(province, site, link, state));
         }
     }
     let mut each = |metric: Metric, value: fn(&LinkRow) -> Option<f64>| {
@@ -143,15 +161,7 @@ fn links(province: &Province<'_>, all: &[SiteNow<'_>], page: &mut Page<'_>) {
     each(Metric::LinkRttMedianSeconds, |row| row.rtt);
 }
 
-fn link_row(
-    province: &Province<'_>,
-    site: &SiteNow<'_>,
-    view: &SiteView<'_>,
-    link: &Link,
-    basis: &Basis<'_>,
-) -> LinkRow {
-    let link_view: LinkView<'_> = link.view();
-    let state = view.link_state_at(&link_view, basis, province.now);
+fn link_row(province: &Province<'_>, site: &SiteNow<'_>, link: &Link, state: LinkState) -> LinkRow {
     // The newest round of a link that has since fallen silent is no longer the latest.
     let known = !matches!(state, LinkState::Unknown(_));
     let latest = link.own.as_ref().and_then(|(_, latest)| latest.as_ref()).filter(|_| known);
@@ -165,36 +175,37 @@ fn link_row(
     }
 }
 
-fn collector(state: &State, province: &Province<'_>, page: &mut Page<'_>) {
-    if let Some(open) = state.open_incidents() {
-        page.family(Metric::IncidentsOpen);
-        for (kind, count) in &open.counts {
-            page.sample(&[(Label::Kind, kind.as_str())], number(i64::try_from(*count).unwrap_or(i64::MAX)));
-        }
-        page.family(Metric::IncidentStartTimestampSeconds);
-        let zone = &province.config().timezone;
-        for (subject, word) in &open.each {
-            let site = province.register().get(&subject.site);
-            if site.is_some_and(|site| site.registered_at(province.now, zone)) {
-                let labels = [
-                    (Label::Site, subject.site.as_str()),
-                    (Label::Link, subject.link.as_ref().map_or("", |link| link.as_str())),
-                    (Label::Kind, word.kind.as_str()),
-                    (Label::Cause, word.cause().as_str()),
-                ];
-                page.sample(&labels, seconds(word.start));
-            }
-        }
+/// The open incidents of the sites that are registered now.
+fn incidents(state: &State, present: &[AtPresent<'_, '_>], page: &mut Page<'_>) {
+    let Some(open) = state.open_incidents() else { return };
+    page.family(Metric::IncidentsOpen);
+    for (kind, count) in &open.counts {
+        page.sample(&[(Label::Kind, kind.as_str())], number(i64::try_from(*count).unwrap_or(i64::MAX)));
     }
+    page.family(Metric::IncidentStartTimestampSeconds);
+    let is_registered = |of_site: &&[(Subject, Word)]| {
+        let site = of_site.first().map(|(subject, _)| &subject.site);
+        site.is_some_and(|id| present.binary_search_by(|(site, _)| site.site.id.cmp(id)).is_ok())
+    };
+    let by_site = open.each.chunk_by(|(a, _), (b, _)| a.site == b.site);
+    for (subject, word) in by_site.filter(is_registered).flatten() {
+        let labels = [
+            (Label::Site, subject.site.as_str()),
+            (Label::Link, subject.link.as_ref().map_or("", |link| link.as_str())),
+            (Label::Kind, word.kind.as_str()),
+            (Label::Cause, word.cause().as_str()),
+        ];
+        page.sample(&labels, seconds(word.start));
+    }
+}
+
+fn collector(state: &State, registered: usize, page: &mut Page<'_>) {
     page.family(Metric::CollectorBuildInfo);
     page.sample(&[(Label::Version, env!("CARGO_PKG_VERSION"))], 1.0);
     if let Some(started) = state.started() {
         page.family(Metric::CollectorStartTimeSeconds);
         page.sample(&[], seconds(started));
     }
-    let zone = &province.config().timezone;
-    let registered =
-        province.register().sites().filter(|site| site.registered_at(province.now, zone)).count();
     page.family(Metric::CollectorSites);
     page.sample(&[], number(i64::try_from(registered).unwrap_or(i64::MAX)));
     let directory = state.directory();

@@ -134,7 +134,8 @@ fn number(value: f64, text: &mut String) {
 
 fn escape(value: &str, text: &mut String) {
     let mut rest = value;
-    while let Some(at) = rest.find(['\\', '"', '\n']) {
+    // Over bytes, which is many times as fast as over characters; all three are ASCII.
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'\\' | b'"' | b'\n')) {
         let (plain, special) = rest.split_at(at);
         text.push_str(plain);
         text.push_str(match special.as_bytes().first() {

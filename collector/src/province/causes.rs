@@ -63,7 +63,7 @@ impl Causes<'_> {
         // What fails above bears on the WAN a little before and after it, and so does that on what goes by it.
         let around = Window::new(self.window.start.minus(EDGE * 2), self.window.end.plus(EDGE * 2));
         let kept = self.kept(site, around);
-        let charges = cause::charges(&site.view(), &kept.around(site), &self.province.basis(), self.window);
+        let charges = cause::charges(site.view(), &kept.around(site), &self.province.basis(), self.window);
         let links = site.seen_links().map(|link| Some(link.name.clone())).zip(charges.links);
         std::iter::once((None, charges.site)).chain(links).collect()
     }
@@ -106,7 +106,7 @@ impl Causes<'_> {
             let parent = self.province.site_now(parent);
             let kept = self.kept(&parent, time);
             let basis = self.province.basis();
-            all.add(&cause::path_for_children(&parent.view(), &kept.around(&parent), &basis, time));
+            all.add(&cause::path_for_children(parent.view(), &kept.around(&parent), &basis, time));
         }
         let all = Arc::new(all);
         self.paths.borrow_mut().insert(key, Arc::clone(&all));

@@ -29,6 +29,9 @@ impl Province<'_> {
     /// What is planned in a window for a site, or for one of its links. [`crate::planned`] says what a carrier's works are to either.
     #[must_use]
     pub fn planned_of(&self, site: &SiteNow<'_>, link: Option<&LinkName>, window: Window) -> Periods {
+        if self.planned.windows().is_empty() {
+            return Periods::new();
+        }
         let schedule = self.schedule(window);
         if schedule.is_empty() {
             return Periods::new();
@@ -43,7 +46,7 @@ impl Province<'_> {
                     valid: link.valid,
                     carrier: carrier(&link.name),
                 });
-                schedule.of_site(&facts, links, &site.view(), &self.basis())
+                schedule.of_site(&facts, links, site.view(), &self.basis())
             }
         }
     }
@@ -81,9 +84,6 @@ impl Province<'_> {
     fn schedule(&self, window: Window) -> Arc<Schedule> {
         /// Questions about the present have some windows; more than these are asked one by one.
         const KEPT: usize = 32;
-        if self.planned.windows().is_empty() {
-            return Arc::default();
-        }
         let mut schedules = self.memo.schedules.lock();
         let key = (window.start, window.end);
         if let Some(known) = schedules.get(&key) {

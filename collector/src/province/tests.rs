@@ -16,7 +16,7 @@ pub(crate) fn id(text: &str) -> SiteId {
     text.parse().unwrap()
 }
 
-fn site(name: &str, parent: Option<&str>) -> Site {
+pub(super) fn site(name: &str, parent: Option<&str>) -> Site {
     Site {
         id: id(name),
         name: name.to_owned(),
@@ -43,23 +43,9 @@ pub(crate) fn province() -> State {
 
 /// The same, configured so.
 pub(crate) fn province_with(config: Config) -> State {
-    let state =
-        State::new(config, Some(NOW.plus_millis(-10 * HOUR_S * 1000)), Arc::new(Counters::new().unwrap()));
     let names = ["centre", "hub", "xa-1", "xa-2"];
     let sites = names.map(|name| site(name, name.starts_with("xa").then_some("hub")));
-    let secrets = (0u8..).zip(names).map(|(number, name)| AgentSecret {
-        site: id(name),
-        hash: [number; 32],
-        issued: NOW.plus_millis(-9 * HOUR_S * 1000),
-        revoked: None,
-    });
-    state.replace_register(Snapshot {
-        revision: 1,
-        register: Register::new(sites).unwrap(),
-        secrets: secrets.collect(),
-        rotation: Rotation::default(),
-        planned: Planned::default(),
-    });
+    let state = province_of(config, sites.into());
     for name in names {
         for link in ["lan", "wan", "internet"] {
             see(&state, name, link, name, (HOUR_S, 60), Outcome::Up);
@@ -68,6 +54,26 @@ pub(crate) fn province_with(config: Config) -> State {
             see(&state, name, "wan", "centre", (HOUR_S, 60), Outcome::Up);
         }
     }
+    state
+}
+
+/// Of these sites, each with a secret, of which nothing is known yet.
+pub(super) fn province_of(config: Config, sites: Vec<Site>) -> State {
+    let state =
+        State::new(config, Some(NOW.plus_millis(-10 * HOUR_S * 1000)), Arc::new(Counters::new().unwrap()));
+    let secrets = (0u8..).zip(&sites).map(|(number, site)| AgentSecret {
+        site: site.id.clone(),
+        hash: [number; 32],
+        issued: NOW.plus_millis(-9 * HOUR_S * 1000),
+        revoked: None,
+    });
+    state.replace_register(Snapshot {
+        revision: 1,
+        secrets: secrets.collect(),
+        register: Register::new(sites).unwrap(),
+        rotation: Rotation::default(),
+        planned: Planned::default(),
+    });
     state
 }
 

@@ -119,6 +119,32 @@ pub struct Row {
     pub standing: Option<Standing>,
 }
 
+/// A site of the register at an instant, as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Present<'a> {
+    /// Its tier then.
+    pub tier: &'a str,
+    /// Its branch then.
+    pub branch: &'a str,
+    /// Whether it has an agent then.
+    pub is_equipped: bool,
+    /// What it is then.
+    pub state: State,
+}
+
+impl<'a> Present<'a> {
+    /// A site at an instant at which it is registered.
+    #[must_use]
+    pub fn of(site: &SiteView<'a>, basis: &Basis<'_>, at: UnixMillis) -> Self {
+        Self {
+            tier: site.tier,
+            branch: site.branch,
+            is_equipped: site.equipped().is_some_and(|from| from <= at),
+            state: site.state_at(basis, at),
+        }
+    }
+}
+
 /// Coverage by tier and branch.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Coverage {
@@ -137,11 +163,21 @@ impl Coverage {
     #[must_use]
     pub fn at(sites: &[SiteView<'_>], plan: &[TierTarget<'_>], basis: &Basis<'_>, at: UnixMillis) -> Self {
         let window = Window::instant(at);
-        let mut grid = Grid::new(sites, plan, vec![window.start, window.end]);
+        let mut grid = Grid::of(sites, plan, vec![window.start, window.end]);
         for site in sites.iter().filter(|site| site.registered_at(at)) {
-            let equipped = site.equipped().is_some_and(|from| from <= at);
-            let column = grid.column(site);
-            grid.add(0, column, count(site.state_at(basis, at), equipped, 1));
+            grid.count(&Present::of(site, basis, at));
+        }
+        grid.coverage(window)
+    }
+
+    /// The same from what sites are at that instant: those that the register holds then, and no others.
+    #[must_use]
+    pub fn of(sites: &[Present<'_>], plan: &[TierTarget<'_>], at: UnixMillis) -> Self {
+        let window = Window::instant(at);
+        let columns = sites.iter().map(|site| column(plan, site.tier, site.branch));
+        let mut grid = Grid::new(columns, plan, vec![window.start, window.end]);
+        for site in sites {
+            grid.count(site);
         }
         grid.coverage(window)
     }
@@ -150,7 +186,7 @@ impl Coverage {
     #[must_use]
     pub fn over(sites: &[SiteView<'_>], plan: &[TierTarget<'_>], basis: &Basis<'_>, window: Window) -> Self {
         let window = window.within(window.start, basis.now);
-        let mut grid = Grid::new(sites, plan, borders(sites, window, &[]));
+        let mut grid = Grid::of(sites, plan, borders(sites, window, &[]));
         grid.sweep(sites, basis, window);
         grid.coverage(window)
     }
@@ -166,7 +202,7 @@ impl Coverage {
     ) -> Vec<Self> {
         let (Some(&first), Some(&last)) = (midnights.first(), midnights.last()) else { return Vec::new() };
         let window = Window::new(first, last).within(first, basis.now);
-        let mut grid = Grid::new(sites, plan, borders(sites, window, midnights));
+        let mut grid = Grid::of(sites, plan, borders(sites, window, midnights));
         grid.sweep(sites, basis, window);
         let days = midnights.windows(2).filter_map(|pair| match pair {
             [start, end] => Some(Window::new(*start, *end).within(*start, basis.now)),
@@ -239,17 +275,31 @@ struct Grid<'a> {
 }
 
 impl<'a> Grid<'a> {
-    fn new(sites: &[SiteView<'a>], plan: &'a [TierTarget<'a>], borders: Vec<UnixMillis>) -> Self {
-        let columns: BTreeSet<Column<'a>> = sites.iter().map(|site| column(plan, site)).collect();
+    fn of(sites: &[SiteView<'a>], plan: &'a [TierTarget<'a>], borders: Vec<UnixMillis>) -> Self {
+        Self::new(sites.iter().map(|site| column(plan, site.tier, site.branch)), plan, borders)
+    }
+
+    fn new(
+        columns: impl Iterator<Item = Column<'a>>,
+        plan: &'a [TierTarget<'a>],
+        borders: Vec<UnixMillis>,
+    ) -> Self {
+        let columns: BTreeSet<Column<'a>> = columns.collect();
         let columns: Vec<_> = columns.into_iter().collect();
         let pieces = borders.len() - 1;
         Self { plan, counts: vec![Counts::default(); pieces * columns.len()], borders, columns }
     }
 
-    /// Where the site is counted. Every site that the grid was made for has a column.
-    fn column(&self, site: &SiteView<'a>) -> usize {
-        let wanted = column(self.plan, site);
+    /// Where a site is counted. Every site that the grid was made for has a column.
+    fn column(&self, tier: &str, branch: &str) -> usize {
+        let wanted = column(self.plan, tier, branch);
         self.columns.partition_point(|have| *have < wanted)
+    }
+
+    /// Counts a site in the first piece.
+    fn count(&mut self, site: &Present<'_>) {
+        let column = self.column(site.tier, site.branch);
+        self.add(0, column, count(site.state, site.is_equipped, 1));
     }
 
     /// Counts what the sites are all through the window, whose ends are borders.
@@ -259,7 +309,7 @@ impl<'a> Grid<'a> {
             if clipped.is_empty() {
                 continue;
             }
-            let column = self.column(site);
+            let column = self.column(site.tier, site.branch);
             let equipped = site.equipped().unwrap_or(UnixMillis::MAX);
             let mut piece = self.piece_at(clipped.start);
             for interval in SiteSweep::new(site, basis, clipped) {
@@ -360,9 +410,9 @@ impl<'a> Grid<'a> {
     }
 }
 
-fn column<'a>(plan: &[TierTarget<'_>], site: &SiteView<'a>) -> Column<'a> {
-    let rank = plan.iter().position(|t| t.tier == site.tier).unwrap_or(plan.len());
-    (rank, site.tier, site.branch)
+fn column<'a>(plan: &[TierTarget<'_>], tier: &'a str, branch: &'a str) -> Column<'a> {
+    let rank = plan.iter().position(|t| t.tier == tier).unwrap_or(plan.len());
+    (rank, tier, branch)
 }
 
 /// Less than any difference that a count of sites and milliseconds can make in a year, more than the rounding of a mean.

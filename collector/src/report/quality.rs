@@ -276,7 +276,7 @@ impl<'p> Gathering<'p> {
     pub fn add(&mut self, id: &SiteId, name: &LinkName, steps: &Measured) {
         let province = self.province;
         let Some(site) = province.site(id) else { return };
-        let Some(link) = site.links.get(name) else { return };
+        let Some(link) = site.link(name) else { return };
         let valid = site.view().clip_link(&link.view(), self.window, province.now);
         let first = steps.partition_point(|(at, _)| *at < valid.start);
         let behind = steps.partition_point(|(at, _)| at.plus_millis(HOUR_MS) <= valid.end);

@@ -265,9 +265,9 @@ impl<'s> Answers<'s> {
     fn eras(&self, wanted: impl Fn(&LinkName) -> bool) -> Told<Vec<SiteView<'_>>> {
         let mut eras = Vec::new();
         for (id, site) in &self.told.sites {
-            let mut view = self.view(id)?;
-            let mut names = self.links(id);
-            view.links.retain(|_| names.next().is_some_and(|name| wanted(&name)));
+            let view = self.view(id)?;
+            let links = self.links(id).zip(view.links.iter().cloned()).filter(|(name, _)| wanted(name));
+            let view = SiteView { links: links.map(|(_, link)| link).collect(), ..view };
             let mut from = view.valid_from;
             for (until, tier, branch) in &site.former {
                 let valid_to = Some(view.valid_to.map_or(*until, |to| to.min(*until)));

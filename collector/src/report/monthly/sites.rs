@@ -118,7 +118,7 @@ impl Found {
             self.longest.offer(frame, site, incident);
         }
         // Figures are kept for longer than some evidence: a link may have the one without the other.
-        self.quality.extend(site.links.keys().filter_map(|link| quality::row(frame, site, link)));
+        self.quality.extend(site.links.iter().filter_map(|link| quality::row(frame, site, &link.name)));
         for link in site.seen_links() {
             let Some((all, service)) = both_hours(frame, site, Some(&link.name)) else { continue };
             self.links.push(link_row(frame, site, &link.name, &all, &service));
