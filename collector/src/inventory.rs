@@ -157,6 +157,28 @@ impl Link {
 }
 
 impl Site {
+    /// A site of which only this is known.
+    #[must_use]
+    pub fn named(id: SiteId, name: impl Into<String>, tier: TierId, branch: BranchId) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            tier,
+            branch,
+            parent: None,
+            district: None,
+            valid_from: None,
+            valid_to: None,
+            former: Vec::new(),
+            merged_into: None,
+            location: None,
+            contacts: Vec::new(),
+            watches: Watches::None,
+            links: Vec::new(),
+            note: None,
+        }
+    }
+
     /// First instant of its registration; `None`: since ever.
     pub fn valid_from_ms(&self, zone: &TimeZone) -> Option<UnixMillis> {
         self.valid_from.map(|day| start_of(day, zone, i64::MIN))

@@ -118,21 +118,15 @@ impl Stretch {
         config.ingest.confirm = Duration::from_millis(self.pace.confirm);
         let state = State::new(config, Some(UnixMillis(started)), Arc::new(Counters::new().unwrap()));
         let site = |number: usize| Site {
-            id: id(number),
-            name: id(number).to_string(),
-            tier: "commune".parse().unwrap(),
-            branch: "state".parse().unwrap(),
             parent: self.behind.contains(&number).then(|| id(1)),
-            district: None,
-            valid_from: None,
-            valid_to: None,
-            former: Vec::new(),
-            merged_into: None,
-            location: None,
-            contacts: Vec::new(),
             watches: if number == 0 { Watches::All } else { Watches::None },
             links: vec![Link::named("wan".parse().unwrap())],
-            note: None,
+            ..Site::named(
+                id(number),
+                id(number).as_str(),
+                "commune".parse().unwrap(),
+                "state".parse().unwrap(),
+            )
         };
         let secret = |number: usize| AgentSecret {
             site: id(number),

@@ -41,21 +41,13 @@ fn id(text: &str) -> SiteId {
 fn site(id: &str, name: &str, tier: &str, branch: &str) -> Site {
     let links = ["lan", "wan-vnpt", "internet"].map(|name| Link::named(name.parse().unwrap()));
     Site {
-        id: id.parse().unwrap(),
-        name: name.to_owned(),
-        tier: tier.parse().unwrap(),
-        branch: branch.parse().unwrap(),
         parent: (id != "trung-tam").then(|| "trung-tam".parse().unwrap()),
         district: (tier == "commune").then(|| "Trảng Bàng".to_owned()),
-        valid_from: None,
-        valid_to: None,
-        former: Vec::new(),
-        merged_into: None,
         location: Some(crate::inventory::Location { latitude: 11.31, longitude: 106.1 }),
         contacts: vec!["Nguyễn Văn A, 0276 3822 123".to_owned()],
         watches: if id == "trung-tam" { Watches::All } else { Watches::None },
         links: links.into(),
-        note: None,
+        ..Site::named(id.parse().unwrap(), name, tier.parse().unwrap(), branch.parse().unwrap())
     }
 }
 

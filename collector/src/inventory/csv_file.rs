@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use wan_settings::{nearest, quote};
 use wan_wire::LinkName;
 
+use super::Site;
 use super::era::Former;
 use super::read::{MAX_SITES, Place};
 use super::value::{Cell, Draft, Field, LinkField, Noted, Wrong, day, link_fields, site_fields};
-use super::{Site, Watches};
 
 /// Reads the rows of `text`. Mistakes in the table's form are noted in `wrong`.
 pub(super) fn drafts(text: &str, wrong: &mut Vec<Wrong>) -> Vec<Draft> {
@@ -206,23 +206,7 @@ pub(super) fn write(sites: &[&Site]) -> String {
 /// What a site was, and nothing else.
 fn era_row(site: &Site, former: &Former) -> Site {
     let Former { until: _, name, tier, branch, parent, district } = former.clone();
-    Site {
-        id: site.id.clone(),
-        name,
-        tier,
-        branch,
-        parent,
-        district,
-        valid_from: None,
-        valid_to: None,
-        former: Vec::new(),
-        merged_into: None,
-        location: None,
-        contacts: Vec::new(),
-        watches: Watches::None,
-        links: Vec::new(),
-        note: None,
-    }
+    Site { parent, district, ..Site::named(site.id.clone(), name, tier, branch) }
 }
 
 /// The delimiter, the lines that are not part of the table, and the table.

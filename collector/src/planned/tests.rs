@@ -7,7 +7,7 @@ use super::draft::{Draft, Known, Wrong};
 use super::*;
 use crate::calendar::{Holiday, office_hours};
 use crate::config::Plan as ConfiguredPlan;
-use crate::inventory::{Link, Register, Site, Watches};
+use crate::inventory::{Link, Register, Site};
 
 /// Monday, 2026-11-23 13:12 in Vietnam.
 const NOW: &str = "2026-11-23T13:12";
@@ -44,21 +44,10 @@ fn site(id: &str, tier: &str, parent: Option<&str>, district: &str, links: &[(&s
         ..Link::named(name.parse().unwrap())
     };
     Site {
-        id: id.parse().unwrap(),
-        name: id.to_owned(),
-        tier: tier.parse().unwrap(),
-        branch: "state".parse().unwrap(),
         parent: parent.map(|parent| parent.parse().unwrap()),
         district: Some(district.to_owned()),
-        valid_from: None,
-        valid_to: None,
-        location: None,
-        contacts: Vec::new(),
-        watches: Watches::None,
         links: links.iter().map(link).collect(),
-        note: None,
-        former: Vec::new(),
-        merged_into: None,
+        ..Site::named(id.parse().unwrap(), id, tier.parse().unwrap(), "state".parse().unwrap())
     }
 }
 

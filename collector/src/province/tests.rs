@@ -18,21 +18,10 @@ pub(crate) fn id(text: &str) -> SiteId {
 
 pub(super) fn site(name: &str, parent: Option<&str>) -> Site {
     Site {
-        id: id(name),
-        name: name.to_owned(),
-        tier: "commune".parse().unwrap(),
-        branch: "state".parse().unwrap(),
         parent: parent.map(id),
-        district: None,
-        valid_from: None,
-        valid_to: None,
-        former: Vec::new(),
-        merged_into: None,
-        location: None,
-        contacts: Vec::new(),
         watches: if name == "centre" { Watches::All } else { Watches::None },
         links: vec![Registered::named("wan".parse().unwrap())],
-        note: None,
+        ..Site::named(id(name), name, "commune".parse().unwrap(), "state".parse().unwrap())
     }
 }
 

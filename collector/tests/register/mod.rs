@@ -6,30 +6,15 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use wan_collector::inventory::diff::Change;
-use wan_collector::inventory::{Link, Site, Watches};
+use wan_collector::inventory::{Link, Site};
 use wan_collector::store::sqlite::SqliteStore;
 use wan_collector::store::{AgentSecret, Store as _};
 use wan_wire::UnixMillis;
 
 /// A commune of the state branch with a WAN link. What a test needs otherwise it says itself, by `..site(id, name)`.
 pub(crate) fn site(id: &str, name: &str) -> Site {
-    Site {
-        id: id.parse().unwrap(),
-        name: name.to_owned(),
-        tier: "commune".parse().unwrap(),
-        branch: "state".parse().unwrap(),
-        parent: None,
-        district: None,
-        valid_from: None,
-        valid_to: None,
-        former: Vec::new(),
-        merged_into: None,
-        location: None,
-        contacts: Vec::new(),
-        watches: Watches::None,
-        links: vec![Link::named("wan".parse().unwrap())],
-        note: None,
-    }
+    let site = Site::named(id.parse().unwrap(), name, "commune".parse().unwrap(), "state".parse().unwrap());
+    Site { links: vec![Link::named("wan".parse().unwrap())], ..site }
 }
 
 /// A new store with these sites, and a secret for each of these names.

@@ -315,25 +315,17 @@ async fn fill(store: &SqliteStore) -> Result<()> {
         let mut internet = link("internet")?;
         internet.carrier = Some("FPT".to_owned());
         changes.push(Change::Added(Site {
-            id: place.id.parse()?,
-            name: place.name.to_owned(),
-            tier: place.tier.parse()?,
-            branch: place.branch.parse()?,
             parent: (number > 0).then(|| "trung-tam".parse()).transpose()?,
             district: place.district.map(str::to_owned),
             // Of the month only this day counts.
             valid_from: Some(jiff::civil::date(2025, 1, 15)),
-            valid_to: None,
-            former: Vec::new(),
-            merged_into: None,
             location: Some(Location {
                 latitude: 11.0 + f64::from(number) / 10.0,
                 longitude: 106.0 + f64::from(number) / 10.0,
             }),
-            contacts: Vec::new(),
             watches: if number == 0 { Watches::All } else { Watches::None },
             links: vec![internet, link("lan")?, wan],
-            note: None,
+            ..Site::named(place.id.parse()?, place.name, place.tier.parse()?, place.branch.parse()?)
         }));
     }
     let revision = store.change_register(0, &changes).await.context("write the register")?;

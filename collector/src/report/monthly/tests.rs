@@ -7,7 +7,7 @@ use super::*;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::Painting;
-use crate::inventory::{Link, Register, Site, Watches};
+use crate::inventory::{Link, Register, Site};
 use crate::ledger::cause::Cause;
 use crate::planned::{Planned, PlannedId, PlannedWindow, Scope, When, Work};
 use crate::report::model::{Cell, Table};
@@ -44,24 +44,13 @@ fn site(name: &str, title: &str, tier: &str) -> Site {
         ..Link::named(link.parse().unwrap())
     };
     Site {
-        id: id(name),
-        name: title.to_owned(),
-        tier: tier.parse().unwrap(),
-        branch: "state".parse().unwrap(),
         parent: (name != "trung-tam").then(|| id("trung-tam")),
         district: Some("Tân Châu".to_owned()),
-        valid_from: None,
-        valid_to: None,
-        former: Vec::new(),
-        merged_into: None,
-        location: None,
-        contacts: Vec::new(),
-        watches: Watches::None,
         links: vec![
             link("internet", Some(if name == "xa-c" { "?" } else { "NET" }), "Viettel"),
             link("wan", Some("HD-01"), "VNPT"),
         ],
-        note: None,
+        ..Site::named(id(name), title, tier.parse().unwrap(), "state".parse().unwrap())
     }
 }
 
