@@ -42,6 +42,7 @@ pub mod ledger;
 pub mod load;
 pub mod localtime;
 pub mod metrics;
+mod outgoing;
 pub mod planned;
 pub mod province;
 pub mod quality;

@@ -1,4 +1,4 @@
-//! Forwarding in a running collector, to a store of the test's that refuses, asks for pauses, fails on one request, or wants a login.
+//! Forwarding in a running collector, to a store of the test's that refuses, does not answer, asks for pauses, fails on one request, or wants a login.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
@@ -8,12 +8,13 @@ mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use heard::Request;
 use running::Running;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use wan_collector::clock;
@@ -37,6 +38,8 @@ struct Heard {
     /// Series with the times of their samples.
     series: BTreeMap<String, Vec<i64>>,
     taken: bool,
+    /// How many others had no answer yet when it came, and whoever sent them still waited.
+    beside: usize,
 }
 
 impl Heard {
@@ -50,6 +53,8 @@ type Answer = (u16, &'static str, &'static str);
 
 const GOOD: Answer = (204, "X-Prometheus-Remote-Write-Samples-Written: 1\r\n", "");
 const AWAY: Answer = (503, "", "away");
+/// None at all, for as long as the one who asked waits.
+const SILENT: Answer = (0, "", "");
 
 type Rule = Box<dyn FnMut(&Heard) -> Answer + Send>;
 
@@ -82,16 +87,18 @@ impl FakeStore {
         let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
         let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(rule)));
         let (its_heard, its_rule) = (Arc::clone(&heard), Arc::clone(&rule));
+        let waiting: Arc<AtomicUsize> = Arc::default();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (heard, rule) = (Arc::clone(&its_heard), Arc::clone(&its_rule));
+                let (heard, rule, waiting) =
+                    (Arc::clone(&its_heard), Arc::clone(&its_rule), Arc::clone(&waiting));
                 match tls.clone() {
                     Some(tls) => drop(tokio::spawn(async move {
                         if let Ok(stream) = tls.accept(stream).await {
-                            serve(stream, &heard, &rule).await;
+                            serve(stream, &heard, &rule, &waiting).await;
                         }
                     })),
-                    None => drop(tokio::spawn(async move { serve(stream, &heard, &rule).await })),
+                    None => drop(tokio::spawn(async move { serve(stream, &heard, &rule, &waiting).await })),
                 }
             }
         });
@@ -123,14 +130,22 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     all: &Mutex<Vec<Heard>>,
     rule: &Mutex<Rule>,
+    waiting: &AtomicUsize,
 ) {
     let mut read = Vec::new();
     while let Some(Request { headers, body, .. }) = heard::request(&mut stream, &mut read).await {
         let series = decode(&headers, &body);
-        let mut one = Heard { at: clock::monotonic(), headers, series, taken: false };
+        let beside = waiting.load(Ordering::Relaxed);
+        let mut one = Heard { at: clock::monotonic(), headers, series, taken: false, beside };
         let (status, more, text) = (rule.lock().unwrap())(&one);
         one.taken = (200..300).contains(&status);
         all.lock().unwrap().push(one);
+        if status == SILENT.0 {
+            waiting.fetch_add(1, Ordering::Relaxed);
+            let _ = stream.read_u8().await;
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
         let answer = format!("HTTP/1.1 {status} X\r\n{more}Content-Length: {}\r\n\r\n{text}", text.len());
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
@@ -241,6 +256,31 @@ async fn a_store_is_left_alone_for_as_long_as_it_asks() {
     let pause = heard[1].at.duration_since(heard[0].at);
     assert!(pause >= Duration::from_millis(1900), "{pause:?}");
     assert_eq!(figure(&collector, Metric::CollectorForwardRetriesTotal, &[]).await, 1.0);
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_answered_nothing_is_asked_again_while_what_was_asked_before_still_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    seed(folder.path()).await;
+    // It is away when it has twice not answered.
+    let mut silent = 0;
+    let store = FakeStore::new(move |heard| {
+        silent += 1;
+        if silent > 3 && heard.beside > 0 { GOOD } else { SILENT }
+    })
+    .await;
+    // One request at a time, then.
+    let configured = RemoteStore {
+        order: Order::InOrder,
+        shards: 1,
+        timeout: Duration::from_secs(3),
+        ..store.configured("a")
+    };
+    let collector = collector(folder.path(), &[&configured]).await;
+    let time = now();
+    push(&collector, "s", &[time]).await;
+    eventually("it arrives", async || store.taken("s").contains(&time)).await;
     collector.stop().await;
 }
 

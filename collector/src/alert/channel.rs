@@ -10,19 +10,14 @@ pub mod http;
 pub mod smtp;
 pub mod webhook;
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use wan_settings::read_file;
 use wan_wire::UnixMillis;
 
 use crate::alert::notice::Notice;
 use crate::alert::text::{Engine, Rendered, Setting, one_line, page_link};
-use crate::config::alerts::{Channel, Kind, SecretFrom};
-
-/// Most bytes of a file with a secret or an address.
-const MOST_SECRET_BYTES: u64 = 64 << 10;
+use crate::config::alerts::{Channel, Kind};
 
 /// How one try ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,28 +122,4 @@ impl Letter<'_> {
         serde_json::to_string(&Payload { notice: self.notice, title, text, url: self.link() })
             .unwrap_or_default()
     }
-}
-
-/// The secret as it is now.
-///
-/// # Errors
-/// Where it should be, and why it is not there.
-pub(crate) fn read_secret(from: &SecretFrom) -> Result<String, String> {
-    match from {
-        SecretFrom::File(path) => read_line(path),
-        SecretFrom::Env(name) => {
-            std::env::var(name).map_err(|_| format!("the environment has no variable {name} that is text"))
-        }
-    }
-}
-
-/// A file's text without line breaks at its end.
-fn read_line(path: &Path) -> Result<String, String> {
-    let bytes = read_file(path, MOST_SECRET_BYTES).map_err(|mistakes| first(&mistakes))?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{}: not UTF-8", path.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-fn first(mistakes: &wan_settings::Mistakes) -> String {
-    mistakes.iter().next().map(ToString::to_string).unwrap_or_default()
 }

@@ -71,11 +71,11 @@ pub fn look(record: &Record, province: &Province<'_>) -> Option<Hindsight> {
     let link = name.map(|name| site.link(name).filter(|link| link.is_seen()));
     let (signs, round): (Vec<Stretch>, Duration) = match link {
         Some(None) => return None,
-        Some(Some(link)) => (link_signs(&view, link, &basis, around), link.round),
+        Some(Some(link)) => (link_signs(view, link, &basis, around), link.round),
         None => {
             let wan = site.seen_links().filter(|link| link.name.kind() == LinkKind::Wan);
             let round = wan.map(|link| link.round).max().unwrap_or_default();
-            (site_signs(&view, &basis, around), round)
+            (site_signs(view, &basis, around), round)
         }
     };
     if signs.is_empty() {

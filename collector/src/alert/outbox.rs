@@ -18,12 +18,10 @@ use wan_wire::UnixMillis;
 
 use crate::alert::notice::Notice;
 use crate::config::alerts::ChannelName;
+pub use crate::outgoing::LONGEST_WAIT;
 
 /// At most so many notices wait; beyond it the oldest are given up, and counted: a day of a province in which everything flaps.
 pub const MOST_PENDING: u32 = 100_000;
-/// The longest that a try is put off, by a receiver that asks for it. What is put off for longer was so by a clock that was set back
-/// since, and is tried.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// What is done with is kept for as long, against being told twice, and for the history.
 pub const KEPT: Duration = Duration::from_secs(90 * 86_400);
 

@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use parking_lot::Mutex;
@@ -19,14 +21,13 @@ use super::batch::Batch;
 use super::coverage::Stream;
 use super::pace::{Backoff, Standing};
 use super::split::Split;
-use crate::alert::channel::http::{causes, client_tls, read, wait};
-use crate::alert::channel::read_secret;
 use crate::alert::text::one_line;
 use crate::clock;
 use crate::config::alerts::Login;
 use crate::config::forward::RemoteStore;
 use crate::counters::Counters;
 use crate::engine::EngineHandle;
+use crate::outgoing::{causes, client_tls, read, read_secret, wait};
 
 /// So much of an answer's text is read: reasons stand at its beginning.
 const ANSWER_BYTES: usize = 4 << 10;
@@ -41,6 +42,10 @@ const POISONED_PART: u32 = 3;
 /// A connection that is not there after this does not come: the first packet has been sent twice then. Without it a host that is switched off would be
 /// asked once in `timeout`, and its return seen as late.
 const CONNECT: Duration = Duration::from_secs(3);
+
+/// While a store is away the live stream asks it again so long after the last time, at most, and still waits for what it asked before: one that takes
+/// requests and answers none is seen to be back by the next, and one that is slow has all of its `timeout`.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
 
 /// What all shards of a store share.
 pub(super) struct Sender {
@@ -133,7 +138,7 @@ impl Sender {
             let (began, end) = (clock::monotonic(), self.engine.applied());
             let heard = tokio::select! {
                 () = stop.cancelled() => return Err(Stopped),
-                heard = self.post(bytes.clone(), protocol) => heard,
+                heard = self.ask(stream, &bytes, protocol) => heard,
             };
             let samples = piece.len() as u64;
             let choice = self.store.protocol.is_none();
@@ -261,6 +266,19 @@ impl Sender {
         if times > 1 && !self.is_away.swap(true, Ordering::Relaxed) {
             let why = one_line(why);
             tracing::warn!(store = name, why, "the store does not take samples; they wait in the journal");
+        }
+    }
+
+    /// Sends a request, and gives the answer, or why there is none. Of a store that is away the live stream asks more than once at a time; the first
+    /// answer holds, and so does the first failure, since what was asked first has waited for the longest. What a store takes twice is once in it.
+    async fn ask(&self, stream: Stream, body: &Bytes, protocol: Protocol) -> Result<Heard, String> {
+        let (mut asked, again) = (FuturesUnordered::new(), ASK_AGAIN.min(self.store.timeout / 3));
+        loop {
+            asked.push(self.post(body.clone(), protocol));
+            tokio::select! {
+                Some(heard) = asked.next() => return heard,
+                () = tokio::time::sleep(again), if stream == Stream::Live && self.is_away.load(Ordering::Relaxed) => {}
+            }
         }
     }
 

@@ -14,10 +14,11 @@ use serde::Serialize;
 use wan_wire::UnixMillis;
 
 use super::http::{Http, exchange};
-use super::{Letter, Outcome, read_secret};
+use super::{Letter, Outcome};
 use crate::alert::notice::{Common, Notice, Subject};
 use crate::alert::text::clean;
 use crate::config::alerts::{Alertmanager, Login};
+use crate::outgoing::read_secret;
 
 /// The name of the alert that always fires, and whose absence is the alarm.
 const HEARTBEAT: &str = "wanwatch_heartbeat";

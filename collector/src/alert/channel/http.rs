@@ -1,31 +1,22 @@
 //! What webhooks and Alertmanagers have in common: the client, and what an answer means.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::fmt::rfc2822;
-use reqwest::{Client, RequestBuilder, Response, redirect};
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
+use reqwest::{Client, RequestBuilder, redirect};
 use tokio::sync::OnceCell;
-use wan_settings::read_file;
 use wan_wire::UnixMillis;
 
+use super::Outcome;
 use super::expect::{MOST_ANSWER_BYTES, judge};
-use super::{Outcome, first};
-use crate::alert::outbox::LONGEST_WAIT;
 use crate::alert::text::one_line;
 use crate::config::alerts::Expect;
+use crate::outgoing::{causes, client_tls, read, wait};
 
 /// So much of an answer's body is read to tell of an error: more than is told, since secrets are taken out before it is cut.
 const TOLD_BYTES: usize = 4 << 10;
 /// Shorter words are not taken out: they would blacken what is told, and are no secrets.
 const LEAST_SECRET: usize = 4;
-/// Most bytes of a file with authorities.
-const MOST_CA_BYTES: u64 = 4 << 20;
 
 /// What an answer means.
 ///
@@ -49,16 +40,6 @@ pub fn meaning(status: u16, retry_after: Option<&str>, now: UnixMillis) -> Outco
         }
         _ => Outcome::Never(why),
     }
-}
-
-/// `Retry-After` in seconds or as a date (RFC 9110), an hour at most.
-pub(crate) fn wait(text: &str, now: UnixMillis) -> Option<Duration> {
-    let text = text.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => UnixMillis(rfc2822::parse(text).ok()?.timestamp().as_millisecond()).since(now),
-    };
-    Some(wait.min(LONGEST_WAIT))
 }
 
 /// A client that is made at its first use.
@@ -130,22 +111,6 @@ pub(in crate::alert) async fn exchange(
     }
 }
 
-/// At most so many bytes of an answer's body, and whether that is all of it.
-pub(crate) async fn read(answer: &mut Response, most: usize) -> (Vec<u8>, bool) {
-    let mut body = Vec::new();
-    loop {
-        match answer.chunk().await {
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return (body, true),
-            Err(_) => return (body, false),
-        }
-        if body.len() > most {
-            body.truncate(most);
-            return (body, false);
-        }
-    }
-}
-
 /// What went wrong, with the beginning of the answer's body on one line, where it has one.
 fn tell(why: &str, body: &[u8], secrets: &[String]) -> String {
     let mut body = String::from_utf8_lossy(body).into_owned();
@@ -154,48 +119,6 @@ fn tell(why: &str, body: &[u8], secrets: &[String]) -> String {
     }
     let (why, body) = (one_line(why), one_line(&body));
     if body.is_empty() { why } else { format!("{why}: {body}") }
-}
-
-/// An error and what caused it, on one line.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut shown = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !shown.contains(&text) {
-            shown.push_str(": ");
-            shown.push_str(&text);
-        }
-        source = cause.source();
-    }
-    one_line(&shown)
-}
-
-/// Trust in the system's authorities, and in those of a file.
-pub(crate) fn client_tls(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    // A system without authorities can still reach receivers by plain HTTP, or those of `ca_file`.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca_file {
-        for certificate in authorities(path)? {
-            roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
-        }
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// The certificates of a PEM file; at least one.
-pub(super) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = read_file(path, MOST_CA_BYTES).map_err(|mistakes| first(&mistakes))?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(format!("{}: no certificate in it", path.display())),
-        Err(error) => Err(format!("{}: {error}", path.display())),
-    }
 }
 
 #[cfg(test)]
@@ -235,22 +158,5 @@ mod tests {
         assert!(!tell("answered 403", cut.as_bytes(), &secrets).contains("hunt"), "nor a part of one");
         assert_eq!(tell("answered 403", b" \xff ", &secrets), "answered 403: \u{fffd}");
         assert_eq!(tell("answered 403", b"\r\n", &secrets), "answered 403");
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_and_an_hour_at_most() {
-        let now = UnixMillis("2026-11-28T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond());
-        let after = |text| match meaning(503, Some(text), now) {
-            Outcome::Again { after, .. } => after,
-            other @ (Outcome::Delivered(_) | Outcome::Progress(_) | Outcome::Never(_)) => panic!("{other:?}"),
-        };
-        assert_eq!(after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(after(" 7 "), Some(Duration::from_secs(7)));
-        assert_eq!(after("99999999999"), Some(LONGEST_WAIT));
-        assert_eq!(after("Sat, 28 Nov 2026 00:02:00 GMT"), Some(Duration::from_secs(120)));
-        assert_eq!(after("Fri, 27 Nov 2026 00:02:00 GMT"), Some(Duration::ZERO));
-        for text in ["", "soon", "-5", "99999999999999999999999"] {
-            assert_eq!(after(text), None, "{text}");
-        }
     }
 }

@@ -28,11 +28,11 @@ use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use tokio::sync::OnceCell;
 
-use super::http::{authorities, causes};
-use super::{Letter, Outcome, read_secret};
+use super::{Letter, Outcome};
 use crate::alert::notice::{Notice, Severity};
 use crate::alert::text::{Rendered, one_line};
 use crate::config::alerts::{Security, Smtp};
+use crate::outgoing::{authorities, causes, read_secret};
 
 /// Recipients of one envelope: RFC 5321 has every server take 100, and not all do.
 pub const ENVELOPE: usize = 50;

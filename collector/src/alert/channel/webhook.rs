@@ -7,9 +7,10 @@ use reqwest::Method;
 use wan_wire::UnixMillis;
 
 use super::http::{Http, exchange};
-use super::{Letter, Outcome, read_line, read_secret};
+use super::{Letter, Outcome};
 use crate::alert::text::{Engine, Slot, Words, Wrong, body_kind, one_line, percent_encoded};
 use crate::config::alerts::{Webhook, WebhookUrl};
+use crate::outgoing::{read_line, read_secret};
 
 /// A receiver of HTTP requests.
 #[derive(Debug)]
