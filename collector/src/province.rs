@@ -549,10 +549,10 @@ impl<'c> Province<'c> {
     pub fn timeline(&self, site: &SiteNow<'_>, link: Option<&LinkName>, window: Window) -> Option<Timeline> {
         let view = site.view();
         match link {
-            None => Some(Timeline::of_site(&view, &self.basis(), window)),
+            None => Some(Timeline::of_site(view, &self.basis(), window)),
             Some(name) => {
                 let link = site.link(name)?.view();
-                Some(Timeline::of_link(&view, &link, &self.basis(), window))
+                Some(Timeline::of_link(view, &link, &self.basis(), window))
             }
         }
     }

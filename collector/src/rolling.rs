@@ -134,7 +134,7 @@ fn of_site(
     asked.map(|asked| {
         let planned = province.planned_of(site, None, asked);
         let window = view.clip(asked, province.now);
-        over(window, SiteSweep::new(&view, &basis, window), &planned, downtime(charges, asked))
+        over(window, SiteSweep::new(view, &basis, window), &planned, downtime(charges, asked))
     })
 }
 
@@ -149,7 +149,7 @@ fn of_link(
     asked.map(|asked| {
         let planned = province.planned_of(site, Some(&link.name), asked);
         let window = view.clip_link(&link_view, asked, province.now);
-        let sweep = LinkSweep::new(&view, &link_view, &basis, window);
+        let sweep = LinkSweep::new(view, &link_view, &basis, window);
         over(window, sweep, &planned, downtime(charges, asked))
     })
 }

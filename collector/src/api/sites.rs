@@ -398,7 +398,7 @@ pub(super) fn kinds(province: &Province<'_>, site: &SiteNow<'_>) -> BTreeMap<Lin
     let kinds: BTreeSet<LinkKind> = required.chain(site.links.iter().map(|link| link.name.kind())).collect();
     let list: Vec<LinkKind> = kinds.iter().copied().collect();
     let view = site.view();
-    let mut sweep = KindsSweep::new(&view, &list, &province.basis(), Window::instant(province.now));
+    let mut sweep = KindsSweep::new(view, &list, &province.basis(), Window::instant(province.now));
     let states = sweep.next().map_or(Kinds::NOT_MEASURED, |(_, _, states)| states);
     kinds.into_iter().map(|kind| (kind, states.get(kind))).collect()
 }
