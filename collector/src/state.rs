@@ -246,15 +246,9 @@ impl Evidence {
         }
     }
 
-    /// The first instant of which any track of a vantage tells.
+    /// The first instant of which any track of a vantage tells, whether that is loaded or not.
     pub(crate) fn first_of(&self, vantage: &SiteId) -> Option<UnixMillis> {
         self.tracks.iter().filter(|track| track.vantage == *vantage).filter_map(Track::first).min()
-    }
-
-    /// The first instant of which any track tells.
-    #[must_use]
-    pub fn first(&self) -> Option<UnixMillis> {
-        self.tracks.iter().filter_map(Track::first).min()
     }
 }
 
@@ -464,12 +458,6 @@ impl SiteRuntime {
         if let Some(track) = self.evidence_mut().tracks.get_mut(track) {
             track.merge_older(stored, since);
         }
-    }
-
-    /// The first instant of which its own agent tells, whether that is loaded or not.
-    #[must_use]
-    pub fn first_own(&self) -> Option<UnixMillis> {
-        self.evidence().first_of(&self.id)
     }
 
     /// How many of its series are known by their bytes.

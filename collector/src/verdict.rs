@@ -374,7 +374,7 @@ pub fn standing(site: &SiteView<'_>, facts: &Facts, basis: &Basis<'_>) -> Standi
     let own_hold = Basis { hold: facts.silence_limit.saturating_mul(2), ..*basis };
     // How others see the site's WAN: the same evidence without its own word.
     let wan = site.links.iter().filter(|link| link.kind == LinkKind::Wan);
-    let outside = SiteView { links: wan.map(LinkView::from_outside).collect(), ..site.clone() };
+    let outside = SiteView { links: wan.map(LinkView::seen_from_outside).collect(), ..site.clone() };
     let situation = Situation {
         enrolled: facts.enrolled.is_some(),
         planned: facts.planned.is_some(),

@@ -82,7 +82,7 @@ pub fn look(record: &Record, province: &Province<'_>) -> Option<Hindsight> {
         return None;
     }
     let asked = site.seen_links().filter(|link| name.is_none_or(|name| link.name == *name));
-    let own = SiteView { links: asked.map(|link| link.view().from_inside()).collect(), ..view.clone() };
+    let own = SiteView { links: asked.map(|link| link.view().seen_from_inside()).collect(), ..view.clone() };
     let own_ms = own_known(&own, &basis, told);
     let slack = EDGE + round;
     let (found, since, until) = match record.rule {

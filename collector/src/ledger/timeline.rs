@@ -230,13 +230,13 @@ pub struct LinkView<'a> {
 impl LinkView<'_> {
     /// How others see it: without the word of the site's own agent.
     #[must_use]
-    pub fn from_outside(&self) -> Self {
+    pub fn seen_from_outside(&self) -> Self {
         Self { own: None, ..self.clone() }
     }
 
     /// How the site's own agent sees it: without the word of others.
     #[must_use]
-    pub fn from_inside(self) -> Self {
+    pub fn seen_from_inside(self) -> Self {
         Self { others: Vec::new(), ..self }
     }
 }
@@ -315,25 +315,14 @@ impl SiteView<'_> {
     /// What one of its links is at an instant, registered or not. While it is none of its links, it is not measured.
     #[must_use]
     pub fn link_state_at(&self, link: &LinkView<'_>, basis: &Basis<'_>, at: UnixMillis) -> State {
-        if at > basis.now {
-            return State::Unknown(Why::NotYet);
-        }
-        let state =
-            LinkSweep::new(self, link, basis, Window::instant(at)).next().map(|interval| interval.state);
-        state.unwrap_or(State::Unknown(Why::NotYet))
-    }
-}
-
-impl<'a> SiteView<'a> {
-    /// What each of its links is at an instant, in their order: [`SiteView::link_state_at`] of all.
-    pub fn link_states_at(&self, basis: &Basis<'a>, at: UnixMillis) -> impl Iterator<Item = State> {
         let nobody = Nobody::new(self.equipped(), Some(basis.running), basis.now, at);
-        self.links.iter().map(move |link| {
-            if at > basis.now {
-                return State::Unknown(Why::NotYet);
-            }
-            LinkSweep::with(link, nobody.clone(), basis, Window::instant(at)).look(at).0
-        })
+        LinkSweep::state_at(link, nobody, basis, at)
+    }
+
+    /// What each of its links is at an instant, in their order: [`SiteView::link_state_at`] of all.
+    pub fn link_states_at(&self, basis: &Basis<'_>, at: UnixMillis) -> impl Iterator<Item = State> {
+        let nobody = Nobody::new(self.equipped(), Some(basis.running), basis.now, at);
+        self.links.iter().map(move |link| LinkSweep::state_at(link, nobody.clone(), basis, at))
     }
 }
 
@@ -413,6 +402,13 @@ impl<'a> LinkSweep<'a> {
                 .collect(),
             nobody,
         }
+    }
+
+    fn state_at(link: &LinkView<'a>, nobody: Nobody<'a>, basis: &Basis<'_>, at: UnixMillis) -> State {
+        if at > basis.now {
+            return State::Unknown(Why::NotYet);
+        }
+        Self::with(link, nobody, basis, Window::instant(at)).look(at).0
     }
 
     /// The state at `t`, and until when nothing that decided it changes. `t` never goes back.

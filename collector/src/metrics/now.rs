@@ -81,20 +81,17 @@ fn sites(province: &Province<'_>, present: &[AtPresent<'_, '_>], page: &mut Page
             page.row(&labels.and(&[(Label::Verdict, standing.verdict.as_str())]), 1.0);
         }
     }
-    page.family(Metric::SiteUp);
-    for row in &rows {
-        if let Some(value) = works(row.state) {
-            page.row(&row.labels, value);
-        }
-    }
-    let mut each = |metric: Metric, value: &dyn Fn(&SiteNow<'_>) -> Option<f64>| {
+    let mut each = |metric: Metric, value: &dyn Fn(&SiteRow<'_, '_>) -> Option<f64>| {
         page.family(metric);
         for row in &rows {
-            if let Some(value) = value(row.site) {
+            if let Some(value) = value(row) {
                 page.row(&row.labels, value);
             }
         }
     };
+    each(Metric::SiteUp, &|row| works(row.state));
+    let mut each =
+        |metric: Metric, value: &dyn Fn(&SiteNow<'_>) -> Option<f64>| each(metric, &|row| value(row.site));
     let instant = Window::new(province.now, province.now.plus_millis(1));
     each(Metric::SitePlanned, &|site| (!province.planned_of(site, None, instant).is_empty()).then_some(1.0));
     each(Metric::SiteLatitudeDegrees, &|site| site.site.location.map(|place| place.latitude));

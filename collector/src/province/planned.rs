@@ -67,9 +67,6 @@ impl Province<'_> {
 
     /// Since when the planned time holds in which the site is now; `None`: it is not in any.
     pub(super) fn planned_since(&self, site: &SiteNow<'_>) -> Option<UnixMillis> {
-        if self.planned.windows().is_empty() {
-            return None;
-        }
         let mut back = FIRST_LOOK_BACK_MS;
         loop {
             let window = Window::new(self.now.plus_millis(-back), self.now.plus_millis(1));

@@ -137,7 +137,7 @@ proptest! {
             let known = model.site.evidence().tracks()[0].loaded_from;
             let after = |spans: &Spans| spans.window(known, UnixMillis::MAX).collect::<Vec<_>>();
             prop_assert_eq!(after(&model.spans()), after(&whole));
-            prop_assert_eq!(model.site.first_own(), whole.first().map(|span| span.start));
+            prop_assert_eq!(model.site.evidence().first_of(&model.site.id), whole.first().map(|span| span.start));
         }
         model.load(i64::MIN);
         prop_assert_eq!(&*model.spans(), &whole);
@@ -162,7 +162,7 @@ fn a_change_before_what_is_loaded_is_held_back_and_then_replaces_what_is_stored(
     let mut model = Model::start(table, Vec::new(), 35);
     assert_eq!(model.spans().as_slice(), &stored[3..], "the last one, which reaches into what is asked for");
     assert_eq!(
-        model.site.first_own(),
+        model.site.evidence().first_of(&model.site.id),
         Some(UnixMillis(0)),
         "equipped since its first evidence, loaded or not"
     );
